@@ -1,0 +1,59 @@
+"""What goes out on an outreach queue: an action, or the withdrawal of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, TypeAdapter
+
+from schemas.base import Count, EventTime, Identifier, Money, Occasion, Record, ShortText
+from schemas.events import Channel
+
+
+class NextBestAction(Record):
+    """One contact to make with one customer on one channel, before it expires.
+
+    ``action_id`` is a hash of tenant, customer, trigger, occasion and ladder step: the same action always has
+    the same id and the same body, so a consumer that has seen the id drops the repeat.
+    """
+
+    record_type: ClassVar[str] = "action"
+
+    type: Literal["action"] = "action"
+    action_id: Identifier
+    customer_id: Identifier
+    trigger: Identifier
+    trigger_version: Count
+    ruleset: Identifier
+    occasion: Occasion
+    step: Count
+    channel: Channel
+    offer: Identifier
+    category: Identifier
+    complexity: Literal["simple", "medium", "complex"]
+    priority: Count
+    value: Money | None = None
+    template: Identifier | None = None
+    fields: dict[str, ShortText] = Field(default_factory=dict)
+    created_at: EventTime
+    expires_at: EventTime
+
+
+class Cancellation(Record):
+    """Withdraws an action: on the queue that had it, in time or too late to matter."""
+
+    record_type: ClassVar[str] = "cancellation"
+
+    type: Literal["cancellation"] = "cancellation"
+    action_id: Identifier
+    customer_id: Identifier
+    trigger: Identifier
+    channel: Channel
+    reason: Literal["reversed", "corrected", "redeemed", "rolled_over", "opted_out", "bought"]
+    caused_by: Identifier
+    created_at: EventTime
+
+
+Outreach = Annotated[NextBestAction | Cancellation, Field(discriminator="type")]
+OUTREACH: TypeAdapter[NextBestAction | Cancellation] = TypeAdapter(Outreach)
+"""Reads either record of an outreach queue."""

@@ -1,0 +1,272 @@
+"""A fast path in front of pydantic: recognises the plain, valid message and leaves all else to the slow path.
+
+Each inbound model gets a twin, a msgspec struct with the same fields, built from the model itself. A recognised
+record equals, attribute by attribute, what pydantic would return; ``None`` means *not sure*, and then pydantic
+decides and names the reason. What pydantic refuses is never recognised (the property tests hold both to it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum, auto
+from operator import attrgetter, ne
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import PlainSerializer, PlainValidator, Strict, StringConstraints, WithJsonSchema
+from pydantic.fields import FieldInfo
+
+from schemas.base import (
+    CURRENCIES,
+    IDENTIFIER_PATTERN,
+    MONEY_TEXT,
+    Record,
+    read_currency,
+    read_date,
+    read_decimal,
+    read_positive_decimal,
+    read_time,
+)
+
+Recogniser = Callable[[bytes], Record | None]
+
+
+class _Check(Enum):
+    """What msgspec does not check by itself, so that Python must."""
+
+    NONE = auto()
+    PRINTABLE = auto()
+    MONEY = auto()
+    POSITIVE_MONEY = auto()
+    TIME = auto()
+    CONTAINER = auto()
+    PRINTABLE_CONTAINER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Twin:
+    """The type msgspec reads a field as, and what is left to check."""
+
+    type: Any
+    check: _Check = _Check.NONE
+    optional: bool = False
+
+
+def build(model: type[Record]) -> Recogniser:
+    """The recogniser of a model.
+
+    Raises ``TypeError`` for a model with something it cannot mirror exactly: better no start than a second opinion.
+    """
+    twins = _twins_of(model)
+    struct = _struct_of(model, twins)
+    read = msgspec.json.Decoder(struct).decode
+    rules = tuple(decorator.func for decorator in model.__pydantic_decorators__.model_validators.values())
+
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    optional = [name for name in twins if name not in required]
+    defaults = tuple(model.model_fields[name].get_default(call_default_factory=True) for name in optional)
+
+    def having(*checks: _Check) -> list[str]:
+        return [name for name in twins if twins[name].check in checks]
+
+    required_words = _values([name for name in having(_Check.PRINTABLE) if name in required])
+    optional_words = tuple(i for i, name in enumerate(optional) if twins[name].check is _Check.PRINTABLE)
+    times = tuple(having(_Check.TIME))
+    money = tuple(
+        (name, twins[name].check is _Check.POSITIVE_MONEY) for name in having(_Check.MONEY, _Check.POSITIVE_MONEY)
+    )
+    containers = tuple(having(_Check.CONTAINER, _Check.PRINTABLE_CONTAINER))
+    word_containers = tuple(having(_Check.PRINTABLE_CONTAINER))
+    optional_values = _values(optional)
+    fewest = len(required)
+
+    def recognise(value: bytes) -> Record | None:
+        try:
+            record = read(value)
+        except ValueError:  # whatever it is, the slow path says it better
+            return None
+        words = "".join(required_words(record))
+        # Printable ASCII is what the pattern of identifiers allows; msgspec has checked the lengths.
+        if not (words.isascii() and words.isprintable()) or " " in words:
+            return None
+        for name in times:
+            moment = getattr(record, name)
+            # The range's two ends are the slow path's.
+            if moment.tzinfo is None or not 1900 < moment.year < 2199:
+                return None
+        for name, positive in money:
+            text = getattr(record, name)
+            if text is not None:
+                if not MONEY_TEXT.fullmatch(text) or (positive and text[0] == "-"):
+                    return None
+                _set_attribute(record, name, Decimal(text))
+
+        present = fewest
+        given = optional_values(record)
+        if given != defaults:
+            present += sum(map(ne, given, defaults))
+            for i in optional_words:
+                word = given[i]
+                if word is not None and not (word.isascii() and word.isprintable() and " " not in word):
+                    return None
+        inner = 0
+        for name in containers:
+            inner += max(0, len(getattr(record, name)) - 1)
+        for name in word_containers:
+            words = "".join(getattr(record, name))
+            if not (words.isascii() and words.isprintable()) or " " in words:
+                return None
+        # msgspec lets the last of several equal keys win; the slow path refuses them. Between the pairs of an object
+        # and the items of an array stand commas, so with more than ``keys - 1 + inner`` of them there may be a
+        # second equal key (or a comma inside a text), with fewer there is none.
+        commas = value.count(b",")
+        if commas >= present + inner and commas >= len(_keys_of(value)) + inner:
+            return None
+
+        for rule in rules:
+            try:
+                rule(record)
+            except ValueError:
+                return None
+        # The twin has the model's attributes and its record_type; nothing else of a record is used on the hot path.
+        return cast(Record, record)
+
+    return recognise
+
+
+# For building types at run time, which a type checker takes for annotations.
+_TUPLE: Final[Any] = tuple
+_DICT: Final[Any] = dict
+
+_keys_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The distinct keys of an object; dear, so only asked where a default may have been written out."""
+
+# The twins are frozen for everyone else: only the text of an amount is replaced, once, by its number.
+_set_attribute: Final = msgspec.structs.force_setattr
+
+
+def _values(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda record: tuple(getattr(record, name) for name in names)
+
+
+def _struct_of(model: type[Record], twins: dict[str, _Twin]) -> type[msgspec.Struct]:
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+    for name, field in model.model_fields.items():
+        if field.is_required():
+            fields.append((name, twins[name].type))
+        else:
+            fields.append((name, twins[name].type, field.get_default(call_default_factory=True)))
+    return msgspec.defstruct(
+        model.__name__,
+        fields,
+        namespace={"record_type": model.record_type, "__doc__": model.__doc__},
+        module=__name__,
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        gc=False,  # scalars, and containers of scalars: no cycle is possible
+    )
+
+
+def _twins_of(model: type[Record]) -> dict[str, _Twin]:
+    decorators = model.__pydantic_decorators__
+    unmirrored = [
+        decorators.validators,
+        decorators.field_validators,
+        decorators.root_validators,
+        decorators.field_serializers,
+        decorators.model_serializers,
+        decorators.computed_fields,
+    ]
+    if any(unmirrored) or any(d.info.mode != "after" for d in decorators.model_validators.values()):
+        raise TypeError(f"{model.__name__}: only validators of the whole model, mode 'after', can be mirrored")
+    if aliased := [name for name, field in model.model_fields.items() if field.alias or field.validation_alias]:
+        raise TypeError(f"{model.__name__}: aliases cannot be mirrored: {', '.join(aliased)}")
+    hints = get_type_hints(model, include_extras=True)
+    twins = {}
+    for name in model.model_fields:
+        try:
+            twins[name] = _twin(hints[name])
+        except TypeError as error:
+            raise TypeError(f"{model.__name__}.{name}: {error}") from None
+    return twins
+
+
+_READERS: Final[dict[Any, _Twin]] = {
+    read_time: _Twin(datetime, _Check.TIME),
+    read_decimal: _Twin(str, _Check.MONEY),
+    read_positive_decimal: _Twin(str, _Check.POSITIVE_MONEY),
+    read_currency: _Twin(Literal[tuple(sorted(CURRENCIES))]),
+    read_date: _Twin(date),
+}
+
+
+def _twin(hint: Any) -> _Twin:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _annotated(arguments[0], arguments[1:])
+    if origin is Literal or hint in (str, int, bool):
+        return _Twin(hint)
+    if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:
+        inner = _twin(next(part for part in arguments if part is not NoneType))
+        if inner.check not in (_Check.TIME, _Check.CONTAINER, _Check.PRINTABLE_CONTAINER):
+            return _Twin(inner.type | None, inner.check, optional=True)
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        item = _twin(arguments[0])
+        if item.check in (_Check.NONE, _Check.PRINTABLE) and not item.optional:
+            return _Twin(
+                _TUPLE[item.type, ...],
+                _Check.CONTAINER if item.check is _Check.NONE else _Check.PRINTABLE_CONTAINER,
+            )
+    if origin is dict:
+        key, item = _twin(arguments[0]), _twin(arguments[1])
+        if key.check is item.check is _Check.NONE:
+            return _Twin(_DICT[key.type, item.type], _Check.CONTAINER)
+    raise TypeError(f"{hint} cannot be mirrored")
+
+
+def _annotated(base: Any, metadata: tuple[Any, ...]) -> _Twin:
+    limits: dict[str, Any] = {}
+    check = None
+    for part in _flat(metadata):
+        match part:
+            case PlainValidator(func=func) if func in _READERS:
+                # It alone decides; nothing beside it may narrow the field further.
+                if any(not isinstance(p, PlainValidator | PlainSerializer | WithJsonSchema) for p in _flat(metadata)):
+                    raise TypeError(f"constraints beside {func} cannot be mirrored")
+                return _READERS[func]
+            case Strict(strict=True):
+                pass
+            case Ge(ge=bound) | Le(le=bound):
+                limits["ge" if isinstance(part, Ge) else "le"] = bound
+            case MinLen(min_length=length):
+                limits["min_length"] = length
+            case MaxLen(max_length=length):
+                limits["max_length"] = length
+            case StringConstraints(strip_whitespace=None, to_upper=None, to_lower=None):
+                limits |= {k: v for k in ("min_length", "max_length") if (v := getattr(part, k)) is not None}
+                if part.pattern == IDENTIFIER_PATTERN:
+                    check = _Check.PRINTABLE
+                elif part.pattern is not None:
+                    raise TypeError(f"the pattern {part.pattern!r} cannot be mirrored")
+            case _:
+                raise TypeError(f"{part!r} cannot be mirrored")
+    twin = _twin(base)
+    # Without Strict pydantic would bend a value into the type (a text into a number), which msgspec does not: that
+    # only sends more messages down the slow path, where it is decided.
+    return _Twin(Annotated[twin.type, msgspec.Meta(**limits)] if limits else twin.type, check or twin.check)
+
+
+def _flat(metadata: tuple[Any, ...]) -> Iterator[Any]:
+    for part in metadata:
+        if isinstance(part, FieldInfo):
+            yield from part.metadata
+        else:
+            yield part

@@ -1,0 +1,145 @@
+"""The registry of topics: what each carries, how it is keyed, who owns, fills and reads it, how long it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.actions import Cancellation, NextBestAction
+from schemas.base import Record
+from schemas.dead_letter import DeadLetter
+from schemas.decisions import Decision
+from schemas.events import Behaviour, Feedback, IdentityLink, Manager, Maturity, Profile, Transaction
+from schemas.journal import RecordBatch, TimerBatch
+
+_DAY_MS: Final = 86_400_000
+_MAX_VALUE_BYTES: Final = 1_048_588
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. ``key`` names the fields, joined by ``:``, that are the message key."""
+
+    name: str
+    models: tuple[type[Record], ...]
+    key: tuple[str, ...]
+    direction: Literal["inbound", "outbound", "internal"]
+    owner: str
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    about: str
+    retention_ms: int
+    stage: Literal["customer", "identity", "desk"] | None = None
+    cleanup_policy: Literal["delete", "compact"] = "delete"
+    max_message_bytes: int = _MAX_VALUE_BYTES
+
+
+def _inbound(
+    name: str,
+    model: type[Record],
+    owner: str,
+    about: str,
+    *,
+    key: tuple[str, ...] = ("customer_id",),
+    stage: Literal["customer", "identity", "desk"] = "customer",
+) -> Topic:
+    return Topic(
+        name=name,
+        models=(model,),
+        key=key,
+        direction="inbound",
+        owner=owner,
+        producers=(owner,),
+        consumers=("trigger-system",),
+        about=about,
+        # Two weeks: twice the lateness allowed by default, so that a restored state finds what it must read again.
+        retention_ms=14 * _DAY_MS,
+        stage=stage,
+    )
+
+
+def _queue(channel: str, consumer: str) -> Topic:
+    return Topic(
+        name=f"outreach.{channel}",
+        models=(NextBestAction, Cancellation),
+        key=("customer_id",),
+        direction="outbound",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=(consumer,),
+        about=f"Actions for {consumer}, and withdrawals of them.",
+        retention_ms=7 * _DAY_MS,
+    )
+
+
+DECISIONS: Final = "outreach.decisions"
+JOURNAL_TOPIC: Final = "outreach.journal"
+DEAD_LETTERS: Final = "bank.dead-letters"
+
+TOPICS: Final[tuple[Topic, ...]] = (
+    _inbound("bank.transactions", Transaction, "core-banking", "Booked movements on accounts."),
+    _inbound("bank.maturities", Maturity, "product-system", "Holdings with a due date, and what happens to them."),
+    _inbound("bank.profiles", Profile, "crm", "What the bank knows of a customer."),
+    _inbound("bank.behaviour", Behaviour, "digital-channels", "What customers do on the bank's channels."),
+    _inbound("bank.feedback", Feedback, "notifiers", "What became of an action."),
+    _inbound(
+        "bank.identity-links",
+        IdentityLink,
+        "crm",
+        "Which customer a channel's own id belongs to.",
+        key=("source", "source_user_id"),
+        stage="identity",
+    ),
+    _inbound("bank.managers", Manager, "crm", "Relationship managers.", key=("manager_id",), stage="desk"),
+    _queue("push", "push-notifier"),
+    _queue("sms", "sms-notifier"),
+    _queue("wechat", "wechat-notifier"),
+    _queue("email", "email-notifier"),
+    _queue("manager", "manager-desk"),
+    _queue("agent", "remote-agents"),
+    _queue("branch", "branches"),
+    Topic(
+        name=DECISIONS,
+        models=(Decision,),
+        key=("customer_id",),
+        direction="outbound",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("compliance", "analytics"),
+        about="Why each candidate was sent or not.",
+        # Proof of why a customer was contacted is asked for months later.
+        retention_ms=400 * _DAY_MS,
+    ),
+    Topic(
+        name=JOURNAL_TOPIC,
+        models=(RecordBatch, TimerBatch),
+        key=("partition",),
+        direction="internal",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("trigger-system",),
+        about="Which batches were run, in which order.",
+        retention_ms=14 * _DAY_MS,
+    ),
+    Topic(
+        name=DEAD_LETTERS,
+        models=(DeadLetter,),
+        key=(),
+        direction="outbound",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("operator",),
+        about="Records that could not be read or may not take effect: original bytes, the why in a header.",
+        retention_ms=90 * _DAY_MS,
+        # A value that was too large on the way in must still fit on the way out, with its header.
+        max_message_bytes=16 * 1024 * 1024,
+    ),
+)
+
+TOPIC: Final[dict[str, Topic]] = {topic.name: topic for topic in TOPICS}
+INBOUND: Final = tuple(topic for topic in TOPICS if topic.direction == "inbound")
+
+
+def queue_of(channel: str) -> str:
+    """The outreach queue of a channel."""
+    return f"outreach.{channel}"
