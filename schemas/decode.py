@@ -84,7 +84,7 @@ def decode(topic: Topic, tenant: str, key: bytes | None, value: bytes | None) ->
     record = recognise(value) if recognise is not None else None
     if record is None:
         read = _read(topic, value)
-        if type(read) is Rejected:
+        if isinstance(read, Rejected):
             return read
         record = read
     if record.tenant != tenant:
