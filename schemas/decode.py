@@ -129,9 +129,9 @@ def _read(topic: Topic, value: bytes) -> Record | Rejected:
             return Rejected(Reason.UNKNOWN_VALUE, tag, f"expected {' or '.join(map(repr, models))}")
         model = chosen
     # Before pydantic, which would write one error for each: a misspelt name says more than the missing field.
-    for name in body:
-        if name not in model.model_fields:
-            return _unknown_field(model, name)
+    fields = model.model_fields.keys()
+    if not body.keys() <= fields:
+        return _unknown_field(model, next(name for name in body if name not in fields))
     try:
         return model.model_validate(body)
     except ValidationError as error:

@@ -63,8 +63,8 @@ def build(model: type[Record]) -> Recogniser:
     Raises ``TypeError`` for a model with something it cannot mirror exactly: better no start than a second opinion.
     """
     twins = _twins_of(model)
-    struct = _struct_of(model, twins)
-    read = msgspec.json.Decoder(struct).decode
+    read = msgspec.json.Decoder(_struct_of(model, twins)).decode
+    read_numbers = _numbers_reader(model, twins)
     rules = tuple(decorator.func for decorator in model.__pydantic_decorators__.model_validators.values())
 
     required = [name for name, field in model.model_fields.items() if field.is_required()]
@@ -88,7 +88,12 @@ def build(model: type[Record]) -> Recogniser:
     def recognise(value: bytes) -> Record | None:
         try:
             record = read(value)
-        except ValueError:  # whatever it is, the slow path says it better
+        except msgspec.ValidationError:
+            # An amount written as a number, perhaps. Whatever else it is, the slow path says it better.
+            record = read_numbers(value)
+            if record is None:
+                return None
+        except ValueError:
             return None
         words = "".join(required_words(record))
         # Printable ASCII is what the pattern of identifiers allows; msgspec has checked the lengths.
@@ -148,6 +153,37 @@ _keys_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 # The twins are frozen for everyone else: only the text of an amount is replaced, once, by its number.
 _set_attribute: Final = msgspec.structs.force_setattr
+
+
+def _numbers_reader(model: type[Record], twins: dict[str, _Twin]) -> Callable[[bytes], Any]:
+    """Reads a message whose amounts may be JSON numbers: the text of each number, as if it had been quoted."""
+    money = [name for name, twin in twins.items() if twin.check in (_Check.MONEY, _Check.POSITIVE_MONEY)]
+    if not money:
+        return lambda _: None
+    raw = {name: _Twin(msgspec.Raw) for name in money}
+    read = msgspec.json.Decoder(_struct_of(model, twins | raw)).decode
+
+    def read_numbers(value: bytes) -> Any:
+        try:
+            record = read(value)
+            for name in money:
+                given = getattr(record, name)
+                if given is not None:
+                    text = str(given, "ascii")
+                    if text[0] == '"':
+                        # Escapes are kept as they stand; no amount has any, so one ends in the slow path.
+                        _set_attribute(record, name, text[1:-1])
+                    elif text == "null" and twins[name].optional:
+                        _set_attribute(record, name, None)
+                    elif text == "-0":  # the integer zero to the slow path, a negative zero as text
+                        return None
+                    else:
+                        _set_attribute(record, name, text)
+        except ValueError:
+            return None
+        return record
+
+    return read_numbers
 
 
 def _values(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -1,0 +1,30 @@
+"""How a customer's state moves from one rule set to the next."""
+
+from __future__ import annotations
+
+from triggers.engine.plan import Plan
+from triggers.engine.state import CustomerState
+from triggers.engine.timers import schedule_holding, schedule_silence
+
+
+def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
+    """Brings a state to another rule set, when it is next touched.
+
+    What no trigger reads any more goes; what stayed the same is carried. Timers of holdings and of silence are set
+    anew, since both follow from the state.
+    """
+    state.ruleset = plan.ruleset.hash
+    known = {series.id for series in plan.ruleset.series}
+    state.series = {name: series for name, series in state.series.items() if name.partition("|")[0] in known}
+    state.memory = {name: memory for name, memory in state.memory.items() if name in plan.triggers}
+    state.timers = {
+        name: due
+        for name, due in state.timers.items()
+        if name.startswith("l:") and name.split(":", 2)[1] in plan.triggers
+    }
+    state.settle(plan.policy.currency)
+    for holding in state.holding_map.values():
+        schedule_holding(state, plan, holding, clock)
+    for name in state.activity:
+        kind, _, detail = name.partition(".")
+        schedule_silence(state, plan, kind, detail or None)

@@ -1,0 +1,136 @@
+"""The customer stage: one record or one due timer, the customer's state before, the actions and the state after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.base import from_ms, to_ms
+from schemas.dead_letter import Reason
+from schemas.decode import Rejected
+from triggers.engine.adoption import adopt_state
+from triggers.engine.codec import decode_state, encode_state
+from triggers.engine.evaluation import Evaluation
+from triggers.engine.holdings import apply_maturity
+from triggers.engine.journeys import Cause
+from triggers.engine.plan import Plan
+from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
+from triggers.engine.stage import Outcome
+from triggers.engine.state import CustomerState
+from triggers.engine.timers import next_due
+from triggers.engine.transactions import apply_transaction
+from triggers.language.model import OnSilence, RuleSet
+
+
+class CustomerStage:
+    """Keyed by customer: everything that happens to one customer, and every trigger."""
+
+    name = "customer"
+
+    def __init__(self, tenant: str) -> None:
+        self._run = Evaluation(tenant)
+
+    def key_of(self, record: Any) -> str:
+        key: str = record.customer_id
+        return key
+
+    def fresh(self, key: str) -> CustomerState:
+        return CustomerState(key)
+
+    def decode(self, key: str, data: bytes) -> CustomerState:
+        return decode_state(key, data)
+
+    def encode(self, state: CustomerState) -> bytes:
+        return encode_state(state)
+
+    def process(self, record: Any, state: CustomerState, ruleset: RuleSet, now: int | None) -> Outcome | None:
+        run = self._run
+        plan = run.adopt(ruleset)
+        at = to_ms(record.occurred_at)
+        if now is not None and at > now + plan.policy.skew_ms:
+            return Outcome(rejected=_from_the_future(plan))
+        clock = max(state.clock, at if now is None else now)
+        if state.ruleset != ruleset.hash:
+            adopt_state(state, plan, clock)
+        state.clock = clock
+        run.state, run.outputs = state, []
+        if state.timers and min(state.timers.values()) <= clock:
+            self._run_due(clock, now)
+        run.clock = clock
+        rejected = self._apply(record, at)
+        if state.timers and min(state.timers.values()) <= clock:
+            # A lead time that had passed when its holding became known is due at once.
+            self._run_due(clock, now)
+        return Outcome(run.outputs, rejected) if run.outputs or rejected is not None else None
+
+    def run_timers(self, state: CustomerState, ruleset: RuleSet, until: int, now: int | None) -> Outcome | None:
+        run = self._run
+        plan = run.adopt(ruleset)
+        if state.ruleset != ruleset.hash:
+            adopt_state(state, plan, max(state.clock, now or 0))
+        run.state, run.outputs = state, []
+        self._run_due(until, now)
+        state.indexed_due = None  # The sweep found this entry: it is written anew or removed.
+        return Outcome(run.outputs) if run.outputs else None
+
+    def next_due(self, state: CustomerState) -> int | None:
+        return next_due(state)
+
+    def take_due_change(self, state: CustomerState) -> tuple[bool, int | None]:
+        due = next_due(state)
+        if due is None or (state.indexed_due is not None and state.indexed_due <= due):
+            return (False, None)
+        state.indexed_due = due
+        return (True, due)
+
+    def _apply(self, record: Any, at: int) -> Rejected | None:
+        kind = record.record_type
+        if kind == "transaction":
+            return apply_transaction(self._run, record, at)
+        if kind == "behaviour":
+            return apply_behaviour(self._run, record, at)
+        if kind == "feedback":
+            return apply_feedback(self._run, record, at)
+        if kind == "maturity":
+            apply_maturity(self._run, record, at)
+        else:
+            apply_profile(self._run, record, at)
+        return None
+
+    def _run_due(self, until: int, now: int | None) -> None:
+        """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves."""
+        run = self._run
+        state, plan = run.state, run.plan
+        while state.timers:
+            due, name = min((due, name) for name, due in state.timers.items())
+            if due > until:
+                return
+            del state.timers[name]
+            # On history a timer runs as of its own time, even when the sweep comes later.
+            run.clock = due if now is None else max(state.clock, now)
+            kind, trigger_id, rest = name.split(":", 2)
+            trigger = plan.triggers.get(trigger_id)
+            if trigger is None:
+                continue
+            if kind == "l":
+                step, occasion = rest.split(":", 1)
+                run.contacts.climb(state, plan, trigger, int(step), occasion, run.clock, run.outputs)
+                continue
+            run.begin(run.clock, None)
+            if kind == "m":
+                index, holding_id = rest.split(":", 1)
+                holding = state.holding_map[holding_id]
+                day = holding.matures_on.isoformat()
+                holding.reminded[f"{trigger_id}:{index}"] = day
+                run.scope.product = holding
+                cause = Cause(f"maturity:{holding_id}:{day}:{index}", 0, holding_id, run.at)
+            else:
+                wake = trigger.on[int(rest)]
+                assert isinstance(wake, OnSilence)
+                since = from_ms(due - wake.after_ms)
+                cause = Cause(f"silence:{rest}:{since:%Y%m%dT%H%M%S.%f}", 0, "", run.at)
+            run.wake([trigger], cause)
+
+
+def _from_the_future(plan: Plan) -> Rejected:
+    seconds = plan.policy.skew_ms // 1000
+    return Rejected(Reason.FROM_THE_FUTURE, "occurred_at", f"more than {seconds} s ahead of the system's clock")

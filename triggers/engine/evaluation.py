@@ -1,0 +1,173 @@
+"""One evaluation under way: the customer, the moment, what expressions see, and what comes of it.
+
+A stage has one and uses it again for each record and timer; nothing of it outlives the call.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from schemas.base import Record, from_ms
+from triggers.engine.journeys import Cause, Contacts
+from triggers.engine.plan import Plan
+from triggers.engine.scope import Scope
+from triggers.engine.series import SeriesState, window_value
+from triggers.engine.state import Account, Before, CustomerState
+from triggers.language.model import RuleSet, Series, Trigger
+
+
+class Evaluation:
+    """``at`` is the event's own time and ends its windows; ``clock`` is when the system acts. Both in ms."""
+
+    __slots__ = ("_day", "_features", "at", "clock", "contacts", "outputs", "plan", "scope", "state")
+
+    state: CustomerState
+    plan: Plan
+    at: int
+    clock: int
+    outputs: list[Record]
+
+    def __init__(self, tenant: str) -> None:
+        self.contacts = Contacts(tenant)
+        self.scope = Scope()
+        self.scope.feature = self._feature
+        self.scope.today = self.today
+        self._features: dict[int, Any] = {}
+        self._day: tuple[int, date] | None = None
+
+    def adopt(self, ruleset: RuleSet) -> Plan:
+        """The plan of a rule set, built at its first use."""
+        if not hasattr(self, "plan") or self.plan.ruleset is not ruleset:
+            self.plan = Plan(ruleset)
+            self._day = None
+        return self.plan
+
+    def begin(self, at: int, event: Any) -> None:
+        """Makes ready to evaluate at a moment: only customer and event are in scope, no feature has a value yet."""
+        self.at = at
+        scope = self.scope
+        scope.customer = self.state
+        scope.event = event
+        scope.account = scope.product = scope.before = scope.action = None
+        if self._features:
+            self._features.clear()
+        if self.plan.reads_age:
+            self.state.today = self.today()
+
+    def remember_before(self, account: Account | None) -> None:
+        """Keeps the values before the event that some expression reads."""
+        plan, state = self.plan, self.state
+        if not plan.reads_before:
+            return
+        before = Before()
+        for name in plan.before_names:
+            setattr(before, name, getattr(state, name))
+        if account is not None and plan.before_account:
+            before.account = Account(account.id, account.currency, account.balance, account.sequence)
+        self.scope.before = before
+
+    def wake(self, woken: list[Trigger], cause: Cause) -> None:
+        """Evaluates the triggers in turn; those whose condition is true go to the gate as candidates."""
+        scope, state = self.scope, self.state
+        candidates: list[Trigger] = []
+        for trigger in woken:
+            try:
+                if trigger.rearm is not None:
+                    memory = state.memory.get(trigger.id)
+                    if memory is not None and not memory.armed and trigger.rearm.evaluate(scope) is True:
+                        memory.armed = True
+                if trigger.when is None or trigger.when.evaluate(scope) is True:
+                    candidates.append(trigger)
+            except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
+                self.contacts.report_broken(state, self.plan, trigger, cause, error, self.clock, self.outputs)
+        if candidates:
+            self.contacts.choose(state, self.plan, candidates, cause, scope, self.clock, self.outputs)
+
+    def today(self) -> date:
+        """The day of the moment in the bank's time zone."""
+        if self._day is None or self._day[0] != self.at:
+            self._day = (self.at, from_ms(self.at).astimezone(self.plan.policy.timezone).date())
+        return self._day[1]
+
+    def _feature(self, index: int) -> Any:
+        """The value of a feature now; worked out once for each moment, however many triggers read it."""
+        features = self._features
+        if index in features:
+            return features[index]
+        feature = self.plan.ruleset.features[index]
+        series = self.plan.ruleset.series[feature.series]
+        account = self.scope.account
+        value = None
+        if series.by == "customer" or account is not None:
+            samples = self.state.series.get(_series_name(series, account))
+            value = window_value(feature.function, samples, self.at - feature.over_ms, self.at, level=series.level)
+        features[index] = value
+        return value
+
+    # --- samples -------------------------------------------------------------------------------------------------
+
+    def sample_baselines(self) -> None:
+        """Gives every new level series the value in force before its first event."""
+        account = self.scope.account
+        for series in self.plan.levels:
+            if series.by == "account" and account is None:
+                continue
+            if _series_name(series, account) not in self.state.series:
+                self._sample_level(series, self.at - 1, 0, late=False)
+
+    def sample_levels(self, key: int, *, late: bool = False) -> None:
+        """Notes what holds now; of a *late* record, what held at its time."""
+        account = self.scope.account
+        for series in self.plan.levels:
+            if series.by == "customer" or account is not None:
+                self._sample_level(series, self.at, key, late=late)
+
+    def sample_flows(self, kind: str, key: int, *, own_account: bool = False) -> None:
+        """Notes the event in every flow series that samples its kind.
+
+        A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``.
+        """
+        scope = self.scope
+        for series, asks_own_account in self.plan.flows.get(kind, ()):
+            if own_account and not asks_own_account:
+                continue
+            if series.by == "account" and scope.account is None:
+                continue
+            if series.where is not None and series.where.evaluate(scope) is not True:
+                continue
+            value = series.expression.evaluate(scope)
+            if value is None:
+                continue
+            samples = self._samples(series)
+            newest = samples.times[-1] if samples.times else self.at
+            keep_from = max(self.at, newest) - series.retain_ms
+            if self.at >= keep_from:
+                samples.add(self.at, key, value, keep_from, level=False)
+
+    def _sample_level(self, series: Series, at: int, key: int, *, late: bool) -> None:
+        scope = self.scope
+        if series.where is not None and series.where.evaluate(scope) is not True:
+            return
+        value = series.expression.evaluate(scope)
+        if value is None:
+            return
+        samples = self._samples(series)
+        newest = samples.times[-1] if samples.times else at
+        if not late and samples.times:
+            if value == samples.last():
+                return
+            # What holds now is the newest sample, whatever the clock of its publisher says.
+            at = max(at, newest)
+        samples.add(at, key, value, max(at, newest) - series.retain_ms, level=True)
+
+    def _samples(self, series: Series) -> SeriesState:
+        name = _series_name(series, self.scope.account)
+        samples = self.state.series.get(name)
+        if samples is None:
+            samples = self.state.series[name] = SeriesState()
+        return samples
+
+
+def _series_name(series: Series, account: Account | None) -> str:
+    return series.id if series.by == "customer" or account is None else f"{series.id}|{account.id}"

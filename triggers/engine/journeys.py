@@ -1,0 +1,329 @@
+"""From a candidate to an action and its ladder: through the gate, onto a channel, and taken back where its cause is.
+
+Every step passes the gate anew. A candidate that does not go out leaves a decision with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+from schemas.actions import Cancellation, NextBestAction
+from schemas.base import Record, from_ms
+from schemas.decisions import Decision
+from triggers.engine.ids import make_id
+from triggers.engine.plan import Plan
+from triggers.engine.scope import Scope
+from triggers.engine.state import CustomerState, Journey, Memory, Sent
+from triggers.language.model import Trigger
+from triggers.policy.gate import suppression
+
+_MAX_JOURNEYS: Final = 100
+_MONEY_UNIT: Final = Decimal("0.0001")
+_MONEY_LIMIT: Final = Decimal(10) ** 14
+_RANK: Final = {"": 0, "failed": 1, "delivered": 2, "opened": 3, "clicked": 4, "answered": 5, "bought": 6, "refused": 7}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What brought a trigger to consider a customer: an occasion at a time (ms), by an event or a holding."""
+
+    occasion: str
+    event_key: int
+    holding_id: str
+    at: int
+
+
+class Contacts:
+    """Decides on candidates and keeps their journeys. One for each stage; it holds no customer's state."""
+
+    def __init__(self, tenant: str) -> None:
+        self._tenant = tenant
+
+    def choose(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        candidates: list[Trigger],
+        cause: Cause,
+        scope: Scope,
+        clock: int,
+        outputs: list[Record],
+    ) -> None:
+        """Sends the first candidate that is allowed and records why the others were not.
+
+        ``candidates`` stand in the order of their priority: at one occasion the customer hears one thing.
+        """
+        winner = ""
+        for trigger in candidates:
+            held = self._held_by_trigger(state, trigger, cause, winner)
+            if held is not None:
+                self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, held[0], detail=held[1])
+                continue
+            try:
+                journey = _journey(trigger, cause, scope)
+            except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
+                self.report_broken(state, plan, trigger, cause, error, clock, outputs)
+                continue
+            if self._step(state, plan, trigger, journey, 0, clock, outputs):
+                winner = trigger.id
+                state.journeys.append(journey)
+                memory = state.memory.setdefault(trigger.id, Memory())
+                memory.before_ms, memory.fired_ms = memory.fired_ms, cause.at
+                memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
+                self._forget_old(state, plan, clock)
+
+    def report_broken(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        cause: Cause,
+        error: Exception,
+        clock: int,
+        outputs: list[Record],
+    ) -> None:
+        """Records that a trigger's expression failed, which a checked one never does: a bug to mend, not a crash."""
+        detail = {"error": type(error).__name__}
+        self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, "broken", detail=detail)
+
+    def climb(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        step: int,
+        occasion: str,
+        clock: int,
+        outputs: list[Record],
+    ) -> None:
+        """A ladder's next step, due now."""
+        journey = next((j for j in state.journeys if j.trigger == trigger.id and j.occasion == occasion), None)
+        if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
+            return
+        unless = trigger.action.ladder[step].unless
+        if journey.outcome == "refused" or (unless is not None and _RANK[journey.outcome] >= _RANK[unless]):
+            detail = {"feedback": journey.outcome}
+            self._decide(state, plan, trigger, occasion, step, clock, outputs, "answered", detail=detail)
+        else:
+            self._step(state, plan, trigger, journey, step, clock, outputs)
+
+    def take_back(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        concerns: Callable[[Journey], bool],
+        reason: str,
+        caused_by: str,
+        clock: int,
+        outputs: list[Record],
+    ) -> None:
+        """Cancels every journey that ``concerns`` picks: what waits, and what went out and has not expired."""
+        for journey in state.journeys:
+            if journey.cancelled or not concerns(journey):
+                continue
+            journey.cancelled = True
+            for timer in [name for name in state.timers if is_step_of(name, journey)]:
+                del state.timers[timer]
+            for sent in journey.sent:
+                if sent.expires <= clock:
+                    continue
+                outputs.append(
+                    Cancellation.model_validate(
+                        {
+                            "tenant": self._tenant,
+                            "action_id": sent.action_id,
+                            "customer_id": state.key,
+                            "trigger": journey.trigger,
+                            "channel": sent.channel,
+                            "reason": reason,
+                            "caused_by": caused_by,
+                            "created_at": from_ms(clock),
+                        }
+                    )
+                )
+            trigger = plan.triggers.get(journey.trigger)
+            if trigger is not None:
+                last = journey.sent[-1].step
+                self._decide(state, plan, trigger, journey.occasion, last, clock, outputs, reason, outcome="cancelled")
+
+    def _held_by_trigger(
+        self, state: CustomerState, trigger: Trigger, cause: Cause, winner: str
+    ) -> tuple[str, dict[str, str]] | None:
+        memory = state.memory.get(trigger.id)
+        if memory is not None and not memory.armed:
+            return "not_rearmed", {"fired_at": from_ms(memory.fired_ms).isoformat()}
+        if (
+            memory is not None
+            and trigger.once_per_ms is not None
+            and memory.fired_ms
+            and cause.at - memory.fired_ms < trigger.once_per_ms
+        ):
+            return "once_per", {"fired_at": from_ms(memory.fired_ms).isoformat()}
+        if winner:
+            return "outranked", {"winner": winner}
+        return ("shadow", {}) if trigger.status == "shadow" else None
+
+    def _step(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        journey: Journey,
+        step: int,
+        clock: int,
+        outputs: list[Record],
+    ) -> bool:
+        action = trigger.action
+        channel = action.ladder[step].channel
+        held = suppression(state, plan.policy, channel, action.category, clock)
+        if held is not None:
+            self._decide(state, plan, trigger, journey.occasion, step, clock, outputs, held.reason, detail=held.detail)
+            return False
+        action_id = make_id(self._tenant, state.key, trigger.id, journey.occasion, str(step))
+        expires = clock + action.expires_ms
+        journey.sent.append(Sent(action_id, channel, step, clock, expires))
+        outputs.append(
+            NextBestAction.model_validate(
+                {
+                    "tenant": self._tenant,
+                    "action_id": action_id,
+                    "customer_id": state.key,
+                    "trigger": trigger.id,
+                    "trigger_version": trigger.version,
+                    "ruleset": plan.ruleset.hash,
+                    "occasion": journey.occasion,
+                    "step": step,
+                    "channel": channel,
+                    "offer": action.offer,
+                    "category": action.category,
+                    "complexity": action.complexity,
+                    "priority": action.priority,
+                    "value": journey.value,
+                    "template": action.template,
+                    "fields": journey.fields,
+                    "created_at": from_ms(clock),
+                    "expires_at": from_ms(expires),
+                }
+            )
+        )
+        self._decide(
+            state, plan, trigger, journey.occasion, step, clock, outputs, "sent", outcome="sent", action_id=action_id
+        )
+        if step + 1 < len(action.ladder):
+            state.timers[step_timer(trigger.id, step + 1, journey.occasion)] = clock + action.ladder[step + 1].after_ms
+        return True
+
+    def _decide(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        occasion: str,
+        step: int,
+        clock: int,
+        outputs: list[Record],
+        reason: str,
+        *,
+        outcome: str = "suppressed",
+        detail: dict[str, str] | None = None,
+        action_id: str | None = None,
+    ) -> None:
+        outputs.append(
+            Decision.model_validate(
+                {
+                    "tenant": self._tenant,
+                    "decision_id": make_id(self._tenant, state.key, trigger.id, occasion, str(step), outcome, reason),
+                    "customer_id": state.key,
+                    "trigger": trigger.id,
+                    "trigger_version": trigger.version,
+                    "ruleset": plan.ruleset.hash,
+                    "occasion": occasion,
+                    "step": step,
+                    "outcome": outcome,
+                    "reason": reason,
+                    "channel": trigger.action.ladder[step].channel,
+                    "action_id": action_id,
+                    "detail": detail or {},
+                    "decided_at": from_ms(clock),
+                }
+            )
+        )
+
+    def _forget_old(self, state: CustomerState, plan: Plan, clock: int) -> None:
+        keep_from = clock - plan.journey_ms
+        journeys = state.journeys
+        if len(journeys) > _MAX_JOURNEYS or journeys[0].sent[-1].at < keep_from:
+            waiting = {name.split(":", 3)[3] for name in state.timers if name.startswith("l:")}
+            state.journeys = [
+                journey
+                for index, journey in enumerate(journeys)
+                if journey.occasion in waiting
+                or (journey.sent[-1].at >= keep_from and index >= len(journeys) - _MAX_JOURNEYS)
+            ]
+
+
+def _journey(trigger: Trigger, cause: Cause, scope: Scope) -> Journey:
+    action = trigger.action
+    return Journey(
+        trigger=trigger.id,
+        occasion=cause.occasion,
+        event_key=cause.event_key,
+        holding_id=cause.holding_id,
+        category=action.category,
+        value=_amount(action.value.evaluate(scope) if action.value else None),
+        fields={name: text_of(field.evaluate(scope)) for name, field in action.fields.items()},
+    )
+
+
+def record_feedback(state: CustomerState, action_id: str, outcome: str) -> Sent | None:
+    """Notes what became of an action; the best outcome so far counts. Returns the step, ``None`` where unknown."""
+    for journey in reversed(state.journeys):
+        for sent in journey.sent:
+            if sent.action_id == action_id:
+                if _RANK[outcome] > _RANK[journey.outcome]:
+                    journey.outcome = outcome
+                return sent
+    return None
+
+
+def step_timer(trigger_id: str, step: int, occasion: str) -> str:
+    """The name of the timer of a ladder's step."""
+    return f"l:{trigger_id}:{step}:{occasion}"
+
+
+def is_step_of(timer: str, journey: Journey) -> bool:
+    """Whether a timer waits for a step of this journey."""
+    return timer.startswith(f"l:{journey.trigger}:") and timer.split(":", 3)[3] == journey.occasion
+
+
+def text_of(value: Any) -> str:
+    """A value as a message shows it: decimals without trailing zeros, an unknown value as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(value)[:200]
+    return str(value)[:200]
+
+
+def plain(number: Decimal) -> str:
+    """A decimal in one spelling, whatever its exponent: the same amount is the same text."""
+    if number == 0:
+        return "0"
+    return format(number.normalize(), "f")[:200]
+
+
+def _amount(value: Any) -> str | None:
+    """An action's value as money: rounded to 1/10,000; ``None`` where unknown or beyond an amount's range."""
+    if value is None:
+        return None
+    number = Decimal(value)
+    if not -_MONEY_LIMIT < number < _MONEY_LIMIT:
+        return None
+    return plain(number.quantize(_MONEY_UNIT, rounding=ROUND_HALF_EVEN))

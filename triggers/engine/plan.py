@@ -1,0 +1,80 @@
+"""A rule set indexed for the engine: which trigger wakes on what, which series samples what. Built once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triggers.language.model import Expression, OnEvent, OnMaturity, OnSilence, RuleSet, Series, Trigger
+
+_DAY_MS: Final = 86_400_000
+
+
+class Plan:
+    """The index of one rule set. Triggers stand in the order in which they are considered: priority, then id."""
+
+    def __init__(self, ruleset: RuleSet) -> None:
+        self.ruleset = ruleset
+        self.policy = ruleset.policy
+        active = sorted(
+            (trigger for trigger in ruleset.triggers if trigger.status in ("live", "shadow")),
+            key=lambda trigger: (-trigger.action.priority, trigger.id),
+        )
+        self.triggers: dict[str, Trigger] = {trigger.id: trigger for trigger in active}
+        self.on_event: dict[str, list[tuple[Trigger, str | None]]] = {}
+        self.on_maturity: list[tuple[Trigger, int, OnMaturity]] = []
+        self.on_silence: dict[str, list[tuple[Trigger, int, OnSilence]]] = {}
+        for trigger in active:
+            for index, wake in enumerate(trigger.on):
+                if isinstance(wake, OnEvent):
+                    self.on_event.setdefault(wake.record_type, []).append((trigger, wake.detail))
+                elif isinstance(wake, OnMaturity):
+                    self.on_maturity.append((trigger, index, wake))
+                else:
+                    self.on_silence.setdefault(wake.record_type, []).append((trigger, index, wake))
+        self.levels: list[Series] = [series for series in ruleset.series if series.level]
+        self.flows: dict[str, list[tuple[Series, bool]]] = {}
+        """The flow series that sample a kind of event, and whether each decides on own-account transfers itself."""
+        for series in ruleset.series:
+            if not series.level:
+                for record_type in sorted(series.record_types):
+                    self.flows.setdefault(record_type, []).append((series, _asks_own_account(series)))
+        names = {name for trigger in active for expression in _expressions(trigger) for name in expression.names}
+        names |= {name for series in ruleset.series for name in series.expression.names}
+        names |= {name for series in ruleset.series if series.where for name in series.where.names}
+        self.before_names = sorted(
+            name.removeprefix("before.")
+            for name in names
+            if name.startswith("before.") and not name.startswith("before.account.")
+        )
+        self.before_account = any(name.startswith("before.account.") for name in names)
+        self.reads_before = bool(self.before_names) or self.before_account
+        self.reads_age = bool(names & {"customer.age", "before.age"})
+        self.listened: dict[str, list[str]] = {
+            kind: sorted({wake.detail for _, _, wake in wakes if wake.detail is not None})
+            for kind, wakes in self.on_silence.items()
+        }
+        """The details of a kind of event whose silence some trigger waits for."""
+        self._woken: dict[tuple[str, str | None], list[Trigger]] = {}
+        self.journey_ms = max([30 * _DAY_MS, *(cap.per_ms for cap in ruleset.policy.caps)])
+
+    def woken(self, kind: str, detail: str | None) -> list[Trigger]:
+        """The triggers that an event wakes, in the order in which they are considered."""
+        known = self._woken.get((kind, detail))
+        if known is None:
+            known = _distinct([found for found, wanted in self.on_event.get(kind, ()) if wanted in (None, detail)])
+            self._woken[kind, detail] = known
+        return known
+
+
+def _distinct(triggers: list[Trigger]) -> list[Trigger]:
+    return list({trigger.id: trigger for trigger in triggers}.values())
+
+
+def _asks_own_account(series: Series) -> bool:
+    where = series.where.names if series.where is not None else frozenset()
+    return "event.own_account" in series.expression.names | where
+
+
+def _expressions(trigger: Trigger) -> list[Expression]:
+    found = [trigger.when, trigger.rearm, trigger.action.value, *trigger.action.fields.values()]
+    return [expression for expression in found if expression is not None]

@@ -1,0 +1,31 @@
+"""What an expression can see while it is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+
+class Scope:
+    """The names of an expression. Each part is ``None`` where it does not apply: its fields are then unknown.
+
+    ``event`` is the record; ``customer``, ``account`` and ``product`` are parts of the customer's state, after
+    the event; ``before`` is the customer before it (``before.account`` its account before it).
+    """
+
+    __slots__ = ("account", "action", "before", "customer", "event", "feature", "product", "today")
+
+    event: Any
+    customer: Any
+    account: Any
+    product: Any
+    before: Any
+    action: Any
+    feature: Callable[[int], Any]
+    """The value of the rule set's feature with this index, ``None`` where unknown."""
+    today: Callable[[], date]
+    """The day in the bank's time zone at the moment of evaluation."""
+
+    def __init__(self) -> None:
+        self.event = self.customer = self.account = self.product = self.before = self.action = None

@@ -1,0 +1,69 @@
+"""What a profile, a behaviour or a feedback record does to a customer's state."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from schemas.decode import Rejected
+from schemas.events import Behaviour, Feedback, Profile
+from triggers.engine.evaluation import Evaluation
+from triggers.engine.journeys import Cause, record_feedback
+from triggers.engine.seen import event_key, seen_of, too_late
+from triggers.engine.state import PROFILE_FIELDS
+from triggers.engine.timers import note_activity
+
+
+def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
+    """Replaces the profile, unless a newer one is known."""
+    state = run.state
+    if record.sequence <= state.profile_sequence:
+        return
+    run.begin(at, record)
+    run.sample_baselines()
+    run.remember_before(None)
+    state.profile_sequence = record.sequence
+    for name in PROFILE_FIELDS:
+        setattr(state, name, getattr(record, name))
+    key = event_key(record.event_id)
+    run.sample_levels(key)
+    _follow(run, "profile", None, record, key, at)
+
+
+def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | None:
+    """Notes what the customer did on a channel."""
+    key = event_key(record.event_id)
+    seen = seen_of(run.state.seen, "behaviour")
+    if key in seen.ids:
+        return None
+    if at < seen.newest - run.plan.policy.lateness_ms:
+        return too_late()
+    seen.add(key, at, run.plan.policy.lateness_ms)
+    run.begin(at, record)
+    _follow(run, "behaviour", record.action, record, key, at)
+    return None
+
+
+def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | None:
+    """Notes what became of an action."""
+    key = event_key(record.event_id)
+    seen = seen_of(run.state.seen, "feedback")
+    if key in seen.ids:
+        return None
+    if at < seen.newest - run.plan.policy.lateness_ms:
+        return too_late()
+    seen.add(key, at, run.plan.policy.lateness_ms)
+    run.begin(at, record)
+    sent = record_feedback(run.state, record.action_id, record.outcome)
+    if sent is not None:
+        run.scope.action = SimpleNamespace(channel=sent.channel, step=sent.step, outcome=record.outcome)
+    _follow(run, "feedback", record.outcome, record, key, at)
+    return None
+
+
+def _follow(run: Evaluation, kind: str, detail: str | None, record: Any, key: int, at: int) -> None:
+    run.sample_flows(kind, key)
+    note_activity(run.state, run.plan, kind, detail, at, key)
+    woken = run.plan.woken(kind, detail)
+    if woken:
+        run.wake(woken, Cause(f"{kind}:{record.event_id}", key, "", at))

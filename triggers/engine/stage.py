@@ -1,0 +1,66 @@
+"""What a stage is: one kind of key with its state and its pure functions. The processor runs every stage alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from schemas.base import Record
+from schemas.decode import Rejected
+from triggers.language.model import RuleSet
+
+S = TypeVar("S")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one record or one run of timers, in order: actions, cancellations, decisions."""
+
+    outputs: list[Record] = field(default_factory=list)
+    rejected: Rejected | None = None
+    """Set when the record was read but may not take effect (too late, from the future)."""
+
+
+class Stage(Protocol[S]):
+    """A keyed stage. ``process`` and ``run_timers`` own the state they are given and change it in place.
+
+    All times are milliseconds from the epoch. Nothing here reads a clock or draws a random number: the same
+    calls in the same order give the same outputs and the same state.
+    """
+
+    name: str
+
+    def key_of(self, record: Any) -> str:
+        """The key whose state the record concerns."""
+
+    def fresh(self, key: str) -> S:
+        """The state of a key never seen."""
+
+    def decode(self, key: str, data: bytes) -> S:
+        """A state from its bytes. Raises ``UnreadableState`` where they are damaged or of a later version."""
+
+    def encode(self, state: S) -> bytes:
+        """The bytes of a state. Equal states have equal bytes."""
+
+    def process(self, record: Any, state: S, ruleset: RuleSet, now: int | None) -> Outcome | None:
+        """One record; ``None`` where nothing came of it.
+
+        ``now`` is the batch's time, or ``None`` where the record's own time counts (``clock: record``).
+        """
+
+    def run_timers(self, state: S, ruleset: RuleSet, until: int, now: int | None) -> Outcome | None:
+        """Runs, in order, the state's timers due by ``until``."""
+
+    def next_due(self, state: S) -> int | None:
+        """When the state's earliest timer is due."""
+
+    def take_due_change(self, state: S) -> tuple[bool, int | None]:
+        """Whether the state's entry in the timer index must change, and to which due time (``None``: no entry).
+
+        Asked once after each batch; the state remembers the answer, so that an entry is only rewritten where it
+        would come too late. An entry that comes too early is harmless: the sweep runs nothing and asks again.
+        """
+
+
+class UnreadableState(Exception):
+    """The bytes of a state are damaged or were written by a later version."""

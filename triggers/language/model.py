@@ -1,0 +1,199 @@
+"""A rule set as the engine runs it: every trigger checked, every expression compiled, every feature shared.
+
+The loader builds these from files; nothing here knows YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from triggers.engine.scope import Scope
+
+Evaluate = Callable[["Scope"], Any]
+"""A compiled expression. The value is ``None`` where it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression with its source text and the names it reads (``customer.balance``, ``peak_7d`` …)."""
+
+    source: str
+    evaluate: Evaluate
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OnEvent:
+    """Wakes on an event: ``transaction``; ``behaviour.browse`` and ``feedback.opened`` have a detail."""
+
+    record_type: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnMaturity:
+    """Wakes ``days`` days (calendar or business) before a holding falls due; 0 is on the day."""
+
+    days: int
+    business: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnSilence:
+    """Wakes once when no such event came for ``after_ms``; the next event arms it again."""
+
+    record_type: str
+    detail: str | None
+    after_ms: int
+
+
+Wake = OnEvent | OnMaturity | OnSilence
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Samples that features share: the values of one expression, taken at events.
+
+    A *flow* (``level`` false) reads ``event.*``: one sample for each matching event. A *level* reads only what
+    holds between events (``customer.balance``): its value stands until the next sample, so a window also sees
+    the value in force at its beginning.
+    """
+
+    id: str
+    expression: Expression
+    where: Expression | None
+    record_types: frozenset[str]
+    by: Literal["customer", "account"]
+    level: bool
+    retain_ms: int
+
+
+Function = Literal["sum", "count", "max", "min", "mean", "first", "last", "distinct", "daily_mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A function over the last ``over_ms`` of a series (index into ``RuleSet.series``)."""
+
+    function: Function
+    series: int
+    over_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the ladder: use ``channel``, ``after_ms`` after the step before, unless its feedback was ``unless``."""
+
+    channel: str
+    after_ms: int = 0
+    unless: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """What a trigger proposes."""
+
+    offer: str
+    category: str
+    complexity: Literal["simple", "medium", "complex"]
+    priority: int
+    value: Expression | None
+    expires_ms: int
+    ladder: tuple[Step, ...]
+    template: str | None
+    fields: Mapping[str, Expression] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One trigger, ready to run. ``clauses`` are the top-level ``and`` parts of ``when``, for explanations."""
+
+    id: str
+    version: int
+    title: str
+    owner: str
+    status: Literal["draft", "shadow", "live", "retired"]
+    on: tuple[Wake, ...]
+    when: Expression | None
+    clauses: tuple[Expression, ...]
+    rearm: Expression | None
+    once_per_ms: int | None
+    action: ActionSpec
+    on_change: Literal["carry", "reset", "warm"]
+    file: str
+    cases: tuple[Case, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEvent:
+    """An event of a case: its time, its kind (``transaction`` …) and the fields the author gave."""
+
+    at_ms: int
+    record_type: str
+    fields: Mapping[str, Any]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a case expects: ``cancelled`` for a withdrawal. Only the fields given are compared."""
+
+    at_ms: int
+    fields: Mapping[str, Any]
+    line: int
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One inline test on a virtual clock."""
+
+    name: str
+    customer: Mapping[str, Any]
+    events: tuple[CaseEvent, ...]
+    expect: tuple[Expected, ...]
+    line: int
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``at_most`` contacts of a customer in ``per_ms``; in one category where it is given."""
+
+    at_most: int
+    per_ms: int
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the gate and the engine obey. ``policy.yaml`` and ``calendar.yaml`` set it; these are the defaults."""
+
+    currency: str = "CNY"
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
+    remind_at: time = time(9, 0)
+    lateness_ms: int = 7 * 86_400_000
+    """An event older than this, against the newest of its kind of the customer, may be a repeat: it is set aside."""
+    skew_ms: int = 3_600_000
+    """An event further in the future than this is set aside (wall clock only)."""
+    consent: frozenset[str] = frozenset({"sms", "wechat", "email"})
+    """The channels that need the customer's recorded consent."""
+    caps: tuple[Cap, ...] = (Cap(at_most=3, per_ms=7 * 86_400_000),)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Every trigger that a worker runs, with the policy, as one immutable unit. ``hash`` names its content."""
+
+    hash: str
+    triggers: tuple[Trigger, ...]
+    series: tuple[Series, ...]
+    features: tuple[Feature, ...]
+    policy: Policy
+    document: str
+    """The files it was built from, as one canonical JSON text: whoever holds it can build the rule set again."""
