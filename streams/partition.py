@@ -1,0 +1,306 @@
+"""One partition's batches: announce and load, evaluate, publish, commit. Steps and their order are ARCHITECTURE A2."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from schemas.journal import RecordBatch, TimerBatch
+from schemas.topics import JOURNAL_TOPIC
+from streams.clock import Clock
+from streams.patience import Patience
+from streams.refusals import RulesetUnknown
+from streams.stages import Routes
+from streams.store import Commit, Ownership, Store
+from streams.watermark import Watermark
+from triggers.engine.batch import BatchResult, Message, RawRecord, decode_batch, run_records, run_timers
+from triggers.engine.stage import Stage
+from triggers.language.model import RuleSet
+
+
+class Publisher(Protocol):
+    """Sends messages and waits until every one is acknowledged."""
+
+    async def publish(self, partition: int, messages: Sequence[Message]) -> None:
+        """Sends all to the same partition number, in order per topic. Returns when every one is acknowledged.
+
+        Waits while Kafka is away; an error it raises is final and ends the worker.
+        """
+
+
+class Cache(Protocol):
+    """States in memory, as of the last commit. It may forget any of them at any time."""
+
+    def take(self, partition: int, stage: str, key: str) -> Any | None:
+        """The state, if it is held; it is not held any more."""
+
+    def put(self, partition: int, stage: str, key: str, state: Any, size: int = 0) -> None:
+        """Holds a state of so many encoded bytes."""
+
+    def drop(self, partition: int) -> None:
+        """Forgets every state of a partition."""
+
+
+class RecordSource(Protocol):
+    """Reads what a topic's partition holds, apart from the consumer group."""
+
+    async def read(self, topic: str, partition: int, first: int, last: int) -> list[RawRecord]:
+        """The readable records from offset ``first`` to ``last``, both included; ``topic`` is Kafka's name.
+
+        Offsets without a record are left out. Raises ``RecordsLost`` where the log no longer reaches back to
+        ``first`` or ends before ``last``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of a worker."""
+
+    max_batch: int = 2_000
+    """Records in one batch."""
+    max_batch_seconds: float = 0.25
+    """Evaluation time that a batch should not exceed: the event loop, and with it the heartbeat, stands still."""
+    queue_records: int = 10_000
+    """Records that wait in one partition's queue before its reader has to wait."""
+    timer_limit: int = 500
+    """Keys in one batch of timers."""
+    release_seconds: float = 2.5
+    """How long a revoked partition may finish its batch. Below the time that the driver gives the whole stop."""
+    fenced_grace_seconds: float = 60.0
+    """How long a partition may be refused by the store and still assigned by the group."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What a committed batch did, for metrics. ``topic`` is ``None`` for timers. Times in seconds."""
+
+    partition: int
+    sequence: int
+    stage: str
+    topic: str | None
+    counts: Counter[str]
+    messages: int
+    evaluate_seconds: float
+    total_seconds: float
+
+
+def _ignore(_report: BatchReport) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every partition of a worker shares."""
+
+    tenant: str
+    store: Store
+    patience: Patience
+    """Of the store."""
+    publisher: Publisher
+    cache: Cache
+    routes: Routes
+    rulesets: Rulesets
+    source: RecordSource
+    clock: Clock
+    clock_mode: Literal["wall", "record"]
+    lag: Callable[[str, int, int], int | None]
+    """How many records of a topic (Kafka's name) and partition lie at or after a position; ``None``: unknown."""
+    limits: Limits = field(default_factory=Limits)
+    observe: Callable[[BatchReport], None] = _ignore
+
+
+class Rulesets:
+    """The rule set in force, and older ones for batches that must be run again."""
+
+    def __init__(
+        self,
+        store: Store,
+        patience: Patience,
+        in_force: Callable[[], RuleSet],
+        load_document: Callable[[str], RuleSet],
+    ) -> None:
+        self._store = store
+        self._patience = patience
+        self._in_force = in_force
+        self._load_document = load_document
+        self._kept: set[str] = set()
+
+    async def current(self) -> RuleSet:
+        """The rule set in force. Its document is in the store before any batch names it."""
+        ruleset = self._in_force()
+        if ruleset.hash not in self._kept:
+            await self._patience.insist(lambda: self._store.put_ruleset(ruleset.hash, ruleset.document))
+            self._kept.add(ruleset.hash)
+        return ruleset
+
+    async def named(self, ruleset_hash: str, partition: int) -> RuleSet:
+        """The rule set of a hash. Raises ``RulesetUnknown``."""
+        ruleset = self._in_force()
+        if ruleset.hash == ruleset_hash:
+            return ruleset
+        document = await self._patience.insist(lambda: self._store.get_ruleset(ruleset_hash))
+        if document is None:
+            raise RulesetUnknown(ruleset_hash, partition)
+        ruleset = self._load_document(document)
+        if ruleset.hash != ruleset_hash:
+            raise RulesetUnknown(ruleset_hash, partition)
+        return ruleset
+
+
+class Partition:
+    """A partition that this worker owns under one epoch. Its batches must be run one after another.
+
+    ``positions`` maps a topic of the registry to the next offset to read. ``clean`` is false from the moment a
+    batch begins until it is committed: the cached states are then ahead of the store and must not be used.
+    """
+
+    def __init__(self, number: int, services: Services, ownership: Ownership, positions: Mapping[str, int]) -> None:
+        self.number = number
+        self.epoch = ownership.epoch
+        self.sequence = ownership.sequence
+        self.positions = dict(positions)
+        self.next_due: dict[str, int] = dict(ownership.next_due)
+        self.watermark = Watermark()
+        self.clean = True
+        self._services = services
+
+    async def run_records(
+        self, entry: RecordBatch, intent: bytes, records: Sequence[RawRecord], ruleset: RuleSet
+    ) -> BatchReport:
+        """Runs a batch of records to its commit. ``intent`` is the entry's bytes, as announced and journalled.
+
+        Whatever is raised (``Fenced``, ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
+        """
+        services, began = self._services, time.perf_counter()
+        route = services.routes.of_topic(entry.topic)
+        stage = route.stage
+        decoded = decode_batch(stage, route.topic, services.tenant, records)
+        with _Unfinished(self, services.cache):
+            states, missing = self._cached(stage, decoded.keys)
+            found = await services.patience.insist(
+                lambda: services.store.announce(self.number, self.epoch, entry.sequence, intent, stage.name, missing)
+            )
+            for key, data in zip(missing, found, strict=True):
+                states[key] = stage.fresh(key) if data is None else stage.decode(key, data)
+            evaluating = time.perf_counter()
+            result = run_records(stage, entry, route.topic, decoded, states, ruleset)
+            evaluated = time.perf_counter() - evaluating
+            await self._finish(entry, intent, stage, states, result, (entry.topic, entry.last_offset + 1))
+        if services.clock_mode == "record":
+            self.watermark.saw(entry.topic, decoded)
+        return self._report(entry, entry.topic, result, evaluated, began)
+
+    async def run_timers(self, entry: TimerBatch, intent: bytes, ruleset: RuleSet) -> BatchReport:
+        """Runs a batch of due timers to its commit; otherwise as ``run_records``."""
+        services, began = self._services, time.perf_counter()
+        stage = services.routes.stage(entry.stage)
+        with _Unfinished(self, services.cache):
+            found = await services.patience.insist(
+                lambda: services.store.announce_due(
+                    self.number, self.epoch, entry.sequence, intent, stage.name, entry.until_ms, entry.limit
+                )
+            )
+            keys = [key for key, _ in found]
+            states, _ = self._cached(stage, keys)
+            for key, data in found:
+                if key not in states:
+                    states[key] = stage.fresh(key) if data is None else stage.decode(key, data)
+            evaluating = time.perf_counter()
+            result = run_timers(stage, entry, keys, states, ruleset)
+            evaluated = time.perf_counter() - evaluating
+            if keys and all(due is not None and due <= entry.until_ms for due in map(result.due.get, keys)):
+                raise RuntimeError(
+                    f"the timers of stage {stage.name} make no progress: all are still due after a sweep"
+                )
+            await self._finish(entry, intent, stage, states, result, None)
+        return self._report(entry, None, result, evaluated, began)
+
+    def _cached(self, stage: Stage[Any], keys: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+        states: dict[str, Any] = {}
+        missing = []
+        take = self._services.cache.take
+        for key in keys:
+            state = take(self.number, stage.name, key)
+            if state is None:
+                missing.append(key)
+            else:
+                states[key] = state
+        return states, missing
+
+    async def _finish(
+        self,
+        entry: RecordBatch | TimerBatch,
+        intent: bytes,
+        stage: Stage[Any],
+        states: Mapping[str, Any],
+        result: BatchResult,
+        position: tuple[str, int] | None,
+    ) -> None:
+        services = self._services
+        journal = Message(JOURNAL_TOPIC, str(self.number).encode(), intent)
+        await services.publisher.publish(self.number, [*result.messages, journal])
+        encode = stage.encode
+        encoded = {key: encode(states[key]) for key in states if key in result.changed}
+        changes = Commit(
+            stage=stage.name,
+            states=encoded,
+            due=result.due,
+            position=position,
+        )
+        # A lost reply is no reason to evaluate again: the very same step is repeated until it is answered.
+        next_due = await services.patience.insist(
+            lambda: services.store.commit(self.number, self.epoch, entry.sequence, changes)
+        )
+        self.sequence = entry.sequence
+        if position is not None:
+            self.positions[position[0]] = position[1]
+        if next_due is None:
+            self.next_due.pop(stage.name, None)
+        else:
+            self.next_due[stage.name] = next_due
+        put = services.cache.put
+        for key, state in states.items():
+            put(self.number, stage.name, key, state, len(encoded.get(key, b"")))
+
+    def _report(
+        self,
+        entry: RecordBatch | TimerBatch,
+        topic: str | None,
+        result: BatchResult,
+        evaluated: float,
+        began: float,
+    ) -> BatchReport:
+        report = BatchReport(
+            partition=self.number,
+            sequence=entry.sequence,
+            stage=entry.stage,
+            topic=topic,
+            counts=result.counts,
+            messages=len(result.messages),
+            evaluate_seconds=evaluated,
+            total_seconds=time.perf_counter() - began,
+        )
+        self._services.observe(report)
+        return report
+
+
+class _Unfinished:
+    """Marks a batch under way. A batch that does not end in its commit takes the partition's cache with it."""
+
+    __slots__ = ("_cache", "_partition")
+
+    def __init__(self, partition: Partition, cache: Cache) -> None:
+        self._partition = partition
+        self._cache = cache
+
+    def __enter__(self) -> None:
+        self._partition.clean = False
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._partition.clean = True
+        else:
+            self._cache.drop(self._partition.number)

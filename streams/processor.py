@@ -1,0 +1,243 @@
+"""Runs every stage over the partitions that this worker owns (ARCHITECTURE A2 to A6).
+
+The driver hands over partitions, chunks of records and revocations; each partition has an ``Owner`` that runs its
+batches one after another, and partitions overlap: while one waits for an acknowledgement another evaluates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from schemas.journal import JOURNAL, RecordBatch
+from streams.owner import Owner
+from streams.partition import Partition, Services
+from streams.refusals import RecordsLost, StateLost, WentBack
+from streams.stages import Route
+from streams.store import Fenced, Ownership, StoreCorrupt, StoreRolledBack
+from triggers.engine.batch import RawRecord, decode_batch
+
+log = logging.getLogger(__name__)
+
+_RECALL_RECORDS = 256
+"""How many of a topic's last processed records tell a new owner the records' time (``clock: record``)."""
+
+
+class Chunk(Protocol):
+    """Records of one partition of a topic, in offset order; ``topic`` is Kafka's name."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def records(self) -> Sequence[RawRecord]: ...
+
+
+class Offsets(Protocol):
+    """What Kafka knows of the partitions. Topics are Kafka's names."""
+
+    async def committed(self, partitions: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int | None]:
+        """The consumer group's committed offset of each; ``None`` where it has none."""
+
+    async def spans(self, partitions: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], tuple[int, int]]:
+        """The offset of the first record kept, and the one after the last, of each."""
+
+
+class Processor:
+    """The owner of this worker's partitions. All of its methods belong to one event loop."""
+
+    def __init__(self, services: Services, offsets: Offsets) -> None:
+        self._services = services
+        self._offsets = offsets
+        self._owners: dict[int, Owner] = {}
+        self._left: dict[int, tuple[int, int]] = {}
+        """Partitions released in good order, whose states are still cached: their epoch and sequence then."""
+        self._failed: asyncio.Future[None] | None = None
+
+    async def take_over(self, assigned: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        """Takes exactly these partitions (Kafka topic, partition) and returns the next offset to read of each.
+
+        Raises each partition's epoch and runs its unfinished batch, if it has one, before anything else. States
+        stay cached through a rebalance; they are used again only if nobody owned the partition in between, and
+        dropped here where the partition did not come back.
+
+        Raises ``Refused`` (``StateLost``, ``RecordsLost``, ``RulesetUnknown``) or ``StoreCorrupt``: nothing may be
+        read then, the worker must end.
+        """
+        topics: dict[int, list[Route]] = defaultdict(list)
+        for kafka_topic, number in sorted(assigned):
+            topics[number].append(self._services.routes.of_kafka(kafka_topic))
+        await self.release(set(self._owners))
+        for number in [number for number in self._left if number not in topics]:
+            self._forget(number)
+        committed, spans = await asyncio.gather(self._offsets.committed(assigned), self._offsets.spans(assigned))
+        taken = await asyncio.gather(
+            *(self._take(number, routes, committed, spans) for number, routes in topics.items()),
+            return_exceptions=True,
+        )
+        owners: dict[Owner, bool] = {}
+        for outcome in taken:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            owners[outcome[0]] = outcome[1]
+        for owner, fenced in owners.items():
+            self._owners[owner.partition.number] = owner
+            owner.start(fenced=fenced)
+        return {
+            (route.kafka_topic, number): self._owners[number].partition.positions[route.topic.name]
+            for number, routes in topics.items()
+            for route in routes
+        }
+
+    async def release(self, revoked: AbstractSet[int]) -> None:
+        """Gives partitions back: a batch in flight may finish within bounds, what is queued is dropped unacked.
+
+        The states stay cached for the next ``take_over``, if no batch was broken off.
+        """
+        owners = [self._owners.pop(number) for number in sorted(revoked) if number in self._owners]
+        ends = await asyncio.gather(*(owner.stop(self._services.limits.release_seconds) for owner in owners))
+        for owner, clean in zip(owners, ends, strict=True):
+            partition = owner.partition
+            if clean:
+                self._left[partition.number] = (partition.epoch, partition.sequence)
+            else:
+                self._forget(partition.number)
+
+    async def submit(self, chunk: Chunk, done: Callable[[], None]) -> None:
+        """Queues a chunk and returns; waits while its partition's queue is full. ``done`` is called after the commit.
+
+        A chunk of a partition that is not (or no longer) owned is ignored: its records will be read by the owner.
+        Raises what made the worker fail, if it has failed.
+        """
+        failed = self.failed()
+        if failed.done():
+            failed.result()
+        owner = self._owners.get(chunk.partition)
+        if owner is None:
+            log.info("%s partition %d is not owned here: a chunk is ignored", chunk.topic, chunk.partition)
+        elif chunk.records:
+            await owner.submit(self._services.routes.of_kafka(chunk.topic), chunk.records, done)
+        else:
+            done()
+
+    def failed(self) -> asyncio.Future[None]:
+        """Completes, with an exception, when the worker must end."""
+        if self._failed is None:
+            self._failed = asyncio.get_running_loop().create_future()
+        return self._failed
+
+    async def stop(self) -> None:
+        """Releases everything; batches in flight may finish within bounds."""
+        await self.release(set(self._owners))
+        for number in list(self._left):
+            self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        self._left.pop(number, None)
+        self._services.cache.drop(number)
+
+    def _fail(self, error: Exception) -> None:
+        log.critical("the worker must end: %s: %s", type(error).__name__, error, exc_info=error)
+        failed = self.failed()
+        if not failed.done():
+            failed.set_exception(error)
+            failed.exception()  # It is logged: no second report when nobody asks for it.
+
+    async def _take(
+        self,
+        number: int,
+        routes: Sequence[Route],
+        committed: Mapping[tuple[str, int], int | None],
+        spans: Mapping[tuple[str, int], tuple[int, int]],
+    ) -> tuple[Owner, bool]:
+        """The new owner of a partition, and whether it has lost it again already."""
+        services = self._services
+        taken = await services.patience.insist(lambda: services.store.take_over(number))
+        if taken.intent is not None or self._left.get(number) != (taken.epoch - 1, taken.sequence):
+            services.cache.drop(number)
+        self._left.pop(number, None)
+        entry = None if taken.intent is None else _read_intent(taken, number)
+        positions = {}
+        for route in routes:
+            key = (route.kafka_topic, number)
+            positions[route.topic.name] = _position(route, taken, entry, number, committed[key], spans[key])
+        partition = Partition(number, services, taken, positions)
+        owner = Owner(partition, services, self._fail)
+        if taken.intent is not None and entry is not None:
+            try:
+                await self._run_again(partition, entry, taken.intent)
+            except StoreRolledBack as error:
+                raise WentBack(number, error) from error
+            except Fenced:
+                return owner, True
+        if services.clock_mode == "record":
+            await self._recall_time(owner, routes, spans)
+        return owner, False
+
+    async def _run_again(self, partition: Partition, entry: Any, intent: bytes) -> None:
+        services = self._services
+        log.info("partition %d: the batch %d of its last owner is run again", partition.number, entry.sequence)
+        ruleset = await services.rulesets.named(entry.ruleset, partition.number)
+        if isinstance(entry, RecordBatch):
+            route = services.routes.of_topic(entry.topic)
+            records = await services.source.read(
+                route.kafka_topic, partition.number, entry.first_offset, entry.last_offset
+            )
+            await partition.run_records(entry, intent, records, ruleset)
+        else:
+            await partition.run_timers(entry, intent, ruleset)
+
+    async def _recall_time(
+        self, owner: Owner, routes: Sequence[Route], spans: Mapping[tuple[str, int], tuple[int, int]]
+    ) -> None:
+        # Without it the timers that the last owner's records made due would wait for new records.
+        services, partition = self._services, owner.partition
+        for route in routes:
+            end = partition.positions[route.topic.name]
+            begin = max(spans[route.kafka_topic, partition.number][0], end - _RECALL_RECORDS)
+            if begin < end:
+                records = await services.source.read(route.kafka_topic, partition.number, begin, end - 1)
+                decoded = decode_batch(route.stage, route.topic, services.tenant, records)
+                partition.watermark.saw(route.topic.name, decoded)
+
+
+def _read_intent(taken: Ownership, number: int) -> Any:
+    try:
+        entry = JOURNAL.validate_json(taken.intent or b"")
+    except ValidationError as error:
+        raise StoreCorrupt(f"the intent of partition {number} is no journal entry: {error}") from error
+    if entry.sequence != taken.sequence + 1 or entry.partition != number:
+        raise StoreCorrupt(
+            f"the intent of partition {number} is of batch {entry.sequence} of partition {entry.partition}; "
+            f"the last committed batch is {taken.sequence}"
+        )
+    return entry
+
+
+def _position(
+    route: Route, taken: Ownership, entry: Any, number: int, committed: int | None, span: tuple[int, int]
+) -> int:
+    """The next offset to read of a topic, if what Kafka and the store say fits together."""
+    start, end = span
+    position = taken.positions.get(route.topic.name)
+    if position is None and committed:
+        raise StateLost(route.kafka_topic, number, committed)
+    unfinished = isinstance(entry, RecordBatch) and entry.topic == route.topic.name
+    if position is None:
+        # The very first batch of a topic may be the unfinished one: the log began there when it was announced.
+        position = entry.first_offset if unfinished else start
+    elif unfinished and entry.first_offset != position:
+        raise StoreCorrupt(
+            f"the intent of {route.topic.name} partition {number} begins at offset {entry.first_offset}, "
+            f"its position is {position}"
+        )
+    if not start <= position <= end:
+        raise RecordsLost(route.kafka_topic, number, position, start, end)
+    return position

@@ -1,0 +1,69 @@
+"""Why a worker refuses a partition: going on would mean marketing on a memory that is not there.
+
+Each names the topic, the partition and what an operator can do. They end the worker.
+"""
+
+from __future__ import annotations
+
+_ACCEPT = "bank-triggers state accept-loss"
+
+
+class Refused(Exception):
+    """A partition cannot be run as things are; an operator must decide."""
+
+
+class StateLost(Refused):
+    """Kafka says the partition was read before, the store does not know it."""
+
+    def __init__(self, topic: str, partition: int, committed: int) -> None:
+        super().__init__(
+            f"the state of {topic} partition {partition} is lost: the consumer group has read up to offset "
+            f"{committed}, the store holds no position for it. Restore the store from a backup, or start this "
+            f"partition afresh with: {_ACCEPT} --partition {partition}"
+        )
+
+
+class RecordsLost(Refused):
+    """Records between the position and what Kafka still keeps are gone."""
+
+    def __init__(self, topic: str, partition: int, position: int, start: int, end: int) -> None:
+        if position > end:
+            why = f"the log ends at offset {end}, so the topic was made anew or has lost its end"
+        else:
+            why = f"the log begins at offset {start}, so retention has removed the records in between"
+        super().__init__(
+            f"records of {topic} partition {partition} are lost: the position is {position}, but {why}. "
+            f"To go on from what is there: {_ACCEPT} --partition {partition}"
+        )
+
+
+class RulesetUnknown(Refused):
+    """A batch must be run again under a rule set that is nowhere kept."""
+
+    def __init__(self, ruleset: str, partition: int) -> None:
+        super().__init__(
+            f"partition {partition} has an unfinished batch of rule set {ruleset}, which the store does not keep and "
+            "this worker does not run. Start a worker with that rule set, or give the batch up with: "
+            f"{_ACCEPT} --partition {partition}"
+        )
+
+
+class PartitionTaken(Refused):
+    """The store gave the partition to another epoch, and yet the group leaves it with this worker."""
+
+    def __init__(self, partition: int, seconds: float) -> None:
+        super().__init__(
+            f"another worker holds the newer epoch of partition {partition}, and {seconds:.0f} s later the consumer "
+            "group still assigns the partition to this one: two groups may share one namespace of the store, or an "
+            "operator has moved the position. The worker stops, so that it takes its partitions over again"
+        )
+
+
+class WentBack(Refused):
+    """The store was restored from an older snapshot, or emptied, under a running worker."""
+
+    def __init__(self, partition: int, cause: Exception) -> None:
+        super().__init__(
+            f"the store knows less of partition {partition} than this worker wrote ({cause}): it was restored or "
+            "emptied. The worker stops; the next one goes on from the positions that the store then holds"
+        )

@@ -1,0 +1,132 @@
+"""Reading Kafka's log beside the consumer group: a batch to run again, a hole to look into, what offsets there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
+
+from streams.patience import Patience
+from streams.refusals import RecordsLost
+from triggers.engine.batch import RawRecord
+
+_FETCH_BYTES = 16 * 1024 * 1024
+_AT_ONCE = 4
+"""Clients open at the same time; each buffers a fetch."""
+
+
+class KafkaUnavailable(Exception):
+    """Kafka did not answer; the question may be asked again."""
+
+
+class KafkaLog:
+    """What the log holds and what the group has committed. Waits, through ``patience``, while Kafka is away.
+
+    ``options`` are those of ``connections.kafka_options``; ``patience`` must count ``KafkaUnavailable`` as loss.
+    ``isolation_level`` must be that of the consumer whose records are read again.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        group: str,
+        patience: Patience,
+        isolation_level: Literal["read_uncommitted", "read_committed"] = "read_uncommitted",
+    ) -> None:
+        self._options = dict(options)
+        self._group = group
+        self._patience = patience
+        self._isolation_level = isolation_level
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(self, topic: str, partition: int, first: int, last: int) -> list[RawRecord]:
+        """As ``partition.RecordSource.read``."""
+        return await self._patience.insist(lambda: self._read(topic, partition, first, last))
+
+    async def spans(self, partitions: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], tuple[int, int]]:
+        """As ``processor.Offsets.spans``."""
+        return await self._patience.insist(lambda: self._spans(partitions))
+
+    async def committed(self, partitions: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int | None]:
+        """As ``processor.Offsets.committed``."""
+        return await self._patience.insist(lambda: self._committed(partitions))
+
+    async def _read(self, topic: str, partition: int, first: int, last: int) -> list[RawRecord]:
+        tp = TopicPartition(topic, partition)
+        records: list[RawRecord] = []
+        async with self._consumer() as consumer:
+            start = (await consumer.beginning_offsets([tp]))[tp]
+            end = (await consumer.end_offsets([tp]))[tp]
+            if first < start or last >= end:
+                raise RecordsLost(topic, partition, first if first < start else last + 1, start, end)
+            consumer.assign([tp])
+            consumer.seek(tp, first)
+            # The position moves over offsets without a record too, also at the end of the range.
+            while await consumer.position(tp) <= last:
+                try:
+                    fetched = await consumer.getmany(tp, timeout_ms=500)
+                except OffsetOutOfRangeError as error:
+                    start = (await consumer.beginning_offsets([tp]))[tp]
+                    raise RecordsLost(topic, partition, first, start, end) from error
+                records.extend(record for record in fetched.get(tp, ()) if first <= record.offset <= last)
+        return records
+
+    async def _spans(self, partitions: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], tuple[int, int]]:
+        tps = [TopicPartition(*pair) for pair in sorted(partitions)]
+        if not tps:
+            return {}
+        async with self._consumer() as consumer:
+            starts = await consumer.beginning_offsets(tps)
+            ends = await consumer.end_offsets(tps)
+        return {(tp.topic, tp.partition): (starts[tp], ends[tp]) for tp in tps}
+
+    async def _committed(self, partitions: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int | None]:
+        async with _lost_is_unavailable():
+            admin = AIOKafkaAdminClient(**self._options)
+            try:
+                await admin.start()
+                tps = [TopicPartition(*pair) for pair in sorted(partitions)]
+                offsets = await admin.list_consumer_group_offsets(self._group, partitions=tps) if tps else {}
+            finally:
+                await admin.close()
+        found = {(tp.topic, tp.partition): meta.offset for tp, meta in offsets.items()}
+        if not found.keys() >= partitions:
+            # aiokafka drops the answer's own error (a coordinator that still loads). "No offset" would be a guess, and
+            # one that lets a lost state pass.
+            raise KafkaUnavailable("the group's coordinator did not answer for every partition")
+        return {pair: found[pair] if found[pair] >= 0 else None for pair in partitions}
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+        async with self._slots, _lost_is_unavailable():
+            consumer = AIOKafkaConsumer(
+                **self._options,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level=self._isolation_level,
+                max_partition_fetch_bytes=_FETCH_BYTES,
+            )
+            try:
+                await consumer.start()
+                yield consumer
+            finally:
+                await consumer.stop()
+
+
+@asynccontextmanager
+async def _lost_is_unavailable() -> AsyncIterator[None]:
+    try:
+        yield
+    except (KafkaConnectionError, KafkaTimeoutError, TimeoutError, OSError) as error:
+        raise KafkaUnavailable(str(error) or type(error).__name__) from error
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        raise KafkaUnavailable(str(error)) from error
