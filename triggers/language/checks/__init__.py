@@ -1,0 +1,39 @@
+"""The checks of whole trigger files, each in a file of its own, and the list of every code there is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triggers.language.checks import (
+    constant_clause,
+    duplicate_id,
+    file_name,
+    ladder_channel,
+    never_fires,
+    never_silent,
+    no_expiry,
+    no_owner,
+    shadowing_feature,
+    template_field,
+    unused_feature,
+)
+from triggers.language.checks.base import Check
+from triggers.language.codes import READING, Code
+
+ALL_CHECKS: Final[tuple[Check, ...]] = (
+    duplicate_id.CHECK,
+    file_name.CHECK,
+    never_fires.CHECK,
+    never_silent.CHECK,
+    no_owner.CHECK,
+    no_expiry.CHECK,
+    unused_feature.CHECK,
+    shadowing_feature.CHECK,
+    template_field.CHECK,
+    constant_clause.CHECK,
+    ladder_channel.CHECK,
+)
+"""Every check, in the order of the codes."""
+
+ALL_CODES: Final[tuple[Code, ...]] = (*READING, *(check.code for check in ALL_CHECKS))
+"""Every code a file can be given, those of reading first."""

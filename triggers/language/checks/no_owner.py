@@ -1,0 +1,22 @@
+"""E105: a trigger has no owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from triggers.errors import Problem
+from triggers.language.checks.base import Check
+from triggers.language.codes import Code
+from triggers.language.draft import Draft
+
+CODE = Code("E105", "a trigger has no owner")
+
+
+def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    for draft in drafts:
+        if "owner" not in draft.fields:
+            message = "the trigger has no owner: name the team that answers for it, such as owner: retail-deposits"
+            yield draft.problem(CODE, draft.fields.node.place, message)
+
+
+CHECK = Check(CODE, find)

@@ -1,0 +1,41 @@
+"""A trigger file as read, with every place that a check may want to point at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from triggers.errors import Problem
+from triggers.language.codes import Code
+from triggers.language.document import Place
+from triggers.language.expressions import Checked, FeatureName
+from triggers.language.model import Case, Trigger
+from triggers.language.reader import Fields
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is known of one trigger file after reading; ``trigger`` is ``None`` where reading found a mistake."""
+
+    file: str
+    fields: Fields
+    id: str | None = None
+    features: dict[str, FeatureName] = field(default_factory=dict)
+    feature_places: dict[str, Place] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    conditions: list[Checked] = field(default_factory=list)
+    """``when`` and ``rearm``, where they are without mistakes."""
+    channels: list[tuple[Place, str]] = field(default_factory=list)
+    """The channels of the ladder as written."""
+    message: Fields | None = None
+    message_fields: dict[str, Checked] = field(default_factory=dict)
+    cases: tuple[Case, ...] = ()
+    complete: bool = True
+    """Whether every expression could be read: only then is a feature without a use a mistake of its own."""
+    trigger: Trigger | None = None
+
+    def problem(self, code: Code, place: Place, message: str) -> Problem:
+        return Problem(self.file, place.line, place.column, code.id, message, place.path, code.severity)
+
+    def top(self, key: str) -> Place:
+        """The place of a top-level key; of the file's first value where it is missing."""
+        return self.fields.key_place(key)

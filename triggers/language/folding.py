@@ -1,0 +1,25 @@
+"""What a part of an expression comes to without any event: constants are computed once, when the file is read."""
+
+from __future__ import annotations
+
+from triggers.engine.scope import Scope
+from triggers.language.compiler import compile_term
+from triggers.language.tree import Constant, Logic, Term
+
+
+def fold(term: Term) -> Term:
+    """A constant where every part is one. Not for ``days_until``: it depends on the day."""
+    children = term.children()
+    if children and all(isinstance(child, Constant) for child in children):
+        return Constant(term.type, term.begin, term.end, compile_term(term)(Scope()))
+    return term
+
+
+def fold_logic(term: Logic) -> Term:
+    """A constant where the parts that are constant decide, whatever the others are."""
+    decisive = term.operator == "or"
+    if any(isinstance(part, Constant) and part.value is decisive for part in term.parts):
+        return Constant(term.type, term.begin, term.end, decisive)
+    if all(isinstance(part, Constant) for part in term.parts):
+        return fold(term)
+    return term

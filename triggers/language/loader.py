@@ -1,0 +1,201 @@
+"""Rule files → a rule set, or every problem in them at once.
+
+``load_documents`` is pure: names and texts in, a rule set out. ``load_ruleset`` finds the files on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from triggers.errors import Problem
+from triggers.language import codes
+from triggers.language.checks import ALL_CHECKS
+from triggers.language.codes import Code
+from triggers.language.document import MAX_BYTES, Document, read_document
+from triggers.language.draft import Draft
+from triggers.language.features import FeatureTable
+from triggers.language.model import Policy, RuleSet
+from triggers.language.policy_file import read_calendar, read_policy
+from triggers.language.reader import Reader
+from triggers.language.trigger_file import read_trigger
+
+POLICY: Final = "policy.yaml"
+CALENDAR: Final = "calendar.yaml"
+_LATER: Final = frozenset({"tiers.yaml", "tags.yaml", "offers.yaml", "desks.yaml"})
+_MOST_FILES: Final = 5_000
+_LOOK_UP: Final = 3
+"""How many folders above a path are searched for policy and calendar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of loading: ``ruleset`` is ``None`` where a problem is an error; warnings may stand beside it."""
+
+    ruleset: RuleSet | None
+    problems: list[Problem]
+
+
+class InvalidRuleSet(Exception):
+    """A stored rule set cannot be read by this program. ``problems`` say why."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems[:10])))
+        self.problems = tuple(problems)
+
+
+def load_ruleset(paths: Sequence[Path]) -> Loaded:
+    """Reads every ``*.yaml`` under the paths (files or folders), with ``policy.yaml`` and ``calendar.yaml``.
+
+    Those two are looked for under the paths and, where they are not there, beside and a few folders above.
+    Problems name files as they were found; the rule set knows them by their place under the path given.
+    """
+    found = _Found({}, {}, [])
+    for path in paths:
+        _collect(path, found)
+    for name in (POLICY, CALENDAR):
+        if not any(PurePosixPath(known).name == name for known in found.files):
+            _look_up(name, paths, found)
+    if not found.problems and not any(PurePosixPath(name).name not in (POLICY, CALENDAR) for name in found.files):
+        where = ", ".join(map(str, paths)) or "no path given"
+        found.problems.append(_file_problem(where, codes.UNREADABLE, "no trigger file (*.yaml) found"))
+    loaded = _load(found.files)
+    problems = [replace(problem, file=found.shown.get(problem.file, problem.file)) for problem in loaded.problems]
+    problems = sorted([*found.problems, *problems])
+    return Loaded(None if found.problems else loaded.ruleset, problems)
+
+
+def load_documents(files: Mapping[str, str]) -> Loaded:
+    """Reads files given by name and text. The same content gives the same rule set, whatever order it comes in."""
+    return _load(files)
+
+
+def from_document(document: str) -> RuleSet:
+    """The rule set of a ``RuleSet.document``. Raises ``InvalidRuleSet``."""
+    try:
+        files = json.loads(document)
+    except (ValueError, RecursionError):
+        files = None
+    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()):
+        raise InvalidRuleSet([_file_problem("document", codes.UNREADABLE, "expected JSON: file names and texts")])
+    loaded = _load(files)
+    if loaded.ruleset is None:
+        raise InvalidRuleSet(loaded.problems)
+    return loaded.ruleset
+
+
+def _load(files: Mapping[str, str | bytes]) -> Loaded:
+    problems: list[Problem] = []
+    documents: dict[str, Document] = {}
+    for name in sorted(files):
+        document, found = read_document(name, files[name])
+        problems += found
+        if document is not None:
+            documents[name] = document
+    policy = _policy(documents, problems)
+    table = FeatureTable()
+    drafts: list[Draft] = []
+    for name, document in documents.items():
+        role = PurePosixPath(name).name
+        if role in (POLICY, CALENDAR):
+            continue
+        if role in _LATER:
+            problems.append(_file_problem(name, codes.NOT_SUPPORTED, f"{role} is not supported yet"))
+            continue
+        reader = Reader(document)
+        draft = read_trigger(reader, document, table, policy)
+        problems += reader.problems
+        if draft is not None:
+            drafts.append(draft)
+    for check in ALL_CHECKS:
+        problems += check.find(drafts)
+    problems.sort()
+    if any(problem.severity == "error" for problem in problems):
+        return Loaded(None, problems)
+    text = json.dumps({name: document.text for name, document in documents.items()}, sort_keys=True)
+    ruleset = RuleSet(
+        hash=hashlib.sha256(text.encode()).hexdigest()[:16],
+        triggers=tuple(draft.trigger for draft in drafts if draft.trigger),
+        series=table.series,
+        features=table.features,
+        policy=policy,
+        document=text,
+    )
+    return Loaded(ruleset, problems)
+
+
+def _policy(documents: Mapping[str, Document], problems: list[Problem]) -> Policy:
+    policy = Policy()
+    for role, read in ((POLICY, read_policy), (CALENDAR, read_calendar)):
+        named = [name for name in documents if PurePosixPath(name).name == role]
+        for name in named[1:]:
+            message = f"the rule set has one {role}, and {named[0]} is read already"
+            problems.append(_file_problem(name, codes.SECOND_FILE, message))
+        for name in named[:1]:
+            reader = Reader(documents[name])
+            policy = read(reader, documents[name], policy)
+            problems += reader.problems
+    return policy
+
+
+@dataclass(slots=True)
+class _Found:
+    """Files by their name in the rule set, and how each is shown to its author."""
+
+    files: dict[str, bytes]
+    shown: dict[str, str]
+    problems: list[Problem]
+
+
+def _collect(path: Path, found: _Found) -> None:
+    if not path.is_dir():
+        _read(path, path.name, found)
+        return
+    for file in sorted(path.rglob("*")):
+        relative = file.relative_to(path)
+        if any(part.startswith(".") for part in relative.parts) or not file.is_file():
+            continue
+        if file.suffix == ".yml":
+            message = "rule files end in .yaml: rename it, or it is never read"
+            found.problems.append(_file_problem(str(file), codes.UNREADABLE, message))
+        elif file.suffix == ".yaml":
+            _read(file, relative.as_posix(), found)
+        if len(found.files) > _MOST_FILES:
+            message = f"more than {_MOST_FILES} files"
+            found.problems.append(_file_problem(str(path), codes.TOO_BIG, message))
+            return
+
+
+def _read(file: Path, name: str, found: _Found) -> None:
+    shown = str(file)
+    if found.shown.get(name) == shown:
+        return
+    if name in found.files:
+        message = f"the rule set has a file {name} already: {found.shown[name]}"
+        found.problems.append(_file_problem(shown, codes.SECOND_FILE, message))
+        return
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or 'an input error'}"
+        found.problems.append(_file_problem(shown, codes.UNREADABLE, message))
+        return
+    found.files[name] = data
+    found.shown[name] = shown
+
+
+def _look_up(name: str, paths: Sequence[Path], found: _Found) -> None:
+    for path in paths:
+        for folder in list(path.absolute().parents)[:_LOOK_UP]:
+            if (folder / name).is_file():
+                _read(folder / name, name, found)
+                return
+
+
+def _file_problem(file: str, code: Code, message: str) -> Problem:
+    return Problem(file, 1, 1, code.id, message)

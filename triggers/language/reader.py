@@ -1,0 +1,283 @@
+"""Walks the mappings of a document, collects every problem, and hands out values that are right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from datetime import time as clock_time
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from schemas.base import to_ms
+from triggers.errors import Problem
+from triggers.language import codes
+from triggers.language.codes import Code
+from triggers.language.document import Document, Entry, Node, Place, shorten
+
+SECOND_MS: Final = 1_000
+MINUTE_MS: Final = 60 * SECOND_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+_UNITS: Final = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+LONGEST_MS: Final = 3660 * DAY_MS
+
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
+_MOMENT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?) ?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
+)
+_CLOCK: Final = re.compile(r"[0-9]{2}:[0-9]{2}", re.ASCII)
+IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+"""What triggers, features, offers and categories are called."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """``: did you mean "x"?`` where a known word is near, else an empty text."""
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+    return f': did you mean "{near[0]}"?' if near else ""
+
+
+def one_of(values: Iterable[str]) -> str:
+    return ", ".join(values)
+
+
+@dataclass(slots=True)
+class Reader:
+    """One document and what was found wrong in it."""
+
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, code: Code, place: Place, message: str) -> None:
+        self.problems.append(
+            Problem(self.document.file, place.line, place.column, code.id, message, place.path, code.severity)
+        )
+
+    def mapping(
+        self, node: Node, what: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+    ) -> Fields | None:
+        """The fields of a mapping with exactly these keys; ``None`` where the node is no mapping."""
+        if not isinstance(node.value, dict):
+            self.wrong_type(node, f"the keys of {what}: {one_of((*required, *optional))}")
+            return None
+        known = (*required, *optional)
+        for key, entry in node.value.items():
+            if key not in known:
+                hint = suggest(key, known) or f"; expected {one_of(known)}"
+                self.report(codes.UNKNOWN_KEY, entry.place, f'unknown key "{shorten(key)}"{hint}')
+        for key in required:
+            if key not in node.value:
+                self.report(codes.MISSING_KEY, node.place, f'missing key "{key}" in {what}')
+        return Fields(self, node, {key: entry for key, entry in node.value.items() if key in known})
+
+    def wrong_type(self, node: Node, expected: str) -> None:
+        self.report(codes.WRONG_TYPE, node.place, f"expected {expected}, found {describe(node)}{_hint(node, expected)}")
+
+    # One value at a time: each returns None after reporting.
+
+    def text(self, node: Node, limit: int = 200) -> str | None:
+        if not isinstance(node.value, str):
+            self.wrong_type(node, "text")
+            return None
+        if not node.value.strip() or len(node.value) > limit:
+            self.report(codes.OUT_OF_RANGE, node.place, f"expected text of 1 to {limit} characters")
+            return None
+        return node.value
+
+    def identifier(self, node: Node) -> str | None:
+        value = self.text(node, limit=64)
+        if value is not None and not IDENTIFIER.fullmatch(value):
+            self.report(
+                codes.OUT_OF_RANGE,
+                node.place,
+                f'expected a name of small letters, digits and _, beginning with a letter, found "{shorten(value)}"',
+            )
+            return None
+        return value
+
+    def integer(self, node: Node, low: int, high: int) -> int | None:
+        if type(node.value) is not int:
+            self.wrong_type(node, f"a whole number from {low} to {high}")
+            return None
+        if not low <= node.value <= high:
+            self.report(codes.OUT_OF_RANGE, node.place, f"expected a whole number from {low} to {high}")
+            return None
+        return node.value
+
+    def flag(self, node: Node) -> bool | None:
+        if not isinstance(node.value, bool):
+            self.wrong_type(node, "true or false")
+            return None
+        return node.value
+
+    def choice(self, node: Node, values: Sequence[str]) -> str | None:
+        if not isinstance(node.value, str):
+            self.wrong_type(node, f"one of {one_of(values)}")
+            return None
+        if node.value not in values:
+            hint = suggest(node.value, values) or f"; expected one of {one_of(values)}"
+            self.report(codes.BAD_CHOICE, node.place, f'"{shorten(node.value)}" is not allowed{hint}')
+            return None
+        return node.value
+
+    def items(self, node: Node, what: str, limit: int = 1000) -> Sequence[Node] | None:
+        if not isinstance(node.value, list):
+            self.wrong_type(node, f"a list of {what}")
+            return None
+        if len(node.value) > limit:
+            self.report(codes.OUT_OF_RANGE, node.place, f"expected at most {limit} {what}")
+            return None
+        return node.value
+
+    def duration(self, node: Node, low: int = MINUTE_MS, high: int = LONGEST_MS) -> int | None:
+        """Milliseconds of a length of time such as ``7d``."""
+        example = "expected a length of time such as 30m, 48h, 7d or 2w"
+        match = _DURATION.fullmatch(node.value) if isinstance(node.value, str) else None
+        if match is None:
+            self.report(codes.BAD_DURATION, node.place, f"{example}, found {describe(node)}")
+            return None
+        length = int(match[1]) * _UNITS[match[2]]
+        if not low <= length <= high:
+            self.report(
+                codes.BAD_DURATION,
+                node.place,
+                f'"{node.value}" is outside the allowed {show_duration(low)} to {show_duration(high)}',
+            )
+            return None
+        return length
+
+    def moment(self, node: Node, zone: ZoneInfo) -> int | None:
+        """Milliseconds from the epoch of a time such as ``2026-03-02 10:00``, in ``zone`` where it has no offset."""
+        match = _MOMENT.fullmatch(node.value) if isinstance(node.value, str) else None
+        if match is None:
+            message = 'expected a time such as "2026-03-02 10:00" or "2026-03-02T10:00:00+08:00"'
+            self.report(codes.BAD_TIME, node.place, f"{message}, found {describe(node)}")
+            return None
+        try:
+            moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}")
+        except ValueError as error:
+            self.report(codes.BAD_TIME, node.place, f'the time "{node.value}" does not exist: {error}')
+            return None
+        if not 1900 < moment.year < 2200:
+            self.report(codes.BAD_TIME, node.place, "expected a time between the years 1901 and 2199")
+            return None
+        if moment.tzinfo is None:
+            early, late = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+            if early.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+                message = f'the time "{node.value}" does not exist in {zone.key}: the clocks are put forward then'
+                self.report(codes.BAD_TIME, node.place, message)
+                return None
+            if early.utcoffset() != late.utcoffset():
+                message = f'"{node.value}" happens twice in {zone.key}: add the offset, such as {early:%z}'
+                self.report(codes.BAD_TIME, node.place, message)
+                return None
+            moment = early
+        return to_ms(moment)
+
+    def clock(self, node: Node) -> clock_time | None:
+        """A time of day such as ``09:00``."""
+        if isinstance(node.value, str) and _CLOCK.fullmatch(node.value):
+            try:
+                return clock_time.fromisoformat(node.value)
+            except ValueError:
+                pass
+        self.report(codes.BAD_TIME, node.place, f'expected a time of day such as "09:00", found {describe(node)}')
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The known keys of one mapping. Each getter returns ``None`` where the key is absent or its value was wrong."""
+
+    reader: Reader
+    node: Node
+    entries: dict[str, Entry]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.entries
+
+    def get(self, key: str) -> Node | None:
+        entry = self.entries.get(key)
+        return entry.value if entry else None
+
+    def key_place(self, key: str) -> Place:
+        """Where the key stands; the mapping itself where it does not."""
+        entry = self.entries.get(key)
+        return entry.place if entry else self.node.place
+
+    def text(self, key: str, limit: int = 200) -> str | None:
+        node = self.get(key)
+        return self.reader.text(node, limit) if node else None
+
+    def identifier(self, key: str) -> str | None:
+        node = self.get(key)
+        return self.reader.identifier(node) if node else None
+
+    def integer(self, key: str, low: int, high: int) -> int | None:
+        node = self.get(key)
+        return self.reader.integer(node, low, high) if node else None
+
+    def flag(self, key: str) -> bool | None:
+        node = self.get(key)
+        return self.reader.flag(node) if node else None
+
+    def choice(self, key: str, values: Sequence[str]) -> str | None:
+        node = self.get(key)
+        return self.reader.choice(node, values) if node else None
+
+    def duration(self, key: str, low: int = MINUTE_MS, high: int = LONGEST_MS) -> int | None:
+        node = self.get(key)
+        return self.reader.duration(node, low, high) if node else None
+
+    def moment(self, key: str, zone: ZoneInfo) -> int | None:
+        node = self.get(key)
+        return self.reader.moment(node, zone) if node else None
+
+    def items(self, key: str, what: str, limit: int = 1000) -> Sequence[Node]:
+        node = self.get(key)
+        return (self.reader.items(node, what, limit) if node else None) or ()
+
+
+def describe(node: Node) -> str:
+    """What stands there, for a message."""
+    value = node.value
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"the flag {node.text}"
+    if isinstance(value, str):
+        return f'"{shorten(value)}"'
+    return f"the number {node.text}"
+
+
+def show_duration(length: int) -> str:
+    """A length of time as a rule file writes it, in the largest unit that holds it whole."""
+    for unit in "wdhms":
+        if length and length % _UNITS[unit] == 0:
+            return f"{length // _UNITS[unit]}{unit}"
+    return f"{length}ms"
+
+
+def _hint(node: Node, expected: str) -> str:
+    """What YAML 1.1 would have read here, and how to write it."""
+    text = node.text
+    if isinstance(node.value, bool | int | Decimal):
+        return f'; put it in quotes: "{text}"' if expected == "text" else ""
+    if node.style or not isinstance(node.value, str):
+        return ""
+    if text.lower() in ("yes", "no", "on", "off", "true", "false", "y", "n"):
+        return "; only true and false are flags"
+    if re.fullmatch(r"[-+]?[0-9][0-9_,]*(\.[0-9_]*)?", text):
+        bare = text.replace("_", "").replace(",", "").rstrip(".")
+        whole, dot, rest = bare.lstrip("+-").partition(".")
+        return f"; write {'-' if text[0] == '-' else ''}{whole.lstrip('0') or '0'}{dot}{rest}"
+    if re.fullmatch(r"[-+]?(0[xo][0-9a-fA-F]+|[0-9.]+[eE][-+]?[0-9]+|\.[0-9]+|\.(inf|nan))", text, re.IGNORECASE):
+        return "; write the number out in digits"
+    return ""

@@ -1,0 +1,233 @@
+"""One trigger file → a ``Draft``: the keys of TRIGGER files, top to bottom."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, cast, get_args
+
+from triggers.language import codes
+from triggers.language.cases import read_cases
+from triggers.language.document import Document, Node, Place
+from triggers.language.draft import Draft
+from triggers.language.expressions import Checked, Context, read_expression
+from triggers.language.features import FeatureTable, read_features, used_features
+from triggers.language.model import ActionSpec, Expression, OnMaturity, Policy, Step, Trigger, Wake
+from triggers.language.names import ALL_RECORDS
+from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
+from triggers.language.wakes import event_types, read_wakes
+
+_REQUIRED: Final = ("trigger", "version", "title", "status", "on", "action")
+_OPTIONAL: Final = ("owner", "features", "when", "rearm", "once_per", "on_change", "tests")
+_ACTION_REQUIRED: Final = ("offer", "category", "complexity", "priority", "ladder")
+_ACTION_OPTIONAL: Final = ("value", "expires", "message")
+_MOST_STEPS: Final = 20
+_LONGEST_EXPIRY_MS: Final = 366 * DAY_MS
+_OUTCOMES: Final = ("delivered", "opened", "clicked", "answered", "bought")
+
+Status = Literal["draft", "shadow", "live", "retired"]
+Complexity = Literal["simple", "medium", "complex"]
+OnChange = Literal["carry", "reset", "warm"]
+
+
+def read_trigger(reader: Reader, document: Document, table: FeatureTable, policy: Policy) -> Draft | None:
+    """Reads one trigger file and reports its mistakes; ``None`` where it is no mapping at all."""
+    fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), "a trigger", _REQUIRED, _OPTIONAL)
+    if fields is None:
+        return None
+    draft = Draft(document.file, fields)
+    draft.id = fields.identifier("trigger")
+    title = _title(reader, fields)
+    version = fields.integer("version", 1, 1_000_000)
+    owner = fields.text("owner", 100)
+    status = fields.choice("status", get_args(Status))
+    wakes = _wakes(reader, fields)
+    _features(reader, draft, wakes, table)
+    context = _context(draft, wakes)
+    when = _condition(reader, draft, "when", context)
+    rearm = _condition(reader, draft, "rearm", _without_event(context))
+    once_per = fields.duration("once_per", MINUTE_MS)
+    action = _action(reader, draft, context)
+    on_change = fields.choice("on_change", get_args(OnChange)) or "carry"
+    tests = fields.get("tests")
+    draft.cases = read_cases(reader, tests, policy.timezone) if tests else ()
+    if reader.problems or action is None or draft.id is None:
+        return draft
+    draft.trigger = Trigger(
+        id=draft.id,
+        version=version or 1,
+        title=title or draft.id,
+        owner=owner or "",
+        status=cast("Status", status),
+        on=wakes or (),
+        when=when.expression if when else None,
+        clauses=tuple(expression for expression, _ in when.clauses) if when else (),
+        rearm=rearm.expression if rearm else None,
+        once_per_ms=once_per,
+        action=action,
+        on_change=cast("OnChange", on_change),
+        file=document.file,
+        cases=draft.cases,
+    )
+    return draft
+
+
+def _title(reader: Reader, fields: Fields) -> str | None:
+    """Text, or text by language; English where there is one."""
+    node = fields.get("title")
+    if node is None or not isinstance(node.value, dict):
+        return fields.text("title")
+    titles = reader.mapping(node, "a title by language", (), ("en", "zh"))
+    texts = [titles.text(language) for language in ("en", "zh")] if titles else []
+    found = next(filter(None, texts), None)
+    if found is None and not node.value:
+        reader.report(codes.MISSING_KEY, node.place, 'missing key "en" or "zh" in a title by language')
+    return found
+
+
+def _wakes(reader: Reader, fields: Fields) -> tuple[Wake, ...] | None:
+    """``None`` where a form could not be read: what the expressions see is then not known."""
+    node = fields.get("on")
+    before = len(reader.problems)
+    wakes = read_wakes(reader, node) if node else ()
+    return wakes if node and len(reader.problems) == before else None
+
+
+def _features(reader: Reader, draft: Draft, wakes: tuple[Wake, ...] | None, table: FeatureTable) -> None:
+    node = draft.fields.get("features")
+    if node is None:
+        return
+    before = len(reader.problems)
+    draft.features = read_features(reader, node, event_types(wakes) if wakes else frozenset(), table)
+    draft.complete &= len(reader.problems) == before
+    if isinstance(node.value, dict):
+        draft.feature_places = {name: entry.place for name, entry in node.value.items()}
+
+
+def _context(draft: Draft, wakes: tuple[Wake, ...] | None) -> Context:
+    """What ``when`` and the action may read, by what wakes the trigger."""
+    if wakes is None:
+        return Context(draft.features, ALL_RECORDS, {"action": "it stands in a ladder only"})
+    events = event_types(wakes)
+    absent = {"action": "it stands in a ladder only"}
+    if not events:
+        absent["event"] = absent["before"] = "no event wakes the trigger, only time does"
+    if "transaction" not in events:
+        absent["account"] = "only a transaction concerns one account"
+    if "maturity" not in events and not any(isinstance(wake, OnMaturity) for wake in wakes):
+        absent["product"] = "only a maturity concerns one holding"
+    return Context(draft.features, events, absent)
+
+
+def _without_event(context: Context) -> Context:
+    reason = "rearm looks at what holds, whatever the event"
+    return Context(context.features, context.record_types, {**context.absent, "event": reason})
+
+
+def _condition(reader: Reader, draft: Draft, key: str, context: Context) -> Checked | None:
+    checked = _expression(reader, draft, draft.fields.get(key), context, expect="flag")
+    if checked is not None:
+        draft.conditions.append(checked)
+    return checked
+
+
+def _expression(
+    reader: Reader, draft: Draft, node: Node | None, context: Context, *, expect: str | None = None
+) -> Checked | None:
+    """An expression, where there is one, with its use of features noted."""
+    if node is None:
+        return None
+    checked = read_expression(reader, node, context, expect=expect)
+    if checked is None:
+        draft.complete = False
+    else:
+        draft.used |= used_features(checked)
+    return checked
+
+
+def _action(reader: Reader, draft: Draft, context: Context) -> ActionSpec | None:
+    node = draft.fields.get("action")
+    fields = reader.mapping(node, "an action", _ACTION_REQUIRED, _ACTION_OPTIONAL) if node else None
+    if fields is None:
+        return None
+    offer_node = fields.get("offer")
+    if offer_node is not None and isinstance(offer_node.value, dict):
+        reader.report(codes.NOT_SUPPORTED, offer_node.place, "choosing an offer is not supported yet; name one")
+        offer = None
+    else:
+        offer = fields.identifier("offer")
+    category = fields.identifier("category")
+    complexity = fields.choice("complexity", get_args(Complexity))
+    priority = fields.integer("priority", 0, 100)
+    value = _expression(reader, draft, fields.get("value"), context, expect="money")
+    expires = fields.duration("expires", MINUTE_MS, _LONGEST_EXPIRY_MS)
+    ladder = _ladder(reader, draft, fields)
+    template, message = _message(reader, draft, fields, context)
+    if reader.problems:
+        return None
+    return ActionSpec(
+        offer=offer or "",
+        category=category or "",
+        complexity=cast("Complexity", complexity),
+        priority=priority or 0,
+        value=value.expression if value else None,
+        expires_ms=expires or 0,
+        ladder=ladder,
+        template=template,
+        fields=message,
+    )
+
+
+def _ladder(reader: Reader, draft: Draft, fields: Fields) -> tuple[Step, ...]:
+    node = fields.get("ladder")
+    if node is None:
+        return ()
+    items = reader.items(node, "steps", _MOST_STEPS)
+    if items is not None and not items:
+        reader.report(codes.OUT_OF_RANGE, node.place, "a ladder has at least one step, such as push")
+    steps: list[Step] = []
+    for position, item in enumerate(items or ()):
+        step = _step(reader, draft, item, first=position == 0)
+        if step is not None:
+            steps.append(step)
+    return tuple(steps)
+
+
+def _step(reader: Reader, draft: Draft, node: Node, *, first: bool) -> Step | None:
+    if isinstance(node.value, str):
+        draft.channels.append((node.place, node.value))
+        if not first:
+            message = f"a later step says when: {{after: 2d, use: {node.value}}}"
+            reader.report(codes.MISSING_KEY, node.place, message)
+        return Step(node.value)
+    fields = reader.mapping(node, "a step", ("after", "use"), ("unless",))
+    if fields is None:
+        return None
+    if first:
+        reader.report(codes.CONTRADICTION, node.place, "the first step is sent at once: write its channel alone")
+    after = fields.duration("after", MINUTE_MS, _LONGEST_EXPIRY_MS)
+    unless = fields.choice("unless", _OUTCOMES)
+    channel = fields.text("use")
+    if channel is not None:
+        draft.channels.append((fields.entries["use"].value.place, channel))
+    return Step(channel, after, unless) if channel and after else None
+
+
+def _message(
+    reader: Reader, draft: Draft, fields: Fields, context: Context
+) -> tuple[str | None, dict[str, Expression]]:
+    node = fields.get("message")
+    if node is None:
+        return None, {}
+    keys = tuple(node.value) if isinstance(node.value, dict) else ()
+    draft.message = message = reader.mapping(node, "a message", ("template",), keys)
+    if message is None:
+        return None, {}
+    template = message.text("template", 64)
+    found: dict[str, Expression] = {}
+    for name in message.entries:
+        if name == "template":
+            continue
+        checked = _expression(reader, draft, message.get(name), context)
+        if checked is not None:
+            draft.message_fields[name] = checked
+            found[name] = checked.expression
+    return template, found
