@@ -410,7 +410,7 @@ class TestStoreAway:
 class TestFailure:
     async def test_bug_ends_the_worker_with_nothing_acked(self) -> None:
         """An error in the evaluation is a bug: nothing is published, committed or acknowledged, the cache is gone."""
-        world = filled(World(limits=SMALL, stage=ToyStage(poison="b-4")), 9)
+        world = filled(World(limits=SMALL, stage=ToyStage(poison="b-4")), 9, customers=9)
         worker = world.worker()
         await worker.take_over(0)
         await worker.submit(B, world.log.records[B, 0][:3])

@@ -1,0 +1,232 @@
+"""Publishing a batch: every message to the partition number of its input, every one acknowledged before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
+
+from streams.clock import Clock, SystemClock
+from triggers.engine.batch import Message
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES: Final = 17 * 1024 * 1024
+"""A dead letter of 16 MiB with its header and the protocol's own bytes around it."""
+_BATCH_BYTES: Final = 512 * 1024
+"""Below the broker's default ``max.message.bytes``, which counts whole batches."""
+_FIRST_SECONDS: Final = 0.1
+_MOST_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 2.0
+
+_SESSION_LOST: Final = (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
+"""The broker no longer knows our numbering (its log was truncated, or a batch of ours never reached it)."""
+
+
+class PublishRefused(Exception):
+    """Kafka will never take this message: too large, not authorised, no such partition. Names the topic alone."""
+
+
+class KafkaPublisher:
+    """One idempotent producer with ``acks=all`` for all partitions of a worker.
+
+    While Kafka is away ``publish`` waits. A batch whose acknowledgement is in doubt is sent again: ids are
+    deterministic, consumers drop the repeat. ``options`` are those of ``connections.kafka_options``.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        *,
+        topic_prefix: str = "",
+        compression: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._options = dict(options)
+        self._prefix = topic_prefix
+        self._compression = compression
+        self._clock = clock or SystemClock()
+        self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
+        self._away = False
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connects. Raises aiokafka's errors where no broker answers."""
+        self._producer = await self._open()
+
+    async def stop(self) -> None:
+        """Closes the producer. What was not acknowledged belongs to a batch that is run again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def publish(self, partition: int, messages: Sequence[Message]) -> None:
+        """Sends all to this partition number, in order per topic; returns when every one is acknowledged.
+
+        Raises ``PublishRefused``.
+        """
+        by_topic: dict[str, list[Message]] = {}
+        for message in messages:
+            by_topic.setdefault(self._prefix + message.topic, []).append(message)
+        await _all(self._send_topic(topic, partition, of_topic) for topic, of_topic in by_topic.items())
+
+    async def _send_topic(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
+        delay = _FIRST_SECONDS
+        while True:
+            producer = await self._current()
+            try:
+                await _send(producer, topic, partition, messages)
+            except _SESSION_LOST as error:
+                self._note_away(topic, error)
+                await self._renew(producer)
+            except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
+                self._note_away(topic, error)
+            except KafkaError as error:
+                if not error.retriable:
+                    # Its text may quote the message.
+                    raise PublishRefused(
+                        f"Kafka refuses what is published to {topic} partition {partition}: {type(error).__name__}"
+                    ) from None
+                # aiokafka gave up on a batch it had numbered already: the next one would leave a gap behind it.
+                self._note_away(topic, error)
+                await self._renew(producer)
+            else:
+                if self._away:
+                    self._away = False
+                    log.info("Kafka takes messages again")
+                return
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _MOST_SECONDS)
+
+    async def _current(self) -> AIOKafkaProducer:
+        async with self._renewing:
+            delay = _FIRST_SECONDS
+            while self._producer is None:
+                try:
+                    self._producer = await self._open()
+                except (KafkaConnectionError, KafkaTimeoutError, OSError) as error:
+                    self._note_away("any topic", error)
+                    await self._clock.sleep(delay)
+                    delay = min(delay * 2, _MOST_SECONDS)
+            return self._producer
+
+    async def _renew(self, failed: AIOKafkaProducer) -> None:
+        """Leaves a producer whose session is lost; whoever else used it finds the next one too."""
+        async with self._renewing:
+            if self._producer is not failed:
+                return
+            self._producer = None
+        task = asyncio.create_task(_close(failed))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _open(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._options,
+            enable_idempotence=True,
+            acks="all",
+            compression_type=self._compression,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
+            # Batches are whole when they are handed over: nothing would join them.
+            linger_ms=0,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    def _note_away(self, topic: str, error: BaseException) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("Kafka does not take messages for %s, waiting: %s", topic, type(error).__name__)
+
+
+async def _send(producer: AIOKafkaProducer, topic: str, partition: int, messages: Sequence[Message]) -> None:
+    known = await producer.partitions_for(topic)
+    if partition not in known:
+        raise PublishRefused(
+            f"{topic} has no partition {partition}; all topics need the same number: bank-triggers topics check"
+        )
+    largest = max(map(_size, messages), default=0)
+    if largest > MAX_REQUEST_BYTES - 4096:
+        raise PublishRefused(f"a message of {largest} bytes for {topic} is larger than {MAX_REQUEST_BYTES}")
+    # Whole batches: one future each instead of one per message.
+    acknowledgements = []
+    index = 0
+    now_ms = int(time.time() * 1000)
+    try:
+        while index < len(messages):
+            batch = producer.create_batch()
+            while index < len(messages):
+                message = messages[index]
+                if (
+                    batch.append(timestamp=now_ms, key=message.key, value=message.value, headers=list(message.headers))
+                    is None
+                ):
+                    break
+                index += 1
+            batch.close()
+            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+    except BaseException:
+        for acknowledgement in acknowledgements:
+            acknowledgement.cancel()
+        raise
+    await _all(acknowledgements)
+
+
+def _size(message: Message) -> int:
+    return len(message.key or b"") + len(message.value or b"") + sum(len(value) for _, value in message.headers)
+
+
+async def _all(awaitables: Any) -> None:
+    """Waits for every one, then raises the first error: nothing is left running behind it."""
+    outcomes = await asyncio.gather(*awaitables, return_exceptions=True)
+    # What cannot be mended counts before what can.
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for error in errors:
+        if isinstance(error, PublishRefused):
+            raise error
+    if errors:
+        raise errors[0]
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await producer.stop()
+    except TimeoutError:
+        # It waits for acknowledgements that do not come. Ending its sender is all that keeps it from going on alone.
+        sender = producer._sender.sender_task  # noqa: SLF001 - aiokafka has no stop without a flush
+        if sender is not None:
+            sender.cancel()
+        await producer.client.close()
+    except KafkaError as error:
+        log.info("the producer closed with %s", type(error).__name__)
