@@ -1,0 +1,101 @@
+"""The file of events that ``import`` writes and ``publish`` reads: JSON lines, gzipped where the name ends in .gz.
+
+One line is one message: ``{"topic": "bank.transactions", "key": "C1", "value": {...}}``. The value is kept byte for
+byte, so a file may also hold records that the system will refuse: whether a value is a good record is decided
+where it is decoded.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import msgspec
+
+from schemas.topics import INBOUND
+from triggers.errors import Problem
+
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+"""The longest line that is read: a value of the largest size a broker takes, and more."""
+
+_TOPICS: Final = frozenset(topic.name for topic in INBOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One message of an event file. ``value`` is the JSON text exactly as the file has it; ``line`` counts from 1."""
+
+    topic: str
+    key: str | None
+    value: bytes
+    line: int
+
+
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    topic: str
+    value: msgspec.Raw
+    key: str | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Envelope)
+
+
+def read_events(path: Path) -> Iterator[EventLine | Problem]:
+    """Reads an event file line by line; a line that is no envelope of an inbound topic comes as its problem.
+
+    A file that cannot be opened or read further yields one last problem. Blank lines are passed over.
+    Codes: F001 file, F002 not JSON, F003 not an envelope, F004 not an inbound topic, F005 too long.
+    """
+    name = str(path)
+    line = 0
+    try:
+        with open_for_reading(path) as file:
+            while text := file.readline(MAX_LINE_BYTES + 1):
+                line += 1
+                if len(text) > MAX_LINE_BYTES:
+                    yield Problem(name, line, 1, "F005", f"the line is longer than {MAX_LINE_BYTES} bytes")
+                    while text and not text.endswith(b"\n"):
+                        text = file.readline(MAX_LINE_BYTES)
+                elif text.strip():
+                    yield _read_line(name, line, text)
+    except FileNotFoundError:
+        yield Problem(name, 1, 1, "F001", "the file does not exist")
+    except (OSError, EOFError, zlib.error) as error:
+        why = "the gzip data is damaged or cut off" if path.suffix == ".gz" else error.__class__.__name__
+        yield Problem(name, line + 1, 1, "F001", f"the file cannot be read: {why}")
+
+
+def format_event(topic: str, key: str, value: str) -> str:
+    """One line of an event file, with its line end. ``value`` is JSON text without a line break."""
+    return f'{{"topic":{json.dumps(topic)},"key":{json.dumps(key)},"value":{value}}}\n'
+
+
+def open_for_reading(path: Path) -> BinaryIO:
+    """Opens a file for reading its bytes, unpacked where the name ends in .gz."""
+    return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _read_line(name: str, line: int, text: bytes) -> EventLine | Problem:
+    try:
+        envelope = _DECODER.decode(text)
+    except msgspec.ValidationError as error:
+        # A schema error of msgspec names types and fields, never a value.
+        return Problem(name, line, 1, "F003", f'expected {{"topic": …, "key": …, "value": …}}: {str(error)[:200]}')
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Problem(name, line, _position(error), "F002", "expected one JSON object on the line")
+    if envelope.topic not in _TOPICS:
+        known = ", ".join(sorted(_TOPICS))
+        return Problem(name, line, 1, "F004", f"expected one of the topics {known}", path="topic")
+    return EventLine(envelope.topic, envelope.key, bytes(envelope.value), line)
+
+
+def _position(error: Exception) -> int:
+    # msgspec ends its message with "(byte 17)", counted from 0.
+    _, found, tail = str(error).rpartition("(byte ")
+    digits = tail.rstrip(")")
+    return int(digits) + 1 if found and digits.isdigit() else 1
