@@ -113,7 +113,7 @@ def read_decimal(value: Any) -> Decimal:
 def read_positive_decimal(value: Any) -> Decimal:
     """As ``read_decimal``, zero or more."""
     number = read_decimal(value)
-    if number < 0:
+    if number.is_signed():  # a negative zero too: nobody means one
         raise PydanticCustomError("out_of_range", "expected zero or more")
     return number
 
@@ -175,15 +175,24 @@ EventTime = Annotated[
 """A business time with its offset from UTC; a naive one is refused."""
 
 _DECIMAL_SCHEMA: Final = {
-    "anyOf": [{"type": "string", "pattern": "^-?[0-9]{1,14}(\\.[0-9]{1,4})?$"}, {"type": "number"}],
+    "anyOf": [
+        {"type": "string", "pattern": "^-?[0-9]{1,14}(\\.[0-9]{1,4})?$"},
+        {"type": "number", "exclusiveMinimum": -_MONEY_LIMIT, "exclusiveMaximum": _MONEY_LIMIT},
+    ],
     "description": "exact decimal, at most 14 digits and 4 decimals; written as text, a number is read exactly",
+}
+_POSITIVE_SCHEMA: Final = _DECIMAL_SCHEMA | {
+    "anyOf": [
+        {"type": "string", "pattern": "^[0-9]{1,14}(\\.[0-9]{1,4})?$"},
+        {"type": "number", "minimum": 0, "exclusiveMaximum": _MONEY_LIMIT},
+    ]
 }
 _AS_TEXT: Final = PlainSerializer(lambda number: format(number, "f"), return_type=str, when_used="json")
 
 Money = Annotated[Decimal, PlainValidator(read_decimal), _AS_TEXT, WithJsonSchema(_DECIMAL_SCHEMA)]
 """An exact amount in the currency named beside it."""
 
-PositiveMoney = Annotated[Decimal, PlainValidator(read_positive_decimal), _AS_TEXT, WithJsonSchema(_DECIMAL_SCHEMA)]
+PositiveMoney = Annotated[Decimal, PlainValidator(read_positive_decimal), _AS_TEXT, WithJsonSchema(_POSITIVE_SCHEMA)]
 """An exact amount of zero or more; its direction stands in a field of its own."""
 
 Rate = Annotated[Decimal, PlainValidator(read_decimal), _AS_TEXT, WithJsonSchema(_DECIMAL_SCHEMA)]
@@ -192,7 +201,7 @@ Rate = Annotated[Decimal, PlainValidator(read_decimal), _AS_TEXT, WithJsonSchema
 Currency = Annotated[
     str,
     PlainValidator(read_currency),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217"}),
+    WithJsonSchema({"type": "string", "enum": sorted(CURRENCIES), "description": "an active code of ISO 4217"}),
 ]
 
 CalendarDate = Annotated[

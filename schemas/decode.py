@@ -121,7 +121,7 @@ def _read(topic: Topic, value: bytes) -> Record | Rejected:
         return Rejected(Reason.UNKNOWN_VERSION, "schema_version", f"expected schema_version {SCHEMA_VERSION}")
     model = topic.models[0]
     if len(topic.models) > 1:
-        tag, models = _tagged(topic.models)
+        tag, models = tagged(topic.models)
         if tag not in body:
             return Rejected(Reason.MISSING_FIELD, tag, "Field required")
         chosen = models.get(body[tag]) if type(body[tag]) is str else None
@@ -139,7 +139,7 @@ def _read(topic: Topic, value: bytes) -> Record | Rejected:
 
 
 @cache
-def _tagged(models: tuple[type[Record], ...]) -> tuple[str, dict[str, type[Record]]]:
+def tagged(models: tuple[type[Record], ...]) -> tuple[str, dict[str, type[Record]]]:
     """The field that tells a topic's models apart, and the model of each of its values."""
     for name, field in models[0].model_fields.items():
         if get_origin(field.annotation) is Literal:

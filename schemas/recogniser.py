@@ -36,6 +36,17 @@ from schemas.base import (
 Recogniser = Callable[[bytes], Record | None]
 
 
+class Recognised(msgspec.Struct, eq=False):
+    """The base of the twins: equal to any record, twin or model, of the same type with equal attributes."""
+
+    __hash__ = None  # type: ignore[assignment]  # as for any class that defines equality of mutable parts
+
+    def __eq__(self, other: object) -> bool:
+        if getattr(other, "record_type", None) != getattr(self, "record_type", None):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
+
+
 class _Check(Enum):
     """What msgspec does not check by itself, so that Python must."""
 
@@ -202,6 +213,8 @@ def _struct_of(model: type[Record], twins: dict[str, _Twin]) -> type[msgspec.Str
     return msgspec.defstruct(
         model.__name__,
         fields,
+        bases=(Recognised,),
+        eq=False,
         namespace={"record_type": model.record_type, "__doc__": model.__doc__},
         module=__name__,
         frozen=True,
