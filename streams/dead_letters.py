@@ -6,14 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
 from schemas.dead_letter import DEAD_LETTER_HEADER, DeadLetter
 from schemas.topics import DEAD_LETTERS
-
-_FETCH_BYTES = 17 * 1024 * 1024
-_IDLE_MS = 500
+from streams.topic_reader import read_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +30,15 @@ class StoredDeadLetter:
     problem: str = ""
 
 
-class NoDeadLetterTopic(Exception):
-    """The topic does not exist. Names the command that creates it."""
-
-
 async def read_dead_letters(options: Mapping[str, Any], topic_prefix: str = "") -> AsyncIterator[StoredDeadLetter]:
-    """Every dead letter from the oldest to those there are now, partition by partition.
+    """Every dead letter there is now, in order within each partition.
 
     ``options`` are those of ``connections.kafka_options``. Nothing is committed: reading again finds the same.
 
-    Raises ``NoDeadLetterTopic``, and aiokafka's errors where Kafka does not answer.
+    Raises ``NoSuchTopic``, and aiokafka's errors where Kafka does not answer.
     """
-    topic = topic_prefix + DEAD_LETTERS
-    consumer = AIOKafkaConsumer(
-        **options,
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=_FETCH_BYTES,
-    )
-    try:
-        await consumer.start()
-        # topics() lists without naming one, which could create it.
-        if topic not in await consumer.topics():
-            raise NoDeadLetterTopic(f"the topic {topic} does not exist; create it with: bank-triggers topics create")
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        starts = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-        for partition in partitions:
-            consumer.assign([partition])
-            consumer.seek(partition, starts[partition])
-            while await consumer.position(partition) < ends[partition]:
-                for message in (await consumer.getmany(partition, timeout_ms=_IDLE_MS)).get(partition, ()):
-                    if message.offset < ends[partition]:
-                        yield _read(message)
-    finally:
-        await consumer.stop()
+    async for message in read_topic(options, topic_prefix + DEAD_LETTERS):
+        yield _read(message)
 
 
 def _read(message: Any) -> StoredDeadLetter:

@@ -1,0 +1,5 @@
+"""``python -m streams`` is the command ``bank-triggers``."""
+
+from streams.cli import main
+
+main()

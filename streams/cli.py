@@ -1,0 +1,41 @@
+"""The command ``bank-triggers``: what can be typed, and where it is carried out."""
+
+from __future__ import annotations
+
+import typer
+
+from streams.commands import events, library, queues, running, state, topics
+from streams.commands.console import EXIT_CODES
+
+app = typer.Typer(
+    name="bank-triggers",
+    help="Real-time triggers for retail banks: events in, next-best actions out.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command(epilog=running.WORKER_EXAMPLE)(running.worker)
+app.command(epilog=running.DEMO_EXAMPLE)(running.demo)
+app.command(name="check", epilog=library.CHECK_EXAMPLE)(library.check_rules)
+app.command(name="test", epilog=library.TEST_EXAMPLE)(library.run_cases)
+app.command(epilog=events.PUBLISH_EXAMPLE)(events.publish)
+app.command(name="import", epilog=events.IMPORT_EXAMPLE)(events.import_)
+app.command(epilog=queues.ACTIONS_EXAMPLE)(queues.actions)
+app.command(epilog=queues.DECISIONS_EXAMPLE)(queues.decisions)
+app.add_typer(queues.dead_letters, name="dead-letters")
+app.add_typer(topics.app, name="topics")
+app.add_typer(state.app, name="state")
+app.add_typer(library.schemas, name="schemas")
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

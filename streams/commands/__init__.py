@@ -1,0 +1,1 @@
+"""The subcommands of ``bank-triggers``, a module for each group."""

@@ -1,0 +1,121 @@
+"""``publish`` and ``import``: events from a file to Kafka, history from CSV to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiokafka import AIOKafkaProducer
+
+from streams.commands.console import (
+    ConfigOption,
+    Exit,
+    JsonOption,
+    complain,
+    fail,
+    run,
+    say,
+    say_json,
+    settings_or_exit,
+)
+from streams.connections import await_kafka, kafka_options
+from streams.event_file import read_events
+from streams.importer import ImportRefused, ImportReport, ImportStopped, import_files
+from streams.settings import Settings
+from triggers.errors import Problem
+
+PUBLISH_EXAMPLE = "Example: bank-triggers publish events.jsonl.gz"
+IMPORT_EXAMPLE = "Example: bank-triggers import berka.yaml ./berka --output events.jsonl.gz"
+
+_IN_FLIGHT = 5_000
+
+
+def publish(
+    file: Annotated[Path, typer.Argument(help="An event file: JSON lines of topic, key and value.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publishes the events of a file, keyed as the file says, in its order. Bad lines are listed and left out."""
+    settings = settings_or_exit(config)
+    published, problems = run(lambda: _publish(settings, file))
+    if as_json:
+        say_json({"published": published, "problems": [str(problem) for problem in problems]})
+    else:
+        say(f"{published} events published, {len(problems)} lines left out")
+    if problems:
+        raise typer.Exit(Exit.FAILED)
+
+
+def import_(
+    mapping: Annotated[Path, typer.Argument(help="The mapping file: how rows become events.")],
+    files: Annotated[list[str], typer.Argument(help="CSV files, folders, or name=path for a source of the mapping.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; .gz packs it.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row with a mistake.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="The tenant of the events; else the mapping's.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turns a bank's history in CSV into an event file, sorted by time, and lists the rows with mistakes."""
+    try:
+        report = import_files(mapping, files, output, strict=strict, tenant=tenant)
+    except ImportRefused as refused:
+        for problem in refused.problems:
+            complain(str(problem))
+        raise typer.Exit(Exit.FAILED) from None
+    except ImportStopped as stopped:
+        fail(str(stopped.error))
+    if as_json:
+        say_json(report.to_json())
+    else:
+        _show(report)
+    if report.error_count:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _show(report: ImportReport) -> None:
+    for error in report.errors:
+        complain(str(error))
+    if report.error_count > len(report.errors):
+        complain(f"… and {report.error_count - len(report.errors)} more mistakes")
+    for output in report.outputs:
+        say(
+            f"{output.name}: {output.rows_read} rows read, {output.filtered} filtered, "
+            f"{output.rejected} with mistakes, {output.written} events for {output.topic}"
+        )
+        if output.chain is not None:
+            chain = output.chain
+            say(
+                f"  balances: {chain.within_in_file} of {chain.steps} steps add up in the file's order, "
+                f"{chain.within_ordered} as ordered here"
+            )
+    if report.first is not None and report.last is not None:
+        say(f"{report.written} events from {report.first.isoformat()} to {report.last.isoformat()}")
+
+
+async def _publish(settings: Settings, file: Path) -> tuple[int, list[Problem]]:
+    await await_kafka(settings)
+    # The default partitioner hashes the key as every Java and Python client does: one key, one partition.
+    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", enable_idempotence=True, linger_ms=5)
+    problems: list[Problem] = []
+    published = 0
+    waiting = []
+    await producer.start()
+    try:
+        for line in read_events(file):
+            if isinstance(line, Problem):
+                complain(str(line))
+                problems.append(line)
+                continue
+            key = None if line.key is None else line.key.encode()
+            waiting.append(await producer.send(settings.topic_prefix + line.topic, line.value, key=key))
+            if len(waiting) >= _IN_FLIGHT:
+                for sent in waiting:
+                    await sent
+                published += len(waiting)
+                waiting = []
+        for sent in waiting:
+            await sent
+        published += len(waiting)
+    finally:
+        await producer.stop()
+    return published, problems

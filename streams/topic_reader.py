@@ -1,0 +1,72 @@
+"""Reading a topic beside the consumer group: what is there now, or all that comes. Nothing is committed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+_FETCH_BYTES = 17 * 1024 * 1024
+_IDLE_MS = 500
+
+
+class NoSuchTopic(Exception):
+    """The topic does not exist. Names the command that creates it."""
+
+
+async def read_topic(
+    options: Mapping[str, Any], topic: str, *, from_beginning: bool = True, follow: bool = False
+) -> AsyncIterator[ConsumerRecord]:
+    """The records of a topic (Kafka's name), in order within each partition.
+
+    Up to the ends that the partitions have at the start; with ``follow``, on for ever. ``options`` are those of
+    ``connections.kafka_options``.
+
+    Raises ``NoSuchTopic``, and aiokafka's errors where Kafka does not answer.
+    """
+    partitions = await _partitions(options, topic)
+    consumer = AIOKafkaConsumer(
+        **options,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets(partitions)
+        starts = await consumer.beginning_offsets(partitions) if from_beginning else ends
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek(partition, starts[partition])
+        while follow or await _behind(consumer, ends):
+            fetched = await consumer.getmany(*partitions, timeout_ms=_IDLE_MS)
+            for partition, records in fetched.items():
+                for record in records:
+                    if follow or record.offset < ends[partition]:
+                        yield record
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(options: Mapping[str, Any], topic: str) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        # All topics, not this one by name: asking for a name makes some brokers create it.
+        for found in await admin.describe_topics():
+            if found["topic"] == topic and not found["error_code"]:
+                return [TopicPartition(topic, number) for number in range(len(found["partitions"]))]
+    finally:
+        await admin.close()
+    raise NoSuchTopic(f"the topic {topic} does not exist; create it with: bank-triggers topics create")
+
+
+async def _behind(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    for partition, end in ends.items():
+        if await consumer.position(partition) < end:
+            return True
+    return False

@@ -1,0 +1,239 @@
+"""A worker: settings in, everything wired together, run until it is told to stop or must."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from importlib.metadata import packages_distributions
+from typing import Any, Final
+from urllib.parse import quote
+
+import faust
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from faust.types import TP
+
+from streams.app import WorkerApp, WorkerParameters, build_app, run_worker
+from streams.cache import StateCache
+from streams.clock import SystemClock
+from streams.connections import await_kafka, await_store, kafka_options
+from streams.partition import Limits, Rulesets, Services
+from streams.patience import Patience
+from streams.processor import Processor
+from streams.publisher import KafkaPublisher
+from streams.refusals import Refused
+from streams.replay import KafkaLog, KafkaUnavailable
+from streams.settings import Settings
+from streams.stages import Routes
+from streams.store import Store, StoreUnavailable
+from streams.store_redis import RedisStore
+from streams.topic_admin import TopicProblem, check
+from triggers.desk import desk_stage
+from triggers.engine.customer import CustomerStage
+from triggers.engine.stage import Stage
+from triggers.identity import identity_stage
+from triggers.language.loader import from_document
+from triggers.language.model import RuleSet
+
+log = logging.getLogger(__name__)
+
+_OURS: Final = ("schemas", "triggers", "streams")
+_DISTRIBUTION: Final = "bank-triggers"
+
+
+class CannotStart(Exception):
+    """The worker refuses to start. ``problems``: one line each, with what mends it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def open_store(settings: Settings) -> RedisStore:
+    """The store that the settings name; it connects when it is first used."""
+    url = settings.redis_url.get_secret_value()
+    if settings.redis_password is not None:
+        password = quote(settings.redis_password.get_secret_value(), safe="")
+        scheme, _, rest = url.partition("://")
+        user, at, address = rest.rpartition("@")
+        url = f"{scheme}://{user.rstrip(':')}:{password}@{address if at else rest}"
+    return RedisStore.connect(
+        url,
+        namespace=settings.namespace,
+        cluster=settings.redis_cluster,
+        timeout_s=settings.redis_timeout_ms / 1000,
+    )
+
+
+def make_routes(settings: Settings) -> Routes:
+    """Every stage on its topics."""
+    stages: list[Stage[Any]] = [CustomerStage(settings.tenant), identity_stage(), desk_stage()]
+    return Routes(stages, prefix=settings.topic_prefix)
+
+
+async def check_start(settings: Settings) -> None:
+    """Waits for Kafka and the store, then checks what must hold before anything is read.
+
+    Raises ``NotReachable`` and ``CannotStart``.
+    """
+    _check_package_names()
+    store = open_store(settings)
+    try:
+        await asyncio.gather(await_kafka(settings), await_store(store, settings))
+    finally:
+        await store.close()
+    problems = await find_topic_problems(settings)
+    if problems:
+        raise CannotStart([str(problem) for problem in problems])
+
+
+async def find_topic_problems(settings: Settings) -> list[TopicProblem]:
+    """The topics on Kafka that do not agree with the registry."""
+    admin = AIOKafkaAdminClient(**kafka_options(settings))
+    try:
+        await admin.start()
+        return await check(admin, settings)
+    finally:
+        await admin.close()
+
+
+def run(settings: Settings, ruleset: RuleSet) -> int:
+    """Runs a worker in this process until it is told to stop (0) or must stop (1).
+
+    Raises ``Refused`` where a partition cannot be run as things are.
+    """
+    app_holder: list[WorkerApp] = []
+    clock = SystemClock()
+    options = kafka_options(settings)
+    store = open_store(settings)
+    patience = Patience("the store", clock, (StoreUnavailable,))
+    kafka_patience = Patience("Kafka", clock, (KafkaUnavailable, KafkaConnectionError, KafkaTimeoutError))
+    publisher = KafkaPublisher(
+        options,
+        topic_prefix=settings.topic_prefix,
+        compression=None if settings.kafka_compression == "none" else settings.kafka_compression,
+    )
+    kafka_log = KafkaLog(options, settings.app_id, kafka_patience, "read_committed")
+    routes = make_routes(settings)
+    services = Services(
+        tenant=settings.tenant,
+        store=store,
+        patience=patience,
+        publisher=publisher,
+        cache=StateCache(settings.cache_states, settings.cache_mib * 1024 * 1024),
+        routes=routes,
+        rulesets=Rulesets(store, patience, lambda: ruleset, from_document),
+        source=kafka_log,
+        clock=clock,
+        clock_mode=settings.clock,
+        lag=lambda topic, partition, position: _lag(app_holder, topic, partition, position),
+        limits=Limits(
+            max_batch=settings.max_batch,
+            max_batch_seconds=settings.max_batch_ms / 1000,
+            queue_records=settings.queue_records,
+            timer_limit=settings.timer_batch,
+            fenced_grace_seconds=settings.fenced_grace_seconds,
+        ),
+    )
+    owner = _Owner(Processor(services, kafka_log))
+    app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
+    app_holder.append(app)
+    code = run_worker(app, _resources(store, publisher, owner, patience, ruleset))
+    if owner.refusal is not None:
+        raise owner.refusal
+    return code
+
+
+@asynccontextmanager
+async def _resources(
+    store: Store, publisher: KafkaPublisher, owner: _Owner, patience: Patience, ruleset: RuleSet
+) -> AsyncIterator[None]:
+    """What lives as long as the worker consumes."""
+    await publisher.start()
+    try:
+        # Kept before the first batch names it: whoever must run that batch again finds the rule set by its hash.
+        await patience.insist(lambda: store.put_ruleset(ruleset.hash, ruleset.document))
+        log.info("rule set %s with %d triggers", ruleset.hash, len(ruleset.triggers))
+        yield
+    finally:
+        await owner.processor.stop()
+        await publisher.stop()
+        await store.close()
+
+
+class _Owner:
+    """The processor as the driver's partition owner; remembers a refusal, which Faust would only log."""
+
+    def __init__(self, processor: Processor) -> None:
+        self.processor = processor
+        self.refusal: Refused | None = None
+
+    async def take_over(self, assigned: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        try:
+            positions = await self.processor.take_over(assigned)
+        except Refused as refusal:
+            self.refusal = refusal
+            raise
+        log.info("partitions taken over: %s", sorted({number for _, number in assigned}))
+        return positions
+
+    async def release(self, revoked: AbstractSet[int]) -> None:
+        await self.processor.release(revoked)
+
+    async def submit(self, chunk: Any, done: Any) -> None:
+        await self.processor.submit(chunk, done)
+
+    def failed(self) -> asyncio.Future[None]:
+        return self.processor.failed()
+
+
+def _lag(app_holder: list[WorkerApp], topic: str, partition: int, position: int) -> int | None:
+    """How many records lie at or after a position, as of the last fetch; ``None`` before the first."""
+    consumer = app_holder[0].consumer
+    tp = TP(topic, partition)
+    if tp not in consumer.assignment():
+        return None
+    end = consumer.highwater(tp)
+    return None if end is None else max(0, end - position)
+
+
+def _parameters(settings: Settings, options: Mapping[str, Any]) -> WorkerParameters:
+    return WorkerParameters(
+        app_id=settings.app_id,
+        bootstrap=settings.kafka_bootstrap,
+        topic_prefix=settings.topic_prefix,
+        session_timeout_s=settings.session_timeout_ms / 1000,
+        heartbeat_interval_s=settings.heartbeat_interval_ms / 1000,
+        request_timeout_s=settings.kafka_request_timeout_ms / 1000,
+        max_poll_records=settings.max_poll_records,
+        instance_id=settings.instance_id,
+        credentials=_credentials(settings, options),
+    )
+
+
+def _credentials(settings: Settings, options: Mapping[str, Any]) -> faust.auth.Credentials | None:
+    context = options.get("ssl_context")
+    if settings.kafka_security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context=context) if context is not None else None
+
+
+def _check_package_names() -> None:
+    """PyPI has packages called schemas and triggers; in one environment with ours they would overwrite each other."""
+    owners = packages_distributions()
+    problems = [
+        f"the package {name} belongs to {', '.join(sorted(set(found)))}, not to {_DISTRIBUTION} alone; "
+        f"expected an environment without {', '.join(sorted(set(found) - {_DISTRIBUTION}))}"
+        for name in _OURS
+        if (found := owners.get(name)) and set(found) != {_DISTRIBUTION}
+    ]
+    if problems:
+        raise CannotStart(problems)
