@@ -10,8 +10,9 @@ from pathlib import Path
 from streams.importer.mapping import Join, Output, Sequencing, Source, Value
 from streams.importer.mapping import Mapping as MappingFile
 from streams.importer.report import RowError
+from streams.importer.steps import BadValue
 from streams.importer.table import Row, read_header, read_rows
-from streams.importer.transform import BadValue, Read, Scope, View, columns_of
+from streams.importer.transform import Read, Scope, View, columns_of
 from triggers.errors import Problem
 
 Note = Callable[[RowError], None]

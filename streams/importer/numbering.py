@@ -91,7 +91,9 @@ def _count_ordered(report: ChainReport, chain: Chain, balance: Decimal | None, s
 
 def _moved(draft: Draft, by: timedelta) -> Draft | RowError:
     moment = draft.record["occurred_at"]
-    assert isinstance(moment, datetime)
+    if not isinstance(moment, datetime):
+        message = "spread_seconds moves a time; give occurred_at as: datetime, or a date with at"
+        return draft.error("R014", message, field="occurred_at")
     # By way of UTC: a day on which the clock is changed has no hour twice and skips none.
     later = (moment.astimezone(UTC) + by).astimezone(moment.tzinfo)
     if later.date() != moment.date():

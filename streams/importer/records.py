@@ -14,8 +14,9 @@ from schemas.base import SCHEMA_VERSION, Event
 from schemas.decode import record_key
 from streams.importer.binding import BoundOutput
 from streams.importer.report import RowError
+from streams.importer.steps import BadValue, as_text
 from streams.importer.table import Row
-from streams.importer.transform import BadValue, Read, View, as_text
+from streams.importer.transform import Read, View
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class RowReader:
         self.index = index
         self._tenant = tenant
         self._seen: dict[bytes, tuple[str, int]] = {}
+        self._order_types: dict[int, type] = {}
 
     def read(self, row: Row, ordinal: int) -> Draft | list[RowError] | None:
         """The draft of a row, everything that is wrong with it, or ``None`` where the ``where`` leaves it out."""
@@ -112,6 +114,12 @@ class RowReader:
             return
         draft.per = as_text(found["per"])
         draft.order = tuple(found[f"order[{index}]"] for index in range(len(bound.order)))
+        for index, value in enumerate(draft.order):
+            # Values of two types have no order: what the first row has, all must have.
+            if type(value) is not self._order_types.setdefault(index, type(value)):
+                where = f"order[{index}]"
+                message = "the rows cannot be ordered: this value is of another type than in the rows before"
+                errors.append(draft.error("R014", message, column=bound.column[where], field=f"sequence.{where}"))
         if bound.balance is not None:
             draft.balance, draft.amount = Decimal(found["balance"]), Decimal(found["amount"])
 

@@ -7,6 +7,7 @@ the key they are numbered in, then by event time. The output appears only when a
 from __future__ import annotations
 
 import gzip
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,9 +57,9 @@ def import_files(
         raise ImportRefused(mapping)
     if tenant is not None:
         mapping = replace(mapping, tenant=tenant)
-    if not output.parent.is_dir():
-        raise ImportRefused((Problem(str(output), 1, 1, "I007", "the folder of the output does not exist"),))
-    headers = _or_refuse(read_headers(mapping, _or_refuse(assign_files(mapping, files))))
+    assigned = _or_refuse(assign_files(mapping, files))
+    _check_output(output, [mapping_path, *(path for paths in assigned.values() for path in paths)])
+    headers = _or_refuse(read_headers(mapping, assigned))
     report = ImportReport()
 
     def note(error: RowError) -> None:
@@ -137,6 +138,20 @@ def _number(
         # Of one account the number decides at equal times; of several, the account's id: never the file's order.
         key = (message.time, draft.output, draft.per, draft.number)
         by_time.add(key, format_event(message.topic, message.key, message.value))
+
+
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    if not output.parent.is_dir():
+        message = "the folder of the output does not exist"
+    elif not os.access(output.parent, os.W_OK):
+        message = "the folder of the output cannot be written to"
+    elif output.is_dir():
+        message = "the output is a folder; expected the name of a file"
+    elif output.resolve() in {path.resolve() for path in inputs}:
+        message = "the output would replace one of the files it is made from"
+    else:
+        return
+    raise ImportRefused((Problem(str(output), 1, 1, "I007", message),))
 
 
 def _begin(bound: BoundOutput) -> OutputReport:

@@ -6,10 +6,8 @@ gives raise ``BadValue`` for a row that holds something else than the mapping sa
 
 from __future__ import annotations
 
-import re
-from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from decimal import Context, Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -32,24 +30,26 @@ from streams.importer.mapping import (
     Template,
     Value,
 )
+from streams.importer.steps import (
+    BadValue,
+    add_to_date,
+    as_text,
+    at_time,
+    cut,
+    date_reader,
+    day_of,
+    drop,
+    number_reader,
+    transformed,
+    whole_number,
+)
 from streams.importer.transforms import TRANSFORMS
 from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.codes import Code
 
-_MAX_DAYS: Final = 200 * 366
 _EXACT: Final = Context(prec=100)
 """Two numbers of 40 characters, the longest that are read, multiply without rounding."""
-_PIECE: Final = re.compile(r"%.|[^%]", re.DOTALL)
-_WIDTH: Final = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%H": 2, "%I": 2, "%M": 2, "%S": 2, "%j": 3, "%f": 6}
-
-
-class BadValue(Exception):
-    """A row's value is not what the mapping says. The message says what would be right and repeats nothing of it."""
-
-    def __init__(self, code: str, message: str, column: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.column = code, message, column
 
 
 class View:
@@ -103,23 +103,23 @@ class Scope:
         """The function that reads ``value`` from a row."""
         read = self._origin(value.origin)
         if value.missing:
-            read = _then(read, _drop(value.missing))
+            read = _then(read, drop(value.missing))
         if value.slice is not None:
-            read = _then(read, _cut(*value.slice))
+            read = _then(read, cut(*value.slice))
         if value.transform is not None:
-            read = _then(read, _renamed(TRANSFORMS[value.transform]))
+            read = _then(read, transformed(TRANSFORMS[value.transform]))
         if value.table is not None:
             read = _looked_up(read, value.table)
         if isinstance(value.read_as, NumberFormat):
-            read = _then(read, _number(value.read_as))
+            read = _then(read, number_reader(value.read_as))
         elif isinstance(value.read_as, DateFormat):
-            read = _then(read, _date(value.read_as, value.timezone or self._timezone))
+            read = _then(read, date_reader(value.read_as, value.timezone or self._timezone))
         if value.times is not None:
             read = _multiplied(read, self.read(value.times))
         if value.plus is not None:
             read = self._later(read, value.plus)
         if value.at is not None:
-            read = _then(read, _at(value.at, value.timezone or self._timezone))
+            read = _then(read, at_time(value.at, value.timezone or self._timezone))
         return _told_apart(value, read)
 
     def holds(self, conditions: Sequence[Condition]) -> Callable[[View], bool]:
@@ -178,7 +178,7 @@ class Scope:
                 return None
             if not isinstance(value, date):
                 raise BadValue("R014", "only a date can have months or days added; give the value as: date")
-            return _add(value, _whole(months(view)), _whole(days(view)))
+            return add_to_date(value, whole_number(months(view)), whole_number(days(view)))
 
         return later
 
@@ -203,19 +203,6 @@ def columns_of(value: Value, values: Mapping[str, Value]) -> str:
             return columns_of(second, values)
         case _:
             return ""
-
-
-def as_text(value: Any) -> str:
-    """A value as text: a decimal without exponent, a date or time in ISO form, true or false."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value)
 
 
 def _nothing(_: View) -> None:
@@ -272,30 +259,6 @@ def _then(read: Read, step: Callable[[Any], Any]) -> Read:
     return then
 
 
-def _drop(missing: frozenset[str]) -> Callable[[Any], Any]:
-    return lambda value: None if value in missing else value
-
-
-def _cut(start: int, length: int) -> Callable[[Any], str]:
-    def cut(value: Any) -> str:
-        text = _text(value, "slice")
-        if len(text) < start + length:
-            raise BadValue("R012", f"expected at least {start + length} characters")
-        return text[start : start + length]
-
-    return cut
-
-
-def _renamed(transform: Callable[[str], str]) -> Callable[[Any], str]:
-    def renamed(value: Any) -> str:
-        try:
-            return transform(_text(value, transform.__name__))
-        except ValueError as error:
-            raise BadValue("R012", str(error)) from None
-
-    return renamed
-
-
 def _looked_up(read: Read, table: Table) -> Read:
     values = table.values
 
@@ -315,89 +278,6 @@ def _looked_up(read: Read, table: Table) -> Read:
     return looked_up
 
 
-def _number(form: NumberFormat) -> Callable[[Any], Decimal | int]:
-    thousands = re.escape(form.thousands)
-    digits = rf"(?:[0-9]{{1,3}}(?:{thousands}[0-9]{{3}})+|[0-9]+)" if thousands else "[0-9]+"
-    tail = "" if form.whole else rf"(?:{re.escape(form.decimal)}[0-9]+)?"
-    pattern = re.compile(rf"[-+]?{digits}{tail}", re.ASCII)
-    kind = "whole number" if form.whole else "number"
-    example = ("1234" if form.whole else f"1234{form.decimal}50").replace("1234", f"1{form.thousands}234")
-
-    def number(value: Any) -> Decimal | int:
-        text = _text(value, f"as: {'integer' if form.whole else 'number'}")
-        if len(text) > 40 or not pattern.fullmatch(text):
-            raise BadValue("R012", f"expected a {kind} such as {example}")
-        plain = text.replace(form.thousands, "") if form.thousands else text
-        return int(plain) if form.whole else Decimal(plain.replace(form.decimal, "."))
-
-    return number
-
-
-def _date(form: DateFormat, zone: ZoneInfo) -> Callable[[Any], date]:
-    kind = "time" if form.with_time else "date"
-    wanted = f"expected a {kind} that exists, written {form.format}"
-    shape = _shape(form.format)
-
-    def read(value: Any) -> date:
-        text = _text(value, f"as: {kind}")
-        try:
-            if shape is None:
-                moment = datetime.fromisoformat(text) if form.with_time else date.fromisoformat(text)
-            else:
-                # A text of another shape is as bad as a date that does not exist: strptime refuses an empty one.
-                moment = datetime.strptime(text if shape.fullmatch(text) else "", form.format)  # noqa: DTZ007 - the zone is given below
-            if form.century_from is not None:
-                year = form.century_from + (moment.year - form.century_from) % 100
-                moment = moment.replace(year=year)
-        except ValueError:
-            raise BadValue("R013", wanted) from None
-        if not isinstance(moment, datetime):
-            return moment
-        if not form.with_time:
-            return moment.date()
-        return moment if moment.tzinfo is not None else _in_zone(moment, zone)
-
-    return read
-
-
-def _shape(format_: str) -> re.Pattern[str] | None:
-    """What a text of the format must look like; ``None`` for iso.
-
-    ``strptime`` alone reads five digits as "%y%m%d" and takes any white space: where directives touch, each has its
-    full width here.
-    """
-    if format_ == "iso":
-        return None
-    parts = []
-    pieces = _PIECE.findall(format_)
-    for index, piece in enumerate(pieces):
-        around = pieces[max(index - 1, 0) : index] + pieces[index + 1 : index + 2]
-        if piece not in _WIDTH:
-            parts.append(".+?" if piece[0] == "%" and piece != "%%" else re.escape(piece.removeprefix("%")))
-        elif piece == "%Y" or any(other in _WIDTH for other in around):
-            parts.append(f"[0-9]{{{_WIDTH[piece]}}}")
-        else:
-            parts.append(f"[0-9]{{1,{_WIDTH[piece]}}}")
-    return re.compile("".join(parts), re.DOTALL)
-
-
-def _at(clock: time, zone: ZoneInfo) -> Callable[[Any], datetime]:
-    def at(value: Any) -> datetime:
-        if not isinstance(value, date) or isinstance(value, datetime):
-            raise BadValue("R014", "at gives a time of day to a date; give the value as: date")
-        return _in_zone(datetime.combine(value, clock), zone)
-
-    return at
-
-
-def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The moment in the zone; of an hour that the clock shows twice, the first."""
-    aware = moment.replace(tzinfo=zone)
-    if aware.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
-        raise BadValue("R013", f"the clock of {zone.key} skips this time on this day")
-    return aware
-
-
 def _multiplied(read: Read, factor: Read) -> Read:
     def multiplied(view: View) -> Any:
         value, by = read(view), factor(view)
@@ -409,24 +289,6 @@ def _multiplied(read: Read, factor: Read) -> Read:
         return _EXACT.multiply(Decimal(value), Decimal(by))
 
     return multiplied
-
-
-def _add(day: date, months: int, days: int) -> date:
-    try:
-        year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-        moved = day.replace(year=year, month=month + 1, day=min(day.day, monthrange(year, month + 1)[1]))
-        return moved + timedelta(days=days)
-    except (ValueError, OverflowError):
-        raise BadValue("R013", "the date that results does not exist") from None
-
-
-def _whole(value: Any) -> int:
-    if value is None:
-        return 0
-    number = Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
-    if number is None or number != int(number) or abs(number) > _MAX_DAYS:
-        raise BadValue("R012", "expected a whole number of months or days; give the value as: integer")
-    return int(number)
 
 
 def _template(parts: list[str | Read]) -> Read:
@@ -457,13 +319,9 @@ def _days_between(first: Read, second: Read) -> Read:
             return None
         if not isinstance(start, date) or not isinstance(end, date):
             raise BadValue("R014", "days_between takes two dates; give the values as: date")
-        return (_day(end) - _day(start)).days
+        return (day_of(end) - day_of(start)).days
 
     return days
-
-
-def _day(value: date) -> date:
-    return value.date() if isinstance(value, datetime) else value
 
 
 def _list(reads: list[Read]) -> Read:
@@ -472,9 +330,3 @@ def _list(reads: list[Read]) -> Read:
 
 def _object(members: dict[str, Read]) -> Read:
     return lambda view: {key: value for key, read in members.items() if (value := read(view)) is not None}
-
-
-def _text(value: Any, step: str) -> str:
-    if not isinstance(value, str):
-        raise BadValue("R014", f"{step} takes text, but the value is something else already")
-    return value

@@ -359,6 +359,30 @@ class TestRowErrors:
         assert unjoined == 'rows.csv:3 column "account": R020 no row has this acc in people'
         assert [value["customer_id"] for value in bench.values()] == ["o1"]
 
+    def test_rows_that_have_no_common_order(self, bench: Any, errors_of: Errors) -> None:
+        """A row whose order value is of another type than the first row's is refused, not a crash of the sort."""
+        day = "{column: day, as: date, format: iso}"
+        report = bench.run(
+            rows(f"{GOOD},2020-03-02", f"{GOOD.replace('e1', 'e2')},", header=HEADER + ",day"),
+            sequence=f"    sequence: {{per: account, order: [{{first_of: [{day}, at]}}]}}",
+        )
+        assert errors_of(report) == [
+            (
+                'rows.csv:3 column "day": R014 the rows cannot be ordered: '
+                "this value is of another type than in the rows before (for sequence.order[0])"
+            )
+        ]
+        assert report.written == 1
+
+    def test_only_a_time_can_be_spread(self, bench: Any) -> None:
+        """A constant text as event time cannot be moved: the second row of the day is told so."""
+        report = bench.run(
+            rows(GOOD, GOOD.replace("e1", "e2")),
+            record={"occurred_at": '{const: "2020-03-02T10:00:00Z"}'},
+            sequence="    sequence: {per: account, spread_seconds: 60}",
+        )
+        assert [(error.line, error.code) for error in report.errors] == [(3, "R014")]
+
     def test_an_open_quote_is_reported_where_it_begins(self, bench: Any, errors_of: Errors) -> None:
         """A quote that is never closed swallows the rest: the error stands at its row."""
         report = bench.run(rows(GOOD, '"e2,c1,a1,2020-03-02 10:00:00,C,1,1', GOOD.replace("e1", "e3")))

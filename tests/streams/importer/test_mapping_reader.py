@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from streams.importer import ImportRefused, import_files
 from streams.importer.mapping import Mapping
 from streams.importer.mapping_reader import read_mapping
 
@@ -207,10 +208,17 @@ def test_files_of_one_source_must_agree(bench: Any) -> None:
     assert problem.startswith("more.csv:1:1 I006 the columns differ from those of rows.csv")
 
 
-def test_the_folder_of_the_output_must_exist(bench: Any) -> None:
-    """An output that cannot be written is told before the work begins."""
-    from streams.importer import ImportRefused, import_files
-
-    bench.write("rows.csv", "id\n")
-    with pytest.raises(ImportRefused, match="I007"):
-        import_files(bench.mapping(), [str(bench.folder)], bench.folder / "none" / "out.jsonl")
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("none/out.jsonl", "the folder of the output does not exist"),
+        (".", "the output is a folder"),
+        ("rows.csv", "would replace one of the files it is made from"),
+    ],
+)
+def test_an_output_that_cannot_stand_there(bench: Any, output: str, message: str) -> None:
+    """A place that is missing, a folder or an input is told before the work begins, and nothing is touched."""
+    rows = bench.write("rows.csv", "id\n")
+    with pytest.raises(ImportRefused, match=f"I007 .*{message}"):
+        import_files(bench.mapping(), [str(rows)], bench.folder / output)
+    assert rows.read_text() == "id\n"
