@@ -190,7 +190,7 @@ def _numbers_reader(model: type[Record], twins: dict[str, _Twin]) -> Callable[[b
                         return None
                     else:
                         _set_attribute(record, name, text)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter for an amount of a thousand brackets
             return None
         return record
 
