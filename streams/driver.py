@@ -1,0 +1,454 @@
+"""The batch driver: Faust fetches, assigns and supervises; one Faust message carries one fetched chunk of a partition.
+
+Stock Faust pays four tasks per record in ``Consumer._drain_messages``. Here a message is a *chunk*: its value is the
+list of the client's own records, its offset that of the last of them, so the cost is per chunk and vanishes under
+load. The position to read from is the one stored with the state (ARCHITECTURE A3): Kafka's committed offset is
+written for lag tools alone and never read.
+
+Three counters keep a partition's past out of its present:
+
+* ``seeks`` counts the seeks made in the client's thread. A fetch is tagged with it at the moment its records are
+  taken out of the client's buffer; a fetch that waited across a rebalance has an older tag and is dropped.
+* ``_owned`` holds, for each partition taken over, the chunks handed out and not yet acknowledged. It is cleared
+  on revocation, before the owner is told, so a late ``done`` of a former assignment finds nothing to acknowledge.
+* Faust's ``consumer_generation_id`` makes a stream drop what a rebalance left in an agent's queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as stock
+from faust.types import TP, ConsumerMessage
+from faust.types.tuples import Message
+from mode import Service
+
+if TYPE_CHECKING:
+    from triggers.engine.batch import RawRecord
+
+logger = logging.getLogger(__name__)
+
+faust_logger: Final = logging.getLogger("faust.batch")
+"""For the services below: otherwise Faust's own chatter about them goes to this module's logger."""
+
+SCHEME: Final = "batch"
+"""The scheme of a broker URL that selects this driver: ``batch://host:port``."""
+
+CHUNKS_IN_HAND: Final = 2
+"""Chunks of one topic partition handed out and not yet done: one in work, one waiting. More only costs memory."""
+
+STOP_S: Final = 3.0
+"""How long the owner may take to finish what is in flight when the worker stops."""
+
+_FULL_POLL_S: Final = 0.02
+_COORDINATOR_CHECK_S: Final = 1.0
+_FINAL_COMMIT_S: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One fetched chunk of one topic partition. ``topic`` is the Kafka name; ``records`` are in offset order.
+
+    The first records may lie below the position asked for (a compressed batch is fetched whole), and offsets may have
+    holes (compaction, transaction markers).
+    """
+
+    topic: str
+    partition: int
+    records: Sequence[RawRecord]
+
+
+class PartitionOwner(Protocol):
+    """Who decides where to read from and what happens to what was read: ``streams.processor.Processor``."""
+
+    async def take_over(self, assigned: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
+        """Takes partitions over and returns the offset to read next for each (topic, partition)."""
+
+    async def release(self, revoked: AbstractSet[int]) -> None:
+        """Finishes or abandons what is in flight for these partition numbers; nothing of them is done after."""
+
+    async def submit(self, chunk: Chunk, done: Callable[[], None]) -> None:
+        """Queues a chunk, waiting while the partition's queue is full. ``done`` is called after its commit.
+
+        The call is cancelled when the partition is revoked while it waits.
+        """
+
+    def failed(self) -> asyncio.Future[None]:
+        """Completes with an exception when the worker must crash."""
+
+
+class PositionLost(Exception):
+    """The broker no longer has (or never had) the offset the state says to read next."""
+
+
+class NotTakenOver(Exception):
+    """Faust opened the flow although the owner has not taken the assigned partitions over."""
+
+
+class UnevenAssignment(Exception):
+    """The group's assignment is not co-partitioned: a partition number without all topics."""
+
+
+class PassthroughSchema(faust.Schema[Any, Any]):
+    """Hands the list of records through undecoded: a decode error inside Faust would be acknowledged away."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> Any:  # noqa: ARG002  the signature is Faust's
+        return None
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:  # noqa: ARG002  the signature is Faust's
+        return message.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    seeks: int
+    records: Mapping[TP, list[Any]]
+
+
+class ConsumerThread(stock.AIOKafkaConsumerThread):
+    """The client in its own thread and event loop, so that heartbeats go on whatever the worker's loop does."""
+
+    logger = faust_logger
+    seeks: int = 0
+
+    def _create_worker_consumer(self, transport: stock.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust offers it with its own transactions only. What a publisher took back must not become an action.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  read when the client starts
+        return consumer
+
+    async def fetch(self, partitions: frozenset[TP], timeout_s: float) -> _Fetched:
+        """Takes what the client has buffered for ``partitions``, waiting up to ``timeout_s`` for something."""
+        return cast(_Fetched, await self.call_thread(self._fetch, partitions, timeout_s))
+
+    async def seek_all(self, positions: Mapping[TP, int]) -> None:
+        """Sets the next offset of each partition; what was buffered for another offset is dropped by the client."""
+        await self.call_thread(self._seek_all, positions)
+
+    async def check_coordinator(self) -> None:
+        """Raises what keeps the client from taking part in its group."""
+        await self.call_thread(self._check_coordinator)
+
+    async def _check_coordinator(self) -> None:
+        self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001  the client's own `getmany` does so
+
+    async def _fetch(self, partitions: frozenset[TP], timeout_s: float) -> _Fetched:
+        consumer = self._ensure_consumer()
+        limit = consumer._max_poll_records  # noqa: SLF001  Faust's own driver reads it there
+        try:
+            records = await self._fetch_records(consumer, set(partitions), timeout=timeout_s, max_records=limit)
+        except NoOffsetForPartitionError:
+            # The client looked for a committed offset before the seek. Every partition read from is sought first.
+            records = {}
+        except OffsetOutOfRangeError as error:
+            self._check_position(consumer, error)
+            records = {}
+        # No await since the records left the buffer: tag and records are of one moment, as `_seek_all` runs here too.
+        return _Fetched(self.seeks, records)
+
+    def _check_position(self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError) -> None:
+        for tp, offset in error.args[0].items():
+            state = consumer._subscription.subscription.assignment.state_value(tp)  # noqa: SLF001  no public reader
+            # A fetch sent before the seek may fail after it; only the offset we want tells.
+            if state is not None and state.has_valid_position and state.position == offset:
+                raise PositionLost(
+                    f"{tp.topic}[{tp.partition}]: the state says to read offset {offset} next, which the broker does "
+                    "not have: records were deleted before they were read, or the topic was created anew. "
+                    "Set the position of this partition by hand, or restore the topic."
+                ) from error
+
+    async def _seek_all(self, positions: Mapping[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        fresh = [tp for tp, position in positions.items() if position == 0]
+        # Nothing was read yet: start with the oldest record there is, which retention may have moved above 0.
+        oldest = await consumer.beginning_offsets([TopicPartition(*tp) for tp in fresh]) if fresh else {}
+        for tp, position in positions.items():
+            consumer.seek(TopicPartition(*tp), position or oldest[TopicPartition(*tp)])
+        self.seeks += 1
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # The stock method crashes the worker on any error. Nothing but lag tools reads these offsets: try again later.
+        assigned = self.assignment()
+        wanted = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
+        if not wanted:
+            return False
+        try:
+            await self._ensure_consumer().commit(wanted)
+        except KafkaError as error:
+            logger.info("offsets for lag tools not committed: %s", error)
+            return False
+        return True
+
+
+class Consumer(stock.Consumer):
+    """Faust's consumer, a chunk at a time, with the position taken from the partition's owner.
+
+    Each override says what the stock method does that must not happen here.
+    """
+
+    logger = faust_logger
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._owned: dict[TP, deque[Message]] = {}
+        self._committable: dict[TP, int] = {}
+        self._room = asyncio.Event()
+        self._handing_over: set[asyncio.Task[None]] = set()
+        self._taking_over: asyncio.Task[Mapping[TP, int]] | None = None
+        # Partition numbers the owner was asked to take over, also where it has not answered yet.
+        self._taken: set[int] = set()
+
+    @property
+    def owner(self) -> PartitionOwner:
+        """The app's partition owner."""
+        return cast(PartitionOwner, self.app.partition_owner)  # type: ignore[attr-defined]  # streams.app.WorkerApp
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # Fetching
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  Faust's signature
+        """Yields one message per partition that has records.
+
+        The stock method yields one per record, drops fetched records of a partition that was paused meanwhile (the
+        client is past them then), and seeks again when the flow stopped during the fetch, at a moment at which
+        another worker may own the partitions.
+        """
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow.wait())
+        if self.should_stop:
+            return
+        active = frozenset(self._get_active_partitions())
+        if not active <= self._owned.keys():
+            raise NotTakenOver("the flow was opened before the assigned partitions were taken over")
+        ready = frozenset(tp for tp in active if len(self._owned[tp]) < CHUNKS_IN_HAND)
+        if not ready:
+            await self._wait_for_room(timeout)
+            return
+        # With some partitions held back, waiting long for the others would keep them waiting when they have room again.
+        fetched = await self._thread.fetch(ready, timeout if ready == active else _FULL_POLL_S)
+        if not self.flow_active:
+            # A rebalance began while the fetch waited. Records taken after the seek that ends it must not get lost.
+            await self.wait(self.can_resume_flow.wait())
+        for tp, records in fetched.records.items():
+            if self.should_stop or not self.flow_active or fetched.seeks != self._thread.seeks:
+                return
+            tp = TP(tp.topic, tp.partition)
+            read_offset = self._read_offset[tp]
+            if tp not in self._owned or not records or (read_offset is not None and records[-1].offset < read_offset):
+                continue
+            message = self._to_message(tp, records)
+            self._owned[tp].append(message)
+            yield tp, message
+
+    async def _wait_for_room(self, timeout_s: float) -> None:
+        self._room.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._room.wait()
+        except TimeoutError:
+            pass
+
+    def _to_message(self, tp: TP, records: list[Any]) -> ConsumerMessage:
+        last = records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            # Typed as bytes by Faust; PassthroughSchema hands it on as it is.
+            cast(bytes, records),
+            None,
+            0,
+            0,
+            tp,
+            # Without it the stream drops the message without a word.
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing: the stock method would take the inside of each chunk for a hole and remember every offset of it."""
+
+    # Handing over and acknowledging
+
+    async def hand_over(self, message: Message) -> None:
+        """Gives a chunk to the owner. Returns when it is queued, or when a rebalance took the partition away."""
+        if not self._in_hand(message):
+            return
+        chunk = Chunk(message.topic, message.partition, cast("Sequence[RawRecord]", message.value))
+        task = asyncio.ensure_future(self.owner.submit(chunk, lambda: self._done(message)))
+        self._handing_over.add(task)
+        try:
+            # `wait`, not `await task`: the task alone is cancelled on revocation, the agent goes on.
+            await asyncio.wait({task})
+        finally:
+            self._handing_over.discard(task)
+            task.cancel()
+        if not task.cancelled():
+            task.result()
+
+    def ack(self, message: Message) -> bool:
+        """Marks a chunk done. The stock method keeps single offsets, and those of a former assignment with them."""
+        if not self._in_hand(message):
+            return False
+        message.acked = True
+        in_hand = self._owned[message.tp]
+        while in_hand and in_hand[0].acked:
+            # Chunks were handed out in order, so whatever lies between two of them is a hole and no record.
+            self._committable[message.tp] = in_hand.popleft().offset + 1
+        self._room.set()
+        return True
+
+    def _done(self, message: Message) -> None:
+        self.ack(message)
+
+    def _in_hand(self, message: Message) -> bool:
+        return any(held is message for held in self._owned.get(message.tp, ()))
+
+    # Offsets for lag tools
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
+        return [tp for tp in self._committable if topics is None or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """The offset after the last chunk before the first one that is not done."""
+        return self._committable.get(tp)
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:  # noqa: ARG002
+        # The stock method notes the offsets as committed even where the commit failed, and flushes a producer unused.
+        committed = await self._commit(offsets)
+        if committed:
+            self._committed_offset.update(offsets)
+        return committed
+
+    async def on_task_error(self, exc: BaseException) -> None:
+        """Nothing: the stock method commits when something failed."""
+
+    # Assignment
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Asks the owner where to read on. Faust calls it after each rebalance, before records flow.
+
+        Raises ``UnevenAssignment``, and whatever the owner raises: all of them stop the worker.
+        """
+        if self._taking_over is not None:
+            # Faust cancels the call of the generation before, but does not wait for its end.
+            await asyncio.wait({self._taking_over})
+        task = self._taking_over = asyncio.ensure_future(self._take_over())
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        if task.cancelled():
+            # Faust's sign for "another rebalance has begun": it waits for that one's assignment.
+            raise IllegalStateError("the partitions were revoked while they were being taken over")
+        return task.result()
+
+    async def _take_over(self) -> Mapping[TP, int]:
+        assigned = {TP(tp.topic, tp.partition) for tp in self.assignment()}
+        self._check_assignment(assigned)
+        self._taken.update(tp.partition for tp in assigned)
+        positions = await self.owner.take_over({(tp.topic, tp.partition) for tp in assigned})
+        by_tp = {tp: positions[tp.topic, tp.partition] for tp in assigned}
+        await self._thread.seek_all(by_tp)
+        self._committable.clear()
+        self._owned = {tp: deque() for tp in assigned}
+        return by_tp
+
+    def _check_assignment(self, assigned: AbstractSet[TP]) -> None:
+        topics = {tp.topic for tp in assigned}
+        for partition in {tp.partition for tp in assigned}:
+            missing = {topic for topic in topics if TP(topic, partition) not in assigned}
+            if missing:
+                raise UnevenAssignment(
+                    f"partition {partition} was assigned without topic {min(missing)}: "
+                    "all inbound topics must have the same number of partitions and the same workers"
+                )
+
+    async def on_partitions_revoked(self, revoked: AbstractSet[TP]) -> None:
+        """Stops the flow, lets the owner finish, and commits, before the base class forgets.
+
+        Errors crash the worker here: the client would log and swallow them.
+        """
+        try:
+            # The base class does this too, but later; until then nothing more may reach an agent.
+            self.stop_flow()
+            self.app.flow_control.suspend()
+            self.app.flow_control.clear()
+            await self._let_go()
+        except Exception as error:  # noqa: BLE001  passed on to the worker
+            await self.crash(error)
+        await super().on_partitions_revoked(cast(set[TP], revoked))
+
+    async def on_stop(self) -> None:
+        """As on revocation; the app has stopped the flow already."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._let_go()
+        except TimeoutError:
+            logger.warning("a batch in flight was abandoned at stop: it will be run again")
+
+    async def _let_go(self) -> None:
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            await asyncio.wait({self._taking_over})
+        for task in self._handing_over:
+            task.cancel()
+        if self._taken and not self.crashed:
+            await self.owner.release(set(self._taken))
+            await self._commit_last()
+        self._taken.clear()
+        self._owned = {}
+        self._committable.clear()
+
+    async def _commit_last(self) -> None:
+        try:
+            async with asyncio.timeout(_FINAL_COMMIT_S):
+                await self.maybe_wait_for_commit_to_finish()
+                await self.force_commit()
+        except TimeoutError:
+            logger.info("offsets for lag tools not committed: the broker did not answer")
+
+    # Supervision
+
+    @Service.task
+    async def _watch_coordinator(self) -> None:
+        # The client waits until somebody asks for an error it cannot get over alone (an ACL, an unexpected answer of
+        # the group coordinator). Faust never asks: its worker would hang without a word.
+        while not self.should_stop:
+            await self._thread.check_coordinator()
+            await self.sleep(_COORDINATOR_CHECK_S)
+
+    @Service.task
+    async def _watch_owner(self) -> None:
+        failed = self.owner.failed()
+        # Shielded: the future is the owner's, and this task is cancelled at each stop.
+        await asyncio.shield(failed)
+
+    async def verify_all_partitions_active(self) -> None:
+        """Nothing: the stock checks guess from single records and log errors on a partition held back on purpose."""
+
+
+class Transport(stock.Transport):
+    """The transport of ``batch://`` URLs."""
+
+    Consumer: ClassVar[Any] = Consumer
+
+
+# By name, not by entry point: the driver must also be found where the package was put on the path uninstalled.
+TRANSPORTS.aliases[SCHEME] = "streams.driver:Transport"

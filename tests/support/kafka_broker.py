@@ -1,0 +1,381 @@
+"""A real Apache Kafka broker for tests, without a container, and small synchronous helpers to fill and read it.
+
+The jars come from Maven Central by ``deploy/kafka/pom.xml``, once per machine, into a cache folder outside the tree.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+VERSION = "4.1.0"
+POM = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "pom.xml"
+START_S = 60.0
+
+
+class BrokerUnavailable(Exception):
+    """The broker could not be installed or started; the message says what is missing."""
+
+
+class KafkaBroker:
+    """One broker in KRaft mode on loopback. It keeps port and data over ``stop``/``kill`` and ``start``.
+
+    ``settings`` are added to ``server.properties`` (for example ``message.max.bytes``). The broker's output is in
+    ``directory/broker.log``. It dies with this process, however this process ends.
+    """
+
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._directory = directory
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+        self._port = _free_port()
+
+    @property
+    def bootstrap(self) -> str:
+        """``host:port`` for clients."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running broker."""
+        assert self._process is not None, "the broker is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts the broker and waits until it answers. Raises ``BrokerUnavailable``."""
+        java, jars = _java(), install()
+        properties = self._directory / "server.properties"
+        if not properties.exists():
+            self._format(java, jars, properties)
+        command = [java, "-Xmx512m", "-Xms256m", "-Dorg.apache.logging.log4j.level=WARN", "-cp", f"{jars}/*"]
+        with (self._directory / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen([*command, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
+        self._watcher = die_with_parent(self._process.pid)
+        self._wait_until_it_answers()
+
+    def stop(self) -> None:
+        """Stops it in order, as an operator would."""
+        self._end(terminate=True)
+
+    def kill(self) -> None:
+        """SIGKILL: what was not written to disk by the broker is left to the operating system's cache."""
+        self._end(terminate=False)
+
+    def restart(self) -> None:
+        """Stops and starts it, with the same data on the same port."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.kill()
+
+    def _format(self, java: str, jars: Path, properties: Path) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        controller = _free_port()
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self._directory / "data"),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "4",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A broker killed and started again is refused until its former session has ended.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+            # Tests of take-over need not wait for the shortest session production allows.
+            "group.min.session.timeout.ms": "1000",
+            **self._settings,
+        }
+        text = "".join(f"{key}={value}\n" for key, value in lines.items())
+        draft = properties.with_suffix(".draft")
+        draft.write_text(text)
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        done = subprocess.run(
+            [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BrokerUnavailable(f"formatting the broker's storage failed: {done.stdout}{done.stderr}")
+        draft.rename(properties)
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise BrokerUnavailable(f"the broker ended with {self._process.returncode}: {self._tail()}")
+            if _listens(self._port):
+                try:
+                    admin(self.bootstrap).list_topics(timeout=2)
+                except KafkaException:
+                    pass
+                else:
+                    return
+            time.sleep(0.1)
+        self.kill()
+        raise BrokerUnavailable(f"the broker did not answer within {START_S:.0f} s: {self._tail()}")
+
+    def _tail(self) -> str:
+        return (self._directory / "broker.log").read_text(errors="replace")[-2000:]
+
+    def _end(self, *, terminate: bool) -> None:
+        process, self._process = self._process, None
+        watcher, self._watcher = self._watcher, None
+        if process is not None:
+            if terminate:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+            else:
+                process.kill()
+            process.wait()
+        if watcher is not None:
+            watcher.kill()
+            watcher.wait()
+            assert watcher.stdin is not None
+            watcher.stdin.close()
+
+
+def install() -> Path:
+    """The folder with Kafka's jars; fetches them when they are not there yet. Raises ``BrokerUnavailable``."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bank-triggers"
+    jars = cache / f"kafka-{VERSION}"
+    wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f"kafka-{VERSION}.lock"):
+        mark = jars / "pom.sha256"
+        if not mark.exists() or mark.read_text() != wanted:
+            fresh = cache / f"kafka-{VERSION}.fetching"
+            shutil.rmtree(fresh, ignore_errors=True)
+            _fetch(fresh)
+            (fresh / "pom.sha256").write_text(wanted)
+            shutil.rmtree(jars, ignore_errors=True)
+            fresh.rename(jars)
+    return jars
+
+
+def _fetch(directory: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise BrokerUnavailable("mvn (Apache Maven) is not on the PATH: it fetches the Kafka broker of these tests")
+    done = subprocess.run(
+        [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={directory}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BrokerUnavailable(f"fetching Apache Kafka {VERSION} with mvn failed: {done.stdout}{done.stderr}")
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    if java is None:
+        raise BrokerUnavailable(
+            "java is not on the PATH (nor in JAVA_HOME): the Kafka broker needs version 17 or later"
+        )
+    return java
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def die_with_parent(pid: int) -> subprocess.Popen[bytes]:
+    """Starts a watcher that kills ``pid`` when this process ends, also by SIGKILL: it waits for the end of a pipe.
+
+    End the watcher before ``pid`` may be given to another process.
+    """
+    return subprocess.Popen(["/bin/sh", "-c", f"cat; kill -9 {pid}"], stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """A record as read back."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def admin(bootstrap: str) -> AdminClient:
+    """An admin client."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+
+def create_topics(
+    bootstrap: str, topics: Iterable[str], partitions: int = 4, config: Mapping[str, str] | None = None
+) -> None:
+    """Creates topics, and waits until the broker knows them."""
+    client = admin(bootstrap)
+    wanted = [
+        NewTopic(topic, num_partitions=partitions, replication_factor=1, config=dict(config or {})) for topic in topics
+    ]
+    for future in client.create_topics(wanted).values():
+        future.result(30)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        known = client.list_topics(timeout=10).topics
+        if all(topic.topic in known and len(known[topic.topic].partitions) == partitions for topic in wanted):
+            return
+        time.sleep(0.05)
+    raise BrokerUnavailable(f"topics were not ready in time: {[topic.topic for topic in wanted]}")
+
+
+def produce(bootstrap: str, topic: str, records: Iterable[tuple[int, bytes | None, bytes | None]]) -> None:
+    """Writes (partition, key, value) records in order, and waits for every acknowledgement."""
+    failures: list[KafkaError] = []
+
+    def on_delivery(error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            failures.append(error)
+
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0},
+    )
+    for partition, key, value in records:
+        while True:
+            try:
+                producer.produce(topic, value, key, partition=partition, on_delivery=on_delivery)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    left = producer.flush(60)
+    if failures or left:
+        raise BrokerUnavailable(f"{left} records of {topic} were not acknowledged, {len(failures)} refused")
+
+
+def consume_all(bootstrap: str, topic: str, *, committed_only: bool = False) -> list[Consumed]:
+    """Every record of a topic from its beginning to its present end, by partition and offset."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed" if committed_only else "read_uncommitted",
+            "log_level": 0,
+        }
+    )
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        open_partitions = set()
+        assignment = []
+        for partition in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            if low < high:
+                assignment.append(TopicPartition(topic, partition, low))
+                open_partitions.add(partition)
+        consumer.assign(assignment)
+        found: list[Consumed] = []
+        last_seen = time.monotonic()
+        while open_partitions:
+            messages = consumer.consume(10_000, timeout=0.1)
+            if messages:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > 10:
+                raise BrokerUnavailable(f"{topic}: no record for 10 s before the end was reached")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    found.append(_consumed(message))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        consumer.close()
+
+
+def _consumed(message: Message) -> Consumed:
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    headers = cast("list[tuple[str, bytes]]", message.headers() or [])
+    return Consumed(partition, offset, message.key(), message.value(), tuple(headers))
+
+
+def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
+    """The next offset to be written, by partition."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "log_level": 0})
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
+    finally:
+        consumer.close()
+
+
+def group_offsets(bootstrap: str, group: str, topics: Sequence[str], partitions: int = 4) -> dict[tuple[str, int], int]:
+    """The committed offsets of a consumer group; partitions without one are left out."""
+    asked = [TopicPartition(topic, partition) for topic in topics for partition in range(partitions)]
+    request = [ConsumerGroupTopicPartitions(group, asked)]
+    # Held: a client that is collected takes its answers with it.
+    client = admin(bootstrap)
+    found = client.list_consumer_group_offsets(request)[group].result(30).topic_partitions
+    return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset != OFFSET_INVALID and tp.offset >= 0}
