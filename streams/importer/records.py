@@ -59,7 +59,7 @@ class RowReader:
         self.bound = bound
         self.index = index
         self._tenant = tenant
-        self._seen: dict[bytes, tuple[str, int]] = {}
+        self._seen: dict[bytes, tuple[str, int, int]] = {}
         self._order_types: dict[int, type] = {}
 
     def read(self, row: Row, ordinal: int) -> Draft | list[RowError] | None:
@@ -128,8 +128,8 @@ class RowReader:
         if isinstance(checked, list):
             return checked
         digest = blake2b(checked.event_id.encode(), digest_size=16).digest()
-        file, line = self._seen.setdefault(digest, (draft.file, draft.line))
-        if (file, line) == (draft.file, draft.line):
+        file, line, ordinal = self._seen.setdefault(digest, (draft.file, draft.line, draft.ordinal))
+        if ordinal == draft.ordinal:
             return []
         column = self.bound.column.get("event_id", "")
         message = f"expected an id of its own; {file}:{line} has the same one"

@@ -345,6 +345,12 @@ class TestRowErrors:
         ]
         assert report.written == 1
 
+    def test_a_file_given_twice_gives_its_events_once(self, bench: Any) -> None:
+        """Every row of the second reading repeats an event id."""
+        path = bench.write("rows.csv", rows(GOOD))
+        report = import_files(bench.mapping(), [str(path), str(path)], bench.folder / "out.jsonl")
+        assert (report.written, [error.code for error in report.errors]) == (1, ["R031"])
+
     def test_a_join_without_its_row_and_with_two(self, bench: Any, errors_of: Errors) -> None:
         """The row that lacks a partner, and the second partner of a key, are located each in its own file."""
         bench.write("people.csv", "acc,client\na1,o1\na1,o2\n")
