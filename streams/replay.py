@@ -37,7 +37,7 @@ class KafkaLog:
         options: Mapping[str, Any],
         group: str,
         patience: Patience,
-        isolation_level: Literal["read_uncommitted", "read_committed"] = "read_uncommitted",
+        isolation_level: Literal["read_uncommitted", "read_committed"] = "read_committed",
     ) -> None:
         self._options = dict(options)
         self._group = group

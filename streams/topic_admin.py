@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 
 from schemas.topics import TOPICS, Topic
+from streams.clock import Clock, SystemClock
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 _CREATE: Final = "bank-triggers topics create"
 _SET_ON_TOPIC: Final = 1
 """Kafka's DYNAMIC_TOPIC_CONFIG: set on this very topic, not inherited from the broker."""
+_SHOWN_MS: Final = 20_000
+_SHOWN_POLL_SECONDS: Final = 0.1
 
 
 class Admin(Protocol):
@@ -89,7 +92,7 @@ async def check(admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPI
                     name,
                     f"it has {there.partitions} partitions, the others have {usual}",
                     # Adding partitions would send a customer's later events elsewhere than the earlier ones.
-                    f"let its consumers finish, delete it, then {_CREATE} --partitions {usual}",
+                    f"let its consumers finish, delete it, then {_CREATE}",
                 )
             )
         if there.configs is not None:
@@ -98,16 +101,21 @@ async def check(admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPI
 
 
 async def create(
-    admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPICS, *, partitions: int | None = None
+    admin: Admin,
+    settings: Settings,
+    topics: Sequence[Topic] = TOPICS,
+    *,
+    clock: Clock | None = None,
 ) -> list[str]:
     """Creates what is missing and sets what differs; what is right is left alone. Returns a line for each change.
 
-    New topics get the partition count of those there are, else ``partitions``, else the setting.
+    New topics get the partition count of those there are, else that of the settings. Returns when the broker shows
+    what was done: it answers before it does.
 
     Raises ``TopicsRefused``.
     """
     found = await _find(admin, settings, topics)
-    count = partitions or _usual_count(found) or settings.partitions
+    count = _usual_count(found) or settings.partitions
     done: list[str] = []
     missing = [topic for topic in topics if settings.topic_prefix + topic.name not in found]
     if missing:
@@ -124,7 +132,27 @@ async def create(
         if there is not None and there.configs is not None and (differs := _differences(topic, there.configs)):
             await _set(admin, name, {**there.set_here, **_wanted(topic, settings, there.configs)})
             done += [f"{name}: mended: {difference}" for difference in differs]
+    if done:
+        await _shown(admin, settings, topics, clock or SystemClock())
     return done
+
+
+async def _shown(admin: Admin, settings: Settings, topics: Sequence[Topic], clock: Clock) -> None:
+    """Waits until every topic is there as the registry has it; partition counts are not ours to change."""
+    last = clock.now_ms() + _SHOWN_MS
+    while True:
+        found = await _find(admin, settings, topics)
+        unseen = [
+            name
+            for topic in topics
+            if (name := settings.topic_prefix + topic.name) not in found
+            or _differences(topic, found[name].configs or {})
+        ]
+        if not unseen:
+            return
+        if clock.now_ms() >= last:
+            raise TopicsRefused(f"{unseen[0]} was created or changed, but the broker does not show it yet; try again")
+        await clock.sleep(_SHOWN_POLL_SECONDS)
 
 
 async def _find(admin: Admin, settings: Settings, topics: Sequence[Topic]) -> dict[str, Found]:

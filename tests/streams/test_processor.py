@@ -337,6 +337,31 @@ class TestFencing:
         await worker.done(11)
         assert_equals_straight_run(world)
 
+    async def test_lost_again_while_it_is_taken_over(self) -> None:
+        """Fenced during the unfinished batch: the partition is given up at once, the worker lives."""
+        world = filled(World(), 10)
+        first = world.worker(broken := Interrupter())
+        broken.hang["after announce"] = 0
+        await first.take_over(0)
+        await first.submit(B, world.log.records[B, 0])
+        await until(lambda: bool(broken.hung))
+        await first.kill()
+        slow = world.worker(slowly := Interrupter())
+        slowly.hang["before commit"] = 0
+        taking = asyncio.create_task(slow.take_over(0))
+        await until(lambda: bool(slowly.hung))
+        heir = world.worker()
+        assert (await heir.take_over(0))[B, 0] == 10
+        slowly.resume()
+        await taking
+        await until(lambda: slow.owner()._closed)
+        await slow.submit(B, world.log.records[B, 0])
+        await settled(slow)
+        assert not slow.processor.failed().done()
+        assert world.trace.kinds().count("commit") == 1
+        assert_equals_straight_run(world)
+        await slow.processor.stop()
+
     async def test_fenced_and_still_assigned_ends_the_worker(self) -> None:
         """Refused by the store and never revoked: nobody would run the partition, so the worker ends."""
         world = filled(World(), 6)
@@ -570,6 +595,18 @@ class TestBatches:
         await worker.submit(B, world.log.records[B, 0][4:])
         await until(worker.processor.failed().done)
         with pytest.raises(RuntimeError, match="from offset 0 on were not delivered before offset 4"):
+            worker.processor.failed().result()
+        assert world.trace == []
+
+    async def test_records_that_retention_ate_while_we_lagged_end_the_worker(self) -> None:
+        """A hole below the start of the log held records nobody can read any more: refused, as at a take-over."""
+        world = filled(World(), 10)
+        worker = world.worker()
+        await worker.take_over(0)
+        world.log.starts[B, 0] = 4
+        await worker.submit(B, world.log.records[B, 0][4:])
+        await until(worker.processor.failed().done)
+        with pytest.raises(RecordsLost, match="position is 0, but the log begins at offset 4"):
             worker.processor.failed().result()
         assert world.trace == []
 

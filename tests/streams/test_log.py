@@ -1,0 +1,50 @@
+"""The log: one line per event, ours at the level asked for, libraries quiet."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from streams.log import configure_log
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    ours = {name: logging.getLogger(name).level for name in ("streams", "triggers", "schemas")}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, was in ours.items():
+        logging.getLogger(name).setLevel(was)
+
+
+def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line is an object with time, level, logger and message; an error brings its trace in the same line."""
+    configure_log("info", "json")
+    logging.getLogger("streams.x").info("began %d", 1)
+    try:
+        int("of its own")
+    except ValueError:
+        logging.getLogger("streams.x").exception("ended")
+    first, second = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (first["level"], first["logger"], first["message"]) == ("info", "streams.x", "began 1")
+    assert first["time"].endswith("+00:00")
+    assert second["error"] == "ValueError"
+    assert "of its own" in second["trace"]
+
+
+def test_libraries_never_log_their_details(capsys: pytest.CaptureFixture[str]) -> None:
+    """aiokafka's debug lines quote keys and values: not even our debug level lets them through."""
+    configure_log("debug", "plain")
+    logging.getLogger("aiokafka.producer").debug("Sending (key=%s)", "customer")
+    logging.getLogger("aiokafka.producer").warning("lost")
+    logging.getLogger("triggers.x").debug("ours")
+    assert [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()] == [
+        "WARNING aiokafka.producer: lost",
+        "DEBUG triggers.x: ours",
+    ]
