@@ -18,8 +18,8 @@ class StateLost(Refused):
     def __init__(self, topic: str, partition: int, committed: int) -> None:
         super().__init__(
             f"the state of {topic} partition {partition} is lost: the consumer group has read up to offset "
-            f"{committed}, the store holds no position for it. Restore the store from a backup, or start this "
-            f"partition afresh with: {_ACCEPT} --partition {partition}"
+            f"{committed}, the store holds no position for it. Restore the store from a backup, or go on "
+            f"from there without it: {_ACCEPT} --partition {partition}"
         )
 
 
@@ -43,8 +43,8 @@ class RulesetUnknown(Refused):
     def __init__(self, ruleset: str, partition: int) -> None:
         super().__init__(
             f"partition {partition} has an unfinished batch of rule set {ruleset}, which the store does not keep and "
-            "this worker does not run. Start a worker with that rule set, or give the batch up with: "
-            f"{_ACCEPT} --partition {partition}"
+            "this worker does not run; under another one it could send other actions a second time. Start a worker "
+            "with that rule set"
         )
 
 
