@@ -66,8 +66,9 @@ def _event(reader: Reader, node: Node, zone: ZoneInfo) -> CaseEvent | None:
     at = fields.moment("at", zone)
     kinds = [key for key in fields.entries if key in RECORDS]
     if len(kinds) != 1:
-        message = f"an event of a case is exactly one of {one_of(RECORDS)}, found {len(kinds)}"
-        reader.report(codes.CONTRADICTION, node.place, message)
+        if isinstance(node.value, dict) and len(fields.entries) == len(node.value):  # else a key was reported
+            message = f"an event of a case is exactly one of {one_of(RECORDS)}, found {len(kinds)}"
+            reader.report(codes.CONTRADICTION, node.place, message)
         return None
     body = fields.get(kinds[0])
     values = _record(reader, body, kinds[0], RECORDS[kinds[0]], _GIVEN_BY_RUNNER) if body else None

@@ -113,7 +113,7 @@ def read_document(file: str, data: bytes | str) -> tuple[Document | None, list[P
         report(refused.code, refused.message, refused.place)
         return None, problems
     except yaml.MarkedYAMLError as error:
-        place = _mark_place(error)
+        place = _mark_place(error, text)
         report(codes.NOT_YAML, _explain(error, text, place), place)
         return None, problems
     except yaml.reader.ReaderError as error:
@@ -250,9 +250,14 @@ def _place_at(text: str, index: int) -> Place:
     return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index), "")
 
 
-def _mark_place(error: yaml.MarkedYAMLError) -> Place:
+def _mark_place(error: yaml.MarkedYAMLError, text: str) -> Place:
     mark = error.problem_mark or error.context_mark
-    return Place(mark.line + 1, mark.column + 1, "") if mark else Place(1, 1, "")
+    if mark is None:
+        return Place(1, 1, "")
+    lines = text.split("\n")
+    if mark.line >= len(lines):  # the parser puts the end of the file on a line of its own
+        return Place(len(lines), len(lines[-1]) + 1, "")
+    return Place(mark.line + 1, mark.column + 1, "")
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:

@@ -26,6 +26,7 @@ class Draft:
     """``when`` and ``rearm``, where they are without mistakes."""
     channels: list[tuple[Place, str]] = field(default_factory=list)
     """The channels of the ladder as written."""
+    action: Fields | None = None
     message: Fields | None = None
     message_fields: dict[str, Checked] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()

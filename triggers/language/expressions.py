@@ -101,6 +101,7 @@ class Checked:
 def read_expression(reader: Reader, node: Node, context: Context, *, expect: str | None = None) -> Checked | None:
     """Checks and compiles the expression in a scalar; reports every mistake and returns ``None`` where there is one.
 
+    It also returns ``None`` where a feature that it reads has a mistake of its own, reported there.
     ``expect`` is the kind the result must have (``flag``); any scalar kind will do without it.
     """
     if not isinstance(node.value, str | int | bool | Decimal):
@@ -116,7 +117,7 @@ def read_expression(reader: Reader, node: Node, context: Context, *, expect: str
         term, tokens = _broken(0, 0), []
     for code, message, offset in checker.mistakes:
         reader.report(code, reader.document.locate(node, offset), message)
-    if checker.mistakes:
+    if checker.mistakes or not _complete(term):
         return None
     names = frozenset(checker.names)
     whole = Expression(_source(tokens, 0, len(node.text)), compile_term(term), names)
@@ -153,7 +154,8 @@ class _Checker:
         try:
             tree = ast.parse(line, mode="eval")
         except SyntaxError as error:
-            offset = begin + min(max((error.offset or 1) - 1, 0), len(line))
+            column = error.offset if error.lineno == 1 and error.offset else len(line) + 1
+            offset = begin + min(column - 1, len(line))
             raise Refused(codes.BAD_SYNTAX, f"not an expression: {_reason(error)}", offset) from None
         except (RecursionError, MemoryError, ValueError):
             raise Refused(codes.TOO_COMPLEX, f"nested more than {MAX_DEPTH} deep", begin) from None
@@ -436,6 +438,13 @@ def _check_result(term: Term, expect: str | None, checker: _Checker) -> None:
         checker.report(codes.TYPE_MISMATCH, f"expected money, found {term.type}", term.begin)
     elif kind == "texts":
         checker.report(codes.TYPE_MISMATCH, f"expected one value, found {term.type}", term.begin)
+
+
+def _complete(term: Term) -> bool:
+    """Whether no part is without meaning: one that reads a feature with a mistake is."""
+    return not any(
+        type(part) is Term or (isinstance(part, FeatureReference) and part.type.kind == "any") for part in term.walk()
+    )
 
 
 def _broken(begin: int, end: int) -> Term:

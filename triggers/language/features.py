@@ -77,7 +77,7 @@ def _read_feature(
     fields = reader.mapping(node, "a feature", ("over",), (*FUNCTIONS, "where", "by", "of"))
     if fields is None:
         return _UNKNOWN
-    if len(functions) != 1:
+    if len(functions) != 1 and not fields.meant & set(FUNCTIONS):
         message = f"a feature has exactly one function, found {len(functions)}; there are {', '.join(FUNCTIONS)}"
         reader.report(codes.CONTRADICTION, node.place, message)
     over = _window(reader, fields)
@@ -110,7 +110,7 @@ def _read_feature(
         return _UNKNOWN
     record_types = ALL_RECORDS if level else context.record_types
     series = _series(expression, where, record_types, by, over, level=level)
-    return FeatureName(table.add(function, series), _result(function, expression.term.type))
+    return FeatureName(table.add(function, series), _result(function, expression.term.type, by))
 
 
 def _window(reader: Reader, fields: Fields) -> int | None:
@@ -202,12 +202,14 @@ def _series(
     )
 
 
-def _result(function: Function, sampled: Type) -> Type:
+def _result(function: Function, sampled: Type, by: By) -> Type:
+    # Of an account there is nothing to say where the event has none.
+    nullable = by == "account"
     match function:
         case "count" | "distinct":
-            return Type("number", nullable=False, whole=True)
+            return Type("number", nullable=nullable, whole=True)
         case "sum":
-            return replace(sampled, nullable=False)
+            return replace(sampled, nullable=nullable)
         case "mean" | "daily_mean":
             return Type(sampled.kind)
     return replace(sampled, nullable=True)

@@ -19,11 +19,20 @@ _NUMERIC: Final = ("money", "number")
 _MOST_DIGITS: Final = 9
 
 
+class ReadContext(Protocol):
+    """What of a context helpers ask for."""
+
+    @property
+    def absent(self) -> Mapping[str, str]: ...
+
+
 class Checker(Protocol):
     """The part of the checker that helpers need."""
 
     names: set[str]
 
+    @property
+    def context(self) -> ReadContext: ...
     def check(self, node: ast.expr, depth: int) -> Term: ...
     def number(self, node: ast.expr, depth: int) -> Term: ...
     def as_date(self, term: Term) -> Term: ...
@@ -103,6 +112,9 @@ def _crossed(checker: Checker, helper: str, node: ast.Call, depth: int) -> Term:
     if stray or not read:
         message = f"{helper} follows customer.* and account.* over the event; nothing else has a value before it"
         return checker.mistake(codes.BAD_CALL, message, node.args[0])
+    reason = checker.context.absent.get("before")
+    if reason is not None:
+        return checker.mistake(codes.NOT_HERE, f"{helper} has no value here: {reason}", node)
     before = _before(now)
     checker.names.update(part.name.path for part in before.walk() if isinstance(part, Reference))
     begin, end = checker.span(node)

@@ -34,10 +34,15 @@ IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 """What triggers, features, offers and categories are called."""
 
 
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word most like this one; an empty text where none is near."""
+    return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)), "")
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """``: did you mean "x"?`` where a known word is near, else an empty text."""
-    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
-    return f': did you mean "{near[0]}"?' if near else ""
+    near = nearest(word, known)
+    return f': did you mean "{near}"?' if near else ""
 
 
 def one_of(values: Iterable[str]) -> str:
@@ -64,14 +69,18 @@ class Reader:
             self.wrong_type(node, f"the keys of {what}: {one_of((*required, *optional))}")
             return None
         known = (*required, *optional)
+        meant: set[str] = set()
         for key, entry in node.value.items():
             if key not in known:
-                hint = suggest(key, known) or f"; expected {one_of(known)}"
+                near = nearest(key, [name for name in known if name not in node.value])
+                meant.add(near)
+                hint = f': did you mean "{near}"?' if near else f"; expected {one_of(known)}"
                 self.report(codes.UNKNOWN_KEY, entry.place, f'unknown key "{shorten(key)}"{hint}')
         for key in required:
-            if key not in node.value:
+            if key not in node.value and key not in meant:
                 self.report(codes.MISSING_KEY, node.place, f'missing key "{key}" in {what}')
-        return Fields(self, node, {key: entry for key, entry in node.value.items() if key in known})
+        entries = {key: entry for key, entry in node.value.items() if key in known}
+        return Fields(self, node, entries, frozenset(meant))
 
     def wrong_type(self, node: Node, expected: str) -> None:
         self.report(codes.WRONG_TYPE, node.place, f"expected {expected}, found {describe(node)}{_hint(node, expected)}")
@@ -190,11 +199,19 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The known keys of one mapping. Each getter returns ``None`` where the key is absent or its value was wrong."""
+    """The known keys of one mapping. Each getter returns ``None`` where the key is absent or its value was wrong.
+
+    ``meant`` are the keys that unknown ones probably were meant to be: their absence is reported already.
+    """
 
     reader: Reader
     node: Node
     entries: dict[str, Entry]
+    meant: frozenset[str] = frozenset()
+
+    def lacks(self, key: str) -> bool:
+        """Whether a key is absent, not just misspelt."""
+        return key not in self.entries and key not in self.meant
 
     def __contains__(self, key: str) -> bool:
         return key in self.entries

@@ -25,7 +25,7 @@ _TOKEN: Final = re.compile(
       | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
       | (?P<number>[0-9]+(?:\.[0-9]+)?(?![0-9A-Za-z_.]))
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-      | (?P<operator><=|>=|==|!=|[-+*/<>(),.\[\]])
+      | (?P<operator><=|>=|==|!=|[-+*/<>(),\[\]]|\.(?![0-9]))
     """,
     re.VERBOSE | re.ASCII,
 )

@@ -145,7 +145,7 @@ def _expression(
 
 def _action(reader: Reader, draft: Draft, context: Context) -> ActionSpec | None:
     node = draft.fields.get("action")
-    fields = reader.mapping(node, "an action", _ACTION_REQUIRED, _ACTION_OPTIONAL) if node else None
+    draft.action = fields = reader.mapping(node, "an action", _ACTION_REQUIRED, _ACTION_OPTIONAL) if node else None
     if fields is None:
         return None
     offer_node = fields.get("offer")

@@ -17,7 +17,7 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
     for draft in drafts:
         tests = draft.fields.get("tests")
         cases = tests.value if tests is not None else []
-        if not isinstance(cases, list):
+        if not isinstance(cases, list) or "tests" in draft.fields.meant:
             continue
         if not cases:
             message = "the trigger has no tests: it needs a case that fires and one that is silent"

@@ -14,8 +14,7 @@ CODE = Code("E106", "an action never expires")
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
     for draft in drafts:
-        action = draft.fields.get("action")
-        if action is not None and isinstance(action.value, dict) and "expires" not in action.value:
+        if draft.action is not None and draft.action.lacks("expires"):
             message = "the action has no expiry: say how long it is worth making, such as expires: 48h"
             yield draft.problem(CODE, draft.top("action"), message)
 

@@ -14,7 +14,7 @@ CODE = Code("E105", "a trigger has no owner")
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
     for draft in drafts:
-        if "owner" not in draft.fields:
+        if draft.fields.lacks("owner"):
             message = "the trigger has no owner: name the team that answers for it, such as owner: retail-deposits"
             yield draft.problem(CODE, draft.fields.node.place, message)
 
