@@ -163,3 +163,20 @@ def test_any_bytes_are_a_document_or_located_problems(data: bytes | str) -> None
     for problem in problems:
         assert 1 <= problem.line <= text.count("\n") + 1
         assert problem.column >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("a: b'c", [4, 5, 6]),
+        ("a: 'b''''c'", [5, 6, 8, 10]),
+        ('a: "b\\"\\u4e0a\\x41c"', [5, 6, 8, 14, 18]),
+    ],
+)
+def test_every_character_of_quoted_text_is_found(text: str, columns: list[int]) -> None:
+    """Doubled quotes and escapes take more room in the file than in the text."""
+    document, _ = read_document("f.yaml", text)
+    assert document is not None
+    assert document.root is not None
+    node = document.root.value["a"].value  # type: ignore[index,call-overload,union-attr]
+    assert [document.locate(node, offset).column for offset in range(len(node.text))] == columns
