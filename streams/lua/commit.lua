@@ -15,7 +15,7 @@ if refusal then
   return refusal
 elseif sequence == p.seq and p.seq_epoch == tonumber(ARGV[1]) then
   if ARGV[4] == '1' then
-    redis.call('HSET', META, 'seq', ARGV[2]) -- the same value, written so that WAIT has something to wait for
+    redis.call('HSET', META, 'seq', ARGV[2]) -- the same value: from Redis 7.2 on, WAIT waits for writes only
   end
   return ok()
 elseif sequence <= p.seq then

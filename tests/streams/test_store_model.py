@@ -37,7 +37,7 @@ def test_redis_and_memory_agree_on_any_run_of_steps(redis_url: str, namespace: s
             run_state_machine_as_test(
                 cast("type[_Machine]", lambda: _Machine(runner, redis, f"{namespace}-{next(_NAMESPACES)}")),
                 settings=settings(
-                    max_examples=40,
+                    max_examples=20,
                     stateful_step_count=30,
                     deadline=None,
                     database=None,
