@@ -1,4 +1,4 @@
-"""What all tests share: one real Apache Kafka broker per session, started when the first test asks for it."""
+"""What all tests share: a real Apache Kafka broker and a Redis server, started when the first test asks for them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from streams.embedded_redis import EmbeddedRedis
 from tests.support.kafka_broker import KafkaBroker
 
 
@@ -15,7 +16,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap address of a real broker. Tests share it: use topics and groups of your own."""
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A real broker. Tests share it: use topics and groups of your own, and leave it running."""
     with KafkaBroker(tmp_path_factory.mktemp("kafka") / "broker") as broker:
-        yield broker.bootstrap
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_broker: KafkaBroker) -> str:
+    """The bootstrap address of the real broker."""
+    return kafka_broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A single Redis server. Tests share it: use a namespace of your own."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis"), appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """The URL of the single server."""
+    return redis_server.url

@@ -403,3 +403,17 @@ def test_a_rebalance_during_a_take_over(kafka: str, workers: Workers) -> None:
     workers.wait(lambda: count_done(workers) >= 4000 and workers.lines("take", second))
 
     assert offsets_done(workers, "again") == {p: list(range(1000)) for p in range(PARTITIONS)}
+
+
+def test_a_rebalance_frees_an_agent_that_waits_for_room(kafka: str, workers: Workers) -> None:
+    """A chunk that waits in ``submit`` is given up with its partition; the agent goes on with the next assignment."""
+    create_topics(kafka, ["room"])
+    fill(kafka, "room", 400)
+    plan = {"bootstrap": kafka, "group": "room", "topics": ["room"]}
+    first = workers.start(**plan, block=True)
+    workers.wait(lambda: workers.lines("blocked", first))
+    workers.start(**plan)
+    workers.wait(lambda: count_done(workers) >= 400)
+
+    assert workers.lines("chunk", first)
+    assert offsets_done(workers, "room") == {p: list(range(100)) for p in range(PARTITIONS)}

@@ -27,8 +27,9 @@ class Plan:
 
     ``start`` are positions by topic for partitions the book knows nothing of. ``delay_s`` is spent on each chunk.
     ``raise_at`` makes ``submit`` raise, ``fail_at`` makes ``failed`` complete, once that many records were seen.
-    ``hold`` are partitions whose chunks are never done, but all at the next take-over: too late. ``take_over_s`` is
-    spent in each take-over, ``break_take_over`` makes it raise, ``rewind`` makes it answer ``start`` whatever was done.
+    ``hold`` are partitions whose chunks are not done until the first chunk after the next take-over: too late.
+    ``block`` makes ``submit`` wait for ever until the second take-over. ``take_over_s`` is spent in each take-over,
+    ``break_take_over`` makes it raise, ``rewind`` makes it answer ``start`` whatever was done.
     """
 
     bootstrap: str
@@ -45,6 +46,7 @@ class Plan:
     fail_at: int | None = None
     break_take_over: bool = False
     hold: Sequence[int] = ()
+    block: bool = False
     rewind: bool = False
 
 
@@ -59,7 +61,7 @@ class BookKeeper:
         self._next: dict[tuple[str, int], int] = {}
         self._queues: dict[int, asyncio.Queue[tuple[Chunk, Callable[[], None]]]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._held: list[Callable[[], None]] = []
+        self._held: list[tuple[int, Callable[[], None]]] = []
 
     async def take_over(self, assigned: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         if self._plan.break_take_over:
@@ -75,11 +77,6 @@ class BookKeeper:
             self._queues[partition] = asyncio.Queue(2)
             self._tasks[partition] = asyncio.create_task(self._work(partition))
         self._write("take", assigned=sorted(assigned))
-        held, self._held = self._held, []
-        for late in held:
-            late()
-        if held:
-            self._write("late", count=len(held))
         return self._next
 
     async def release(self, revoked: AbstractSet[int]) -> None:
@@ -96,6 +93,9 @@ class BookKeeper:
         if self._plan.fail_at is not None and self._seen >= self._plan.fail_at and not self.failed().done():
             self.failed().set_exception(RuntimeError("the owner failed"))
             return
+        if self._plan.block and self._epoch == 1:
+            self._write("blocked")
+            await asyncio.Event().wait()
         await self._queues[chunk.partition].put((chunk, done))
 
     def failed(self) -> asyncio.Future[None]:
@@ -111,7 +111,8 @@ class BookKeeper:
             tp = (chunk.topic, partition)
             fresh = [record.offset for record in chunk.records if record.offset >= self._next[tp]]
             if partition in self._plan.hold:
-                self._held.append(done)
+                self._call_late()
+                self._held.append((self._epoch, done))
                 self._write("held", topic=chunk.topic, partition=partition, first=fresh[0], last=fresh[-1])
                 continue
             await asyncio.sleep(self._plan.delay_s)
@@ -120,6 +121,14 @@ class BookKeeper:
                 self._write("chunk", topic=chunk.topic, partition=partition, first=fresh[0], last=fresh[-1],
                             offsets=_ranges(fresh))  # fmt: skip
             done()
+
+    def _call_late(self) -> None:
+        late = [done for epoch, done in self._held if epoch < self._epoch]
+        self._held = [held for held in self._held if held[0] == self._epoch]
+        for done in late:
+            done()
+        if late:
+            self._write("late", count=len(late))
 
     def _write(self, kind: str, **what: Any) -> None:
         line = json.dumps({"kind": kind, "pid": os.getpid(), "epoch": self._epoch, **what}) + "\n"

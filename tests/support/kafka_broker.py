@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -92,6 +93,15 @@ class KafkaBroker:
         """Stops and starts it, with the same data on the same port."""
         self.stop()
         self.start()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It stands still inside (SIGSTOP): connections stay open and what is sent waits in their buffers."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()
