@@ -10,11 +10,11 @@ from typing import Any
 
 from schemas.base import Record, from_ms
 from triggers.engine.journeys import Cause, Contacts
-from triggers.engine.plan import Plan
+from triggers.engine.plan import Plan, Sampler
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, window_value
 from triggers.engine.state import Account, Before, CustomerState
-from triggers.language.model import RuleSet, Series, Trigger
+from triggers.language.model import RuleSet, Trigger
 
 
 class Evaluation:
@@ -63,6 +63,7 @@ class Evaluation:
         before = Before()
         for name in plan.before_names:
             setattr(before, name, getattr(state, name))
+        before.account = None
         if account is not None and plan.before_account:
             before.account = Account(account.id, account.currency, account.balance, account.sequence)
         self.scope.before = before
@@ -100,7 +101,8 @@ class Evaluation:
         account = self.scope.account
         value = None
         if series.by == "customer" or account is not None:
-            samples = self.state.series.get(_series_name(series, account))
+            name = series.id if series.by == "customer" else f"{series.id}|{account.id}"
+            samples = self.state.series.get(name)
             value = window_value(feature.function, samples, self.at - feature.over_ms, self.at, level=series.level)
         features[index] = value
         return value
@@ -109,65 +111,70 @@ class Evaluation:
 
     def sample_baselines(self) -> None:
         """Gives every new level series the value in force before its first event."""
-        account = self.scope.account
-        for series in self.plan.levels:
-            if series.by == "account" and account is None:
+        plan, held = self.plan, self.state.series
+        if not plan.levels or (not plan.account_levels and plan.levels[0].id in held):
+            return  # All series by customer begin together.
+        for level in plan.levels:
+            if level.by_account and self.scope.account is None:
                 continue
-            if _series_name(series, account) not in self.state.series:
-                self._sample_level(series, self.at - 1, 0, late=False)
+            if self._name(level) not in held:
+                self._set_level(level, self.at - 1, 0)
 
-    def sample_levels(self, key: int, *, late: bool = False) -> None:
-        """Notes what holds now; of a *late* record, what held at its time."""
-        account = self.scope.account
-        for series in self.plan.levels:
-            if series.by == "customer" or account is not None:
-                self._sample_level(series, self.at, key, late=late)
+    def sample_levels(self, key: int) -> None:
+        """Notes what holds now."""
+        for level in self.plan.levels:
+            if not level.by_account or self.scope.account is not None:
+                self._set_level(level, self.at, key)
+
+    def sample_late_levels(self, key: int) -> None:
+        """Notes, at its place in the past, what held at the time of a record that came late."""
+        for level in self.plan.levels:
+            if level.by_account and self.scope.account is None:
+                continue
+            value = self._value(level)
+            if value is not None:
+                samples = self._samples(level)
+                newest = max(self.at, samples.times[-1]) if samples.times else self.at
+                samples.add(self.at, key, value, newest - level.retain_ms, level=True)
 
     def sample_flows(self, kind: str, key: int, *, own_account: bool = False) -> None:
         """Notes the event in every flow series that samples its kind.
 
         A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``.
         """
-        scope = self.scope
-        for series, asks_own_account in self.plan.flows.get(kind, ()):
-            if own_account and not asks_own_account:
+        at = self.at
+        for flow in self.plan.flows.get(kind, ()):
+            if own_account and not flow.asks_own_account:
                 continue
-            if series.by == "account" and scope.account is None:
+            if flow.by_account and self.scope.account is None:
                 continue
-            if series.where is not None and series.where.evaluate(scope) is not True:
-                continue
-            value = series.expression.evaluate(scope)
+            value = self._value(flow)
             if value is None:
                 continue
-            samples = self._samples(series)
-            newest = samples.times[-1] if samples.times else self.at
-            keep_from = max(self.at, newest) - series.retain_ms
-            if self.at >= keep_from:
-                samples.add(self.at, key, value, keep_from, level=False)
+            samples = self._samples(flow)
+            newest = max(at, samples.times[-1]) if samples.times else at
+            keep_from = newest - flow.retain_ms
+            if at >= keep_from:
+                samples.add(at, key, value, keep_from, level=False)
 
-    def _sample_level(self, series: Series, at: int, key: int, *, late: bool) -> None:
+    def _set_level(self, level: Sampler, at: int, key: int) -> None:
+        value = self._value(level)
+        if value is not None:
+            self._samples(level).set_level(at, key, value, level.retain_ms)
+
+    def _value(self, sampler: Sampler) -> Any:
         scope = self.scope
-        if series.where is not None and series.where.evaluate(scope) is not True:
-            return
-        value = series.expression.evaluate(scope)
-        if value is None:
-            return
-        samples = self._samples(series)
-        newest = samples.times[-1] if samples.times else at
-        if not late and samples.times:
-            if value == samples.last():
-                return
-            # What holds now is the newest sample, whatever the clock of its publisher says.
-            at = max(at, newest)
-        samples.add(at, key, value, max(at, newest) - series.retain_ms, level=True)
+        if sampler.where is not None and sampler.where(scope) is not True:
+            return None
+        return sampler.evaluate(scope)
 
-    def _samples(self, series: Series) -> SeriesState:
-        name = _series_name(series, self.scope.account)
-        samples = self.state.series.get(name)
+    def _samples(self, sampler: Sampler) -> SeriesState:
+        name = self._name(sampler)
+        held = self.state.series
+        samples = held.get(name)
         if samples is None:
-            samples = self.state.series[name] = SeriesState()
+            samples = held[name] = SeriesState()
         return samples
 
-
-def _series_name(series: Series, account: Account | None) -> str:
-    return series.id if series.by == "customer" or account is None else f"{series.id}|{account.id}"
+    def _name(self, sampler: Sampler) -> str:
+        return f"{sampler.id}|{self.scope.account.id}" if sampler.by_account else sampler.id

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from triggers.language.model import Expression, OnEvent, OnMaturity, OnSilence, RuleSet, Series, Trigger
+from triggers.language.model import Evaluate, Expression, OnEvent, OnMaturity, OnSilence, RuleSet, Series, Trigger
 
 _DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """A series as it is sampled: its parts at hand, since this is done for every event."""
+
+    id: str
+    evaluate: Evaluate
+    where: Evaluate | None
+    by_account: bool
+    retain_ms: int
+    asks_own_account: bool
+    """Whether its author decides on own-account transfers; else a flow leaves them out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A silence that some trigger waits for: its timer, the name of what is listened to, and how long."""
+
+    timer: str
+    heard: str
+    detail: str | None
+    after_ms: int
 
 
 class Plan:
@@ -22,7 +46,7 @@ class Plan:
         self.triggers: dict[str, Trigger] = {trigger.id: trigger for trigger in active}
         self.on_event: dict[str, list[tuple[Trigger, str | None]]] = {}
         self.on_maturity: list[tuple[Trigger, int, OnMaturity]] = []
-        self.on_silence: dict[str, list[tuple[Trigger, int, OnSilence]]] = {}
+        self.silences: dict[str, list[Quiet]] = {}
         for trigger in active:
             for index, wake in enumerate(trigger.on):
                 if isinstance(wake, OnEvent):
@@ -30,14 +54,14 @@ class Plan:
                 elif isinstance(wake, OnMaturity):
                     self.on_maturity.append((trigger, index, wake))
                 else:
-                    self.on_silence.setdefault(wake.record_type, []).append((trigger, index, wake))
-        self.levels: list[Series] = [series for series in ruleset.series if series.level]
-        self.flows: dict[str, list[tuple[Series, bool]]] = {}
-        """The flow series that sample a kind of event, and whether each decides on own-account transfers itself."""
+                    self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
+        self.levels: list[Sampler] = [_sampler(series) for series in ruleset.series if series.level]
+        self.account_levels = any(level.by_account for level in self.levels)
+        self.flows: dict[str, list[Sampler]] = {}
         for series in ruleset.series:
             if not series.level:
                 for record_type in sorted(series.record_types):
-                    self.flows.setdefault(record_type, []).append((series, _asks_own_account(series)))
+                    self.flows.setdefault(record_type, []).append(_sampler(series))
         names = {name for trigger in active for expression in _expressions(trigger) for name in expression.names}
         names |= {name for series in ruleset.series for name in series.expression.names}
         names |= {name for series in ruleset.series if series.where for name in series.where.names}
@@ -50,8 +74,8 @@ class Plan:
         self.reads_before = bool(self.before_names) or self.before_account
         self.reads_age = bool(names & {"customer.age", "before.age"})
         self.listened: dict[str, list[str]] = {
-            kind: sorted({wake.detail for _, _, wake in wakes if wake.detail is not None})
-            for kind, wakes in self.on_silence.items()
+            kind: sorted({quiet.detail for quiet in quiets if quiet.detail is not None})
+            for kind, quiets in self.silences.items()
         }
         """The details of a kind of event whose silence some trigger waits for."""
         self._woken: dict[tuple[str, str | None], list[Trigger]] = {}
@@ -70,9 +94,21 @@ def _distinct(triggers: list[Trigger]) -> list[Trigger]:
     return list({trigger.id: trigger for trigger in triggers}.values())
 
 
-def _asks_own_account(series: Series) -> bool:
+def _sampler(series: Series) -> Sampler:
     where = series.where.names if series.where is not None else frozenset()
-    return "event.own_account" in series.expression.names | where
+    return Sampler(
+        id=series.id,
+        evaluate=series.expression.evaluate,
+        where=None if series.where is None else series.where.evaluate,
+        by_account=series.by == "account",
+        retain_ms=series.retain_ms,
+        asks_own_account="event.own_account" in series.expression.names | where,
+    )
+
+
+def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:
+    heard = wake.record_type if wake.detail is None else f"{wake.record_type}.{wake.detail}"
+    return Quiet(f"s:{trigger.id}:{index}", heard, wake.detail, wake.after_ms)
 
 
 def _expressions(trigger: Trigger) -> list[Expression]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-_SCALE: Final = 10_000
+_SCALE: Final = Decimal(10_000)
 _UNIT: Final = Decimal(1).scaleb(-4)
 _INT64: Final = 2**63 - 1
 
@@ -37,33 +37,49 @@ class SeriesState:
 
         Of a level the newest sample before ``keep_from`` stays: its value is in force at the window's beginning.
         """
+        self._place(at, key, pack(value), value)
+        if self.times[0] < keep_from:
+            self._forget(keep_from, level=level)
+
+    def set_level(self, at: int, key: int, value: Any, retain_ms: int) -> None:
+        """Notes the value of a level that holds from now on; nothing where it is what held before."""
+        packed = pack(value)
+        times, values = self.times, self.values
+        if times:
+            if type(values) is array:
+                if values[-1] == packed:
+                    return
+            elif values[-1] == _storable(value):
+                return
+            # What holds now is the newest sample, whatever the clock of its publisher says.
+            at = max(at, times[-1])
+        self._place(at, key, packed, value)
+        if times[0] < at - retain_ms:
+            self._forget(at - retain_ms, level=True)
+
+    def _place(self, at: int, key: int, packed: int | None, value: Any) -> None:
+        values = self.values
+        stored: Any = packed
+        if type(values) is not array:
+            stored = _storable(value)
+        elif packed is None:
+            values = self.values = [_unpack(number) for number in values]
+            stored = _storable(value)
         times = self.times
-        packed = _pack(value)
-        if packed is None and type(self.values) is array:
-            self.values = [_unpack(number) for number in self.values]
-        stored: Any = packed if type(self.values) is array else _storable(value)
         if not times or at >= times[-1]:
             times.append(at)
             self.keys.append(key)
-            self.values.append(stored)
+            values.append(stored)
         else:
             index = bisect_right(times, at)
             times.insert(index, at)
             self.keys.insert(index, key)
-            self.values.insert(index, stored)
-        if times[0] < keep_from:
-            stale = bisect_left(times, keep_from)
-            if level:
-                stale -= 1
-            if stale > 0:
-                del times[:stale], self.keys[:stale], self.values[:stale]
+            values.insert(index, stored)
 
-    def last(self) -> Any:
-        """The newest value, ``None`` where there is none."""
-        if not self.times:
-            return None
-        value = self.values[-1]
-        return _unpack(value) if type(self.values) is array else value
+    def _forget(self, keep_from: int, *, level: bool) -> None:
+        stale = bisect_left(self.times, keep_from) - level
+        if stale > 0:
+            del self.times[:stale], self.keys[:stale], self.values[:stale]
 
     def remove(self, key: int) -> None:
         """Takes back every sample that the event with this key left."""
@@ -72,17 +88,16 @@ class SeriesState:
             del self.times[index], self.keys[index], self.values[index]
 
 
-def _pack(value: Any) -> int | None:
+def pack(value: Any) -> int | None:
     """The value in 1/10,000, or ``None`` where that is not exact."""
-    kind = type(value)
-    if kind is Decimal:
+    if type(value) is Decimal:
         scaled = value * _SCALE
         if not scaled.is_finite():
             return None
         number = int(scaled)
         return number if number == scaled and -_INT64 <= number <= _INT64 else None
-    if kind is int or kind is bool:
-        number = value * _SCALE
+    if isinstance(value, int):
+        number = value * 10_000
         return number if -_INT64 <= number <= _INT64 else None
     return None
 

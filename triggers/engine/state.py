@@ -232,6 +232,3 @@ class Before:
     """The customer's values before the event: only those that some expression reads."""
 
     account: Any
-
-    def __init__(self) -> None:
-        self.account = None

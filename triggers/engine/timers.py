@@ -56,29 +56,25 @@ def _note(state: CustomerState, name: str, at: int, key: int) -> None:
     if not heard:
         state.activity[name] = [(at, key)]
         return
-    heard.append((at, key))
-    if heard[-2][0] > at:
+    if heard[-1][0] > at:
+        heard.append((at, key))
         heard.sort()
+    else:
+        heard.append((at, key))
     if len(heard) > _REMEMBERED:
         del heard[0]
 
 
-def schedule_silence(state: CustomerState, plan: Plan, record_type: str, detail: str | None) -> None:
+def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | None) -> None:
     """Sets the silence timers of an event's kind anew, from the newest such event."""
-    for trigger, index, wake in plan.on_silence.get(record_type, ()):
-        if wake.detail is not None and wake.detail != detail:
+    for quiet in plan.silences.get(kind, ()):
+        if quiet.detail is not None and quiet.detail != detail:
             continue
-        name = f"s:{trigger.id}:{index}"
-        heard = state.activity.get(activity_name(record_type, wake.detail))
+        heard = state.activity.get(quiet.heard)
         if heard:
-            state.timers[name] = heard[-1][0] + wake.after_ms
+            state.timers[quiet.timer] = heard[-1][0] + quiet.after_ms
         else:
-            state.timers.pop(name, None)
-
-
-def activity_name(record_type: str, detail: str | None) -> str:
-    """The name under which events of a kind are noted."""
-    return record_type if detail is None else f"{record_type}.{detail}"
+            state.timers.pop(quiet.timer, None)
 
 
 def lead_time(policy: Policy, matures_on: date, wake: OnMaturity) -> int:

@@ -57,7 +57,7 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
         # Booked before what is known: its balance stood for a while in the past, and stands no more.
         account.balance = record.balance_after
         _shift(state, account, step, policy.currency)
-        run.sample_levels(key, late=True)
+        run.sample_late_levels(key)
         account.balance = in_force
         _shift(state, account, -step, policy.currency)
 
