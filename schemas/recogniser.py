@@ -46,6 +46,10 @@ class Recognised(msgspec.Struct, eq=False):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__)
 
+    def __ne__(self, other: object) -> bool:
+        # Written out, since a struct brings a comparison of its own.
+        return not self == other
+
 
 class _Check(Enum):
     """What msgspec does not check by itself, so that Python must."""

@@ -45,6 +45,7 @@ def test_each_topic_says_who_and_what(topic: Topic) -> None:
     assert topic.owner
     assert topic.producers
     assert topic.consumers
+    assert all([*topic.producers, *topic.consumers])
     assert "trigger-system" in {*topic.producers, *topic.consumers}
     assert topic.about.endswith(".")
     assert topic.retention_ms > 0
