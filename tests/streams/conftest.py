@@ -1,7 +1,4 @@
-"""Real Redis for the tests of this folder, started when the first test asks for it and shared by the session.
-
-A test keeps to itself by a namespace of its own.
-"""
+"""A real Redis Cluster for the tests of this folder, started when the first test asks for it."""
 
 from __future__ import annotations
 
@@ -10,23 +7,9 @@ from itertools import count
 
 import pytest
 
-from streams.embedded_redis import EmbeddedRedis
 from tests.support.redis_server import RedisClusterServers
 
 _NAMESPACES = count(1)
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A single server."""
-    with EmbeddedRedis(tmp_path_factory.mktemp("redis"), appendonly=False) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_url(redis_server: EmbeddedRedis) -> str:
-    """The URL of a single server."""
-    return redis_server.url
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,9 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 VERSION = "4.1.0"
 POM = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "pom.xml"
@@ -297,6 +299,22 @@ def create_topics(
     raise BrokerUnavailable(f"topics were not ready in time: {[topic.topic for topic in wanted]}")
 
 
+def set_topic_config(bootstrap: str, topic: str, config: Mapping[str, str]) -> None:
+    """Sets some of a topic's configuration and leaves the rest alone, as an operator would."""
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    client = admin(bootstrap)  # held: one that is collected takes its answers with it
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    for altered in client.incremental_alter_configs([resource]).values():
+        altered.result(30)
+
+
+def add_partitions(bootstrap: str, topic: str, count: int) -> None:
+    """Gives a topic this many partitions in all."""
+    client = admin(bootstrap)
+    for grown in client.create_partitions([NewPartitions(topic, count)]).values():
+        grown.result(30)
+
+
 def produce(bootstrap: str, topic: str, records: Iterable[tuple[int, bytes | None, bytes | None]]) -> None:
     """Writes (partition, key, value) records in order, and waits for every acknowledgement."""
     failures: list[KafkaError] = []
@@ -329,6 +347,8 @@ def consume_all(bootstrap: str, topic: str, *, committed_only: bool = False) -> 
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed" if committed_only else "read_uncommitted",
+            # The answer at the end of a partition would take half a second otherwise.
+            "fetch.wait.max.ms": 10,
             "log_level": 0,
         }
     )

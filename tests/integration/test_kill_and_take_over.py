@@ -1,0 +1,128 @@
+"""Workers are killed in the middle of batches, on the histories of real banks: the outcome is the oracle's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from schemas.journal import RecordBatch, TimerBatch
+from tests.support.bank_history import bank_history
+from tests.support.kafka_broker import KafkaBroker
+from tests.support.oracle_check import Verdict, check_against_oracle
+from tests.support.system import Event, System, events_of_file
+from tests.support.worker_process import ROOT, WorkerProcess, run_command, wait_until
+
+DATA = Path(os.environ.get("BANK_DATA", ROOT.parent / "shared" / "data"))
+RULES = ROOT / "tests" / "data" / "rules"
+SHIPPED = ROOT / "triggers" / "library"
+MAPPINGS = ROOT / "tests" / "data" / "mappings"
+
+Batch = RecordBatch | TimerBatch
+
+
+@pytest.mark.parametrize("bank", ["made-up", "berka", "anz"])
+def test_a_worker_killed_twice_loses_nothing_and_repeats_nothing_else(
+    kafka_broker: KafkaBroker, redis_url: str, tmp_path: Path, bank: str
+) -> None:
+    """Two workers, one killed with SIGKILL in the middle of a batch, replaced, and killed again while Kafka holds its
+
+    messages back: ids, bodies and states equal those of the pure engine run in the journal's order.
+    """
+    events, rules, tenant = _history(bank, tmp_path)
+    third = len(events) // 3
+    with System(
+        kafka_broker.bootstrap, redis_url, tmp_path, rules=rules, name=bank, tenant=tenant, max_batch=25
+    ) as system:
+        system.create_topics()
+        system.publish(events[:third])
+        steady = system.start_worker()
+        first = system.start_worker()
+        _await_both(system, steady, first)
+
+        killed = _kill_in_flight(system, first, events[third : 2 * third])
+        size = system.journal_size()
+        second = system.start_worker()
+        _await_both(system, steady, second)
+        assert system.journal_size() > size, "nothing was done after the first kill"
+        for partition, batch in killed.items():
+            assert system.rerun_logged(partition, batch.sequence), f"nobody ran {batch} again"
+
+        killed = _kill_after_publish(system, kafka_broker, second, events[2 * third :])
+        size = system.journal_size()
+        third_worker = system.start_worker()
+        _await_both(system, steady, third_worker)
+        system.wait_until_drained()
+        assert system.journal_size() > size, "nothing was done after the second kill"
+        for partition, batch in killed.items():
+            assert system.rerun_logged(partition, batch.sequence), f"nobody ran {batch} again"
+
+        system.stop_workers()
+        verdict = check_against_oracle(system)
+        _check_it_was_worth_it(bank, verdict)
+        repeated = verdict.repeated_batches + verdict.repeated_messages
+        assert repeated >= 1, "nothing was published twice: the second kill came too early"
+
+
+def _await_both(system: System, *workers: WorkerProcess) -> None:
+    """Waits until the workers share all partitions."""
+
+    def shared() -> bool:
+        for worker in workers:
+            assert worker.running, f"{worker}"
+        owned = [worker.owned() for worker in workers]
+        return all(owned) and sum(map(len, owned)) == system.partitions == len(frozenset().union(*owned))
+
+    wait_until(shared, "the workers share the partitions")
+
+
+def _kill_in_flight(system: System, worker: WorkerProcess, events: Sequence[Event]) -> dict[int, Batch]:
+    """SIGKILL with batches announced and not committed, and records left to read; returns those batches."""
+    worker.pause()
+    done = system.batches_done(worker.owned())
+    system.publish(events)
+    worker.resume()
+    wait_until(lambda: system.batches_done(worker.owned()) >= done + 3, "the worker goes on")
+    pending = system.catch_in_flight(worker)
+    assert system.lag(worker.owned()) > 0, "the worker had done everything before it was killed"
+    worker.kill()
+    return pending
+
+
+def _kill_after_publish(
+    system: System, broker: KafkaBroker, worker: WorkerProcess, events: Sequence[Event]
+) -> dict[int, Batch]:
+    """SIGKILL after the batch's messages are on their way to Kafka and before any is acknowledged."""
+    worker.pause()
+    done = system.batches_done(worker.owned())
+    system.publish(events)
+    worker.resume()
+    wait_until(lambda: system.batches_done(worker.owned()) >= done + 3, "the worker goes on")
+    with broker.held():
+        pending = system.await_standstill(worker.owned())
+        worker.kill()
+    return pending
+
+
+def _history(bank: str, folder: Path) -> tuple[list[Event], Path, str]:
+    """The bank's messages, the folder of its rules and its tenant."""
+    if bank == "made-up":
+        return bank_history(customers=150), SHIPPED, "bank"
+    if not (DATA / bank).is_dir():
+        pytest.skip(f"the {bank} data is not at {DATA / bank}; set BANK_DATA to the folder that holds it")
+    file = folder / f"{bank}.jsonl"
+    code, text = run_command("import", MAPPINGS / f"{bank}.yaml", DATA / bank, "--output", file, settings={})
+    assert code == 0, text
+    return events_of_file(file), RULES / bank, bank
+
+
+def _check_it_was_worth_it(bank: str, verdict: Verdict) -> None:
+    """That the comparison had something to compare: a system that does nothing equals an oracle that does nothing."""
+    assert verdict.actions >= 500, verdict
+    assert len(verdict.triggers) >= 5, verdict
+    assert verdict.states >= 20, verdict
+    if bank == "made-up":
+        assert verdict.cancellations >= 20, verdict
+        assert verdict.dead_letters >= 20, verdict
