@@ -1,0 +1,37 @@
+"""The ceiling: a bare aiokafka loop that fetches and decodes JSON, no rules, no state, nothing published.
+
+Usage: bare_loop.py BOOTSTRAP TOPIC EVENTS. Prints one JSON object: events and seconds from the first to the last.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import msgspec
+import uvloop
+from aiokafka import AIOKafkaConsumer
+
+
+async def main(bootstrap: str, topic: str, events: int) -> None:
+    """Reads ``events`` records from the beginning of the topic."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
+    await consumer.start()
+    decode = msgspec.json.Decoder().decode
+    began, seen = 0.0, 0
+    try:
+        while seen < events:
+            for records in (await consumer.getmany(timeout_ms=1000, max_records=4096)).values():
+                began = began or time.perf_counter()
+                for record in records:
+                    decode(record.value)
+                seen += len(records)
+    finally:
+        took = time.perf_counter() - began
+        await consumer.stop()
+    print(json.dumps({"events": seen, "seconds": took}))
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,112 @@
+"""Drain: a backlog in a real Kafka, one worker, beside a bare aiokafka loop and stock Faust agents."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from redis import Redis
+
+from streams.commands.library import SHIPPED
+from tests.benchmarks.work import TOPIC, profiles, transactions
+from tests.support.oracle_check import check_against_oracle
+from tests.support.system import System
+from tests.support.worker_process import wait_until
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+STOCK = "stock Faust, same job"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One contender in one round. ``memory_mib`` is the worker's resident memory when all is drained."""
+
+    contender: str
+    events: int
+    seconds: float
+    memory_mib: float | None = None
+    actions: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+def run_round(
+    kafka: str, redis_url: str, folder: Path, *, events: int, customers: int, stock_events: int, check: bool
+) -> list[Figure]:
+    """Publishes the work to topics of its own and runs the contenders on it, one after another.
+
+    With ``check`` what the worker published and kept is compared with the oracle's; a difference raises.
+    """
+    with System(kafka, redis_url, folder, rules=SHIPPED, name="bench", session_timeout_ms=6_000) as system:
+        system.create_topics()
+        system.publish(profiles(customers))
+        system.publish(transactions(events, customers))
+        topic, count = system.kafka_topic(TOPIC), str(stock_events)
+        return [
+            _script("bare aiokafka loop", "bare_loop.py", kafka, topic, str(events)),
+            _script("stock Faust, decode", "stock_faust.py", kafka, topic, count, f"d-{system.name}", "decode"),
+            _script(STOCK, "stock_faust.py", kafka, topic, count, f"j-{system.name}", "job"),
+            _worker(system, redis_url, events, check=check),
+        ]
+
+
+def _script(contender: str, script: str, *arguments: str) -> Figure:
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), *arguments], capture_output=True, timeout=300, check=True
+    )
+    answer = json.loads(
+        done.stdout[done.stdout.index(b"{") : done.stdout.index(b"}") + 1]
+    )  # Faust draws a spinner around it
+    return Figure(contender, answer["events"], answer["seconds"])
+
+
+def _worker(system: System, redis_url: str, events: int, *, check: bool) -> Figure:
+    """Measured from the worker's first commit of transactions to its last, without what the first batches did."""
+    redis = Redis.from_url(redis_url)
+
+    def done() -> int:
+        keys = [f"{{{system.settings.namespace}:{number}}}:meta" for number in range(system.partitions)]
+        return sum(int(redis.hget(key, f"pos:{TOPIC}") or 0) for key in keys)
+
+    worker = system.start_worker()
+    wait_until(lambda: done() > 0, "the worker commits its first batch", 60)
+    before, began = done(), time.perf_counter()
+    wait_until(lambda: done() >= events, "the worker has drained the topic", 600)
+    seconds = time.perf_counter() - began
+    system.wait_until_drained(120)
+    status = Path(f"/proc/{worker.process.pid}/status").read_text("utf-8")
+    memory = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+    system.stop_workers()
+    redis.close()
+    actions = check_against_oracle(system).actions if check else None
+    return Figure("one worker", events - before, seconds, memory, actions)
+
+
+def table(rounds: Sequence[Sequence[Figure]]) -> str:
+    """Median and range of each contender, and its ratio to the stock agent, round by round."""
+    names = [figure.contender for figure in rounds[0]]
+    stock = names.index(STOCK)
+    lines = [f"{'':22}{'events/s':>12}{'range':>22}{'x stock':>10}{'memory MiB':>12}"]
+    for index, name in enumerate(names):
+        rates = [figures[index].rate for figures in rounds]
+        ratio = statistics.median(figures[index].rate / figures[stock].rate for figures in rounds)
+        memory = max((figures[index].memory_mib or 0) for figures in rounds)
+        span = f"{min(rates):,.0f}-{max(rates):,.0f}"
+        shown = f"{memory:,.0f}" if memory else ""
+        lines.append(f"{name:22}{statistics.median(rates):>12,.0f}{span:>22}{ratio:>10.1f}{shown:>12}")
+    return "\n".join(lines)
+
+
+def as_json(rounds: Sequence[Sequence[Figure]]) -> str:
+    """Every figure of every round."""
+    return json.dumps([[{**asdict(figure), "rate": figure.rate} for figure in figures] for figures in rounds], indent=1)

@@ -1,0 +1,57 @@
+"""The work of the benchmarks: a bank's transactions, the same for every contender, from a seed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from tests.support.system import Event
+
+TOPIC = "bank.transactions"
+_START = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
+
+
+def profiles(customers: int) -> Iterator[Event]:
+    """A profile for each customer, so that rules on tiers have something to read."""
+    for number in range(customers):
+        body = {
+            "tenant": "bank",
+            "event_id": f"p{number}",
+            "occurred_at": _START.isoformat(),
+            "customer_id": f"C{number:07d}",
+            "sequence": 1,
+            "tier": ("mid", "high", "effective", "potential")[number % 4],
+            "consents": {"sms": True},
+        }
+        yield Event("bank.profiles", str(body["customer_id"]).encode(), json.dumps(body).encode())
+
+
+def transactions(events: int, customers: int, seed: int = 1) -> Iterator[Event]:
+    """Card payments, transfers and salaries of random customers, in order of time, of about 280 bytes each."""
+    rng = random.Random(seed)
+    balances = [rng.randint(1_000, 200_000) for _ in range(customers)]
+    sequences = [0] * customers
+    step = timedelta(days=60) / events
+    for number in range(events):
+        who = rng.randrange(customers)
+        kind = rng.choices(("card", "transfer", "salary"), (80, 15, 5))[0]
+        amount = rng.randint(5, 800) if kind == "card" else rng.randint(500, 30_000)
+        credit = kind == "salary" or (kind == "transfer" and rng.random() < 0.5)
+        balances[who] += amount if credit else -amount
+        sequences[who] += 1
+        body = {
+            "tenant": "bank",
+            "event_id": f"t{number:09d}",
+            "occurred_at": (_START + step * number).isoformat(timespec="milliseconds"),
+            "customer_id": f"C{who:07d}",
+            "account_id": f"A{who:07d}",
+            "sequence": sequences[who],
+            "direction": "credit" if credit else "debit",
+            "amount": f"{amount}.00",
+            "currency": "CNY",
+            "balance_after": f"{balances[who]}.00",
+            "kind": kind,
+        }
+        yield Event(TOPIC, str(body["customer_id"]).encode(), json.dumps(body).encode())
