@@ -1,0 +1,258 @@
+"""The simulated bank: repeatable, its books add up, every shipped trigger and every mistake of a publisher occurs."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter, defaultdict
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import triggers
+from schemas.actions import Cancellation, NextBestAction
+from schemas.base import Record, to_ms
+from schemas.dead_letter import Reason
+from schemas.decisions import Decision
+from schemas.decode import Rejected, decode
+from schemas.topics import TOPIC
+from streams.embedded_broker import EmbeddedBroker
+from streams.simulator import BankPlan, BankRecord, simulate_bank
+from streams.simulator.records import START_MS
+from triggers.engine.customer import CustomerStage
+from triggers.language.loader import load_ruleset
+
+with warnings.catch_warnings():
+    # kafka-python reads its own data by a call that Python 3.11 deprecates.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka import KafkaConsumer, TopicPartition
+
+    from streams.simulator.publish import BankPublisher, Pace
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kafka.*")
+
+PLAN = BankPlan(events=6_000)
+CLIENT = {"api_version": (2, 1)}
+
+
+@pytest.fixture(scope="module")
+def records() -> list[BankRecord]:
+    """The messages of a bank."""
+    return simulate_bank(PLAN)
+
+
+def test_same_plan_gives_the_same_bytes(records: list[BankRecord]) -> None:
+    """The same plan gives the same messages; another seed gives others."""
+    assert simulate_bank(PLAN) == records
+    assert simulate_bank(BankPlan(events=6_000, seed=2)) != records
+
+
+def test_gives_what_was_asked_for(records: list[BankRecord]) -> None:
+    """As many messages as planned, in the order of arrival, all within the simulated days and a few after."""
+    assert len(records) == PLAN.events
+    assert all(earlier.at_ms <= later.at_ms for earlier, later in pairwise(records))
+    assert records[0].at_ms == START_MS
+    assert records[-1].at_ms < START_MS + (PLAN.days + 7) * 86_400_000
+
+
+@pytest.mark.parametrize("events", [100, 500, 1_500])
+def test_small_banks_stay_valid(events: int) -> None:
+    """A bank too small for its stories has a few messages more than asked for, and all of them are in order."""
+    small = simulate_bank(BankPlan(events=events))
+    assert events <= len(small) <= events + 250
+    assert {record.what for record in small} == {"event", "duplicate", "spoiled"}
+
+
+def test_good_records_are_read(records: list[BankRecord]) -> None:
+    """Every event and duplicate is a valid record of its topic, under its key."""
+    for record in records:
+        if record.reason is None:
+            read = decode(TOPIC[record.topic], PLAN.tenant, record.key, record.value)
+            assert not isinstance(read, Rejected), read
+            assert to_ms(read.occurred_at) == record.occurred_ms  # type: ignore[attr-defined]  # every event has it
+            assert record.at_ms >= record.occurred_ms
+
+
+def test_spoiled_records_are_refused_as_said(records: list[BankRecord]) -> None:
+    """Every spoiled record is refused for the reason it names; every reason that a publisher can cause occurs."""
+    spoiled = [record for record in records if record.what == "spoiled"]
+    for record in spoiled:
+        if record.reason is not Reason.TOO_LATE:
+            read = decode(TOPIC[record.topic], PLAN.tenant, record.key, record.value)
+            assert isinstance(read, Rejected)
+            assert read.reason is record.reason
+    # The future is judged by the wall clock; a contradiction needs two dates, which a transaction has not.
+    assert {record.reason for record in spoiled} == set(Reason) - {Reason.FROM_THE_FUTURE, Reason.CONTRADICTION}
+
+
+def test_books_add_up(records: list[BankRecord]) -> None:
+    """Per account the sequence runs without a gap and each balance is the one before plus the amount."""
+    accounts: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for body in _transactions(records):
+        accounts[body["account_id"]][body["sequence"]] = body
+    assert len(accounts) > 100
+    for history in accounts.values():
+        assert sorted(history) == list(range(1, len(history) + 1))
+        ordered = [history[number] for number in sorted(history)]
+        for before, after in pairwise(ordered):
+            assert Decimal(after["balance_after"]) == Decimal(before["balance_after"]) + _signed(after)
+            assert after["occurred_at"] >= before["occurred_at"]
+
+
+def test_reversals_take_back_the_whole(records: list[BankRecord]) -> None:
+    """A reversal moves the same amount the other way on the same account, after its original."""
+    by_id = {body["event_id"]: body for body in _transactions(records)}
+    reversals = [body for body in by_id.values() if body["reversal_of"]]
+    assert len(reversals) > 10
+    for reversal in reversals:
+        original = by_id[reversal["reversal_of"]]
+        assert _signed(reversal) == -_signed(original)
+        assert reversal["account_id"] == original["account_id"]
+        assert reversal["sequence"] > original["sequence"]
+
+
+def test_transfers_between_own_accounts_have_two_legs(records: list[BankRecord]) -> None:
+    """Both legs carry the transfer's id and the own-account flag, on two accounts of one customer, and sum to zero."""
+    legs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for body in _transactions(records):
+        assert body["own_account"] == (body["transfer_id"] is not None)
+        if body["transfer_id"]:
+            legs[body["transfer_id"]].append(body)
+    assert legs
+    for out, back in legs.values():
+        assert _signed(out) + _signed(back) == 0
+        assert out["account_id"] != back["account_id"]
+        assert out["customer_id"] == back["customer_id"]
+
+
+def test_duplicates_and_late_records_come(records: list[BankRecord]) -> None:
+    """Duplicates are the same bytes after the original; some records come behind later ones of their account."""
+    first: dict[str | None, BankRecord] = {}
+    newest: dict[bytes | None, int] = {}
+    duplicates = overtaken = 0
+    for record in records:
+        if record.what == "duplicate":
+            duplicates += 1
+            original = first[record.event_id]
+            assert (original.topic, original.key, original.value) == (record.topic, record.key, record.value)
+        elif record.what == "event":
+            assert record.event_id not in first
+            first[record.event_id] = record
+            if record.topic == "bank.transactions":
+                overtaken += record.occurred_ms < newest.get(record.key, 0)
+                newest[record.key] = max(newest.get(record.key, 0), record.occurred_ms)
+    assert duplicates == PLAN.events // 50
+    assert overtaken > 20
+
+
+def test_every_shipped_trigger_fires(records: list[BankRecord]) -> None:
+    """Under the triggers that ship each one sends, some actions are withdrawn, and what comes too late is known."""
+    loaded = load_ruleset([Path(next(iter(triggers.__path__))) / "library"])
+    assert loaded.ruleset is not None
+    stage = CustomerStage(PLAN.tenant)
+    states: dict[str, Any] = {}
+    outputs: list[Record] = []
+    too_late: list[tuple[str | None, Reason | None]] = []
+    for record in records:
+        event = decode(TOPIC[record.topic], PLAN.tenant, record.key, record.value)
+        if isinstance(event, Rejected) or TOPIC[record.topic].stage != "customer":
+            continue
+        state = states.setdefault(stage.key_of(event), stage.fresh(stage.key_of(event)))
+        outcome = stage.process(event, state, loaded.ruleset, None)
+        if outcome is not None:
+            outputs += outcome.outputs
+            if outcome.rejected is not None:
+                too_late.append((record.event_id, outcome.rejected.reason))
+    for state in states.values():
+        outcome = stage.run_timers(state, loaded.ruleset, records[-1].at_ms, None)
+        outputs += outcome.outputs if outcome is not None else []
+    live = {trigger.id for trigger in loaded.ruleset.triggers if trigger.status == "live"}
+    fired = Counter(output.trigger for output in outputs if isinstance(output, NextBestAction))
+    assert fired.keys() == live, "a trigger that ships needs a story in streams/simulator/customers.py"
+    reasons = {output.reason for output in outputs if isinstance(output, Cancellation)}
+    assert reasons == {"reversed", "corrected", "redeemed", "rolled_over"}
+    suppressed = {
+        output.reason for output in outputs if isinstance(output, Decision) and output.outcome == "suppressed"
+    }
+    assert suppressed >= {"excluded", "no_consent", "capped", "once_per", "not_rearmed", "outranked"}
+    marked = [(record.event_id, record.reason) for record in records if record.reason is Reason.TOO_LATE]
+    assert sorted(map(str, too_late)) == sorted(map(str, marked))
+    assert marked
+
+
+def test_publisher_keeps_order_and_places() -> None:
+    """Every message stands on its topic under its key; per partition in order; spoiled ones where it says."""
+    records = simulate_bank(BankPlan(events=400))
+    with EmbeddedBroker() as broker:
+        for topic in {record.topic for record in records}:
+            broker.create_topic(topic)
+        publisher = BankPublisher((broker.bootstrap,), client=CLIENT)
+        try:
+            pace = Pace(START_MS, records[-1].at_ms, 0.3, time.monotonic())
+            assert publisher.play(records, pace, lambda: False)
+            read = _read_all(broker.bootstrap, sorted({record.topic for record in records}), len(records))
+        finally:
+            publisher.close()
+    published = publisher.published
+    assert published.count == len(records)
+    assert published.reached_ms == records[-1].at_ms
+    standing = {place: (message.key, message.value) for place, message in read.items()}
+    assert Counter(standing.values()) == Counter((record.key, record.value) for record in records)
+    for record, place in published.where:
+        assert standing[place] == (record.key, record.value)
+    assert {id(record) for record, _ in published.where} >= {id(r) for r in records if r.what != "event"}
+    assert published.when.keys() == {record.event_id for record in records if record.what == "event"}
+    wanted = defaultdict(list)
+    for record in records:
+        wanted[record.topic, record.key].append(record.value)
+    came = defaultdict(list)
+    for (topic, _, _), message in sorted(read.items()):
+        came[topic, message.key].append(message.value)
+    del wanted["bank.transactions", None], came["bank.transactions", None]  # without a key, any partition will do
+    assert came == wanted
+
+
+def test_publisher_stops_when_told() -> None:
+    """A bank told to stop publishes no more, and says so."""
+    records = simulate_bank(BankPlan(events=100))
+    with EmbeddedBroker() as broker:
+        publisher = BankPublisher((broker.bootstrap,), client=CLIENT)
+        try:
+            pace = Pace(START_MS, records[-1].at_ms, 600.0, time.monotonic())
+            assert not publisher.play(records, pace, lambda: publisher.published.count >= 20)
+            assert 20 <= publisher.published.count < len(records)
+        finally:
+            publisher.close()
+
+
+def _transactions(records: list[BankRecord]) -> list[dict[str, Any]]:
+    """The booked transactions: those set aside as too late were booked, too."""
+    return [
+        msgspec.json.decode(record.value or b"")
+        for record in records
+        if record.topic == "bank.transactions" and (record.what == "event" or record.reason is Reason.TOO_LATE)
+    ]
+
+
+def _signed(body: dict[str, Any]) -> Decimal:
+    amount = Decimal(body["amount"])
+    return amount if body["direction"] == "credit" else -amount
+
+
+def _read_all(bootstrap: str, topics: list[str], count: int) -> dict[tuple[str, int, int], Any]:
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=20, **CLIENT)
+    try:
+        places = [TopicPartition(topic, partition) for topic in topics for partition in range(4)]
+        consumer.assign(places)
+        consumer.seek_to_beginning()
+        found: dict[tuple[str, int, int], Any] = {}
+        while len(found) < count:
+            for place, messages in consumer.poll(timeout_ms=200).items():
+                found.update({(place.topic, place.partition, message.offset): message for message in messages})
+        return found
+    finally:
+        consumer.close()
