@@ -44,7 +44,7 @@ class RulesetUnknown(Refused):
         super().__init__(
             f"partition {partition} has an unfinished batch of rule set {ruleset}, which the store does not keep and "
             "this worker does not run; under another one it could send other actions a second time. Start a worker "
-            "with that rule set"
+            f"with that rule set, or give the batch up with: {_ACCEPT} --partition {partition} --abandon-batch"
         )
 
 

@@ -117,6 +117,13 @@ class Store(Protocol):
         The partition is known from then on. Raises ``IntentPending``.
         """
 
+    async def abandon_intent(self, partition: int) -> int | None:
+        """Gives up the batch that is announced and not committed: an operator's decision. Raises the epoch.
+
+        Returns the batch's sequence number, which is used up, or ``None`` where no batch was announced. What was
+        published of it stays published; its states, timers and position do not change.
+        """
+
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         """Keeps a rule set's document under its hash, for whoever must run a batch again under it."""
 

@@ -91,6 +91,14 @@ class MemoryStore:
         p.known = True
         p.positions.update(positions)
 
+    async def abandon_intent(self, partition: int) -> int | None:
+        p = self.backend.partition(partition)
+        if p.intent is None:
+            return None
+        p.epoch += 1
+        p.sequence, p.sequence_epoch, p.intent = p.sequence + 1, 0, None
+        return p.sequence
+
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         if self.backend.rulesets.setdefault(ruleset_hash, document) != document:
             raise StoreCorrupt(f"another document is kept as rule set {ruleset_hash}")

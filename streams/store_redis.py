@@ -146,6 +146,10 @@ class RedisStore:
         arguments = [part for item in positions.items() for part in item]
         await self._run(_RESET_POSITIONS, partition, [self._meta(partition)], arguments)
 
+    async def abandon_intent(self, partition: int) -> int | None:
+        reply = await self._run(_ABANDON_INTENT, partition, [self._meta(partition)], [])
+        return self._read(partition, lambda: None if reply[0] is None else int(reply[0]))
+
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         key, data = self._ruleset(ruleset_hash), document.encode()
         if await self._client.step(lambda: self._client.any.set(key, data, nx=True)):
@@ -236,6 +240,7 @@ _ANNOUNCE = Script.load("announce")
 _ANNOUNCE_DUE = Script.load("announce_due")
 _COMMIT = Script.load("commit")
 _RESET_POSITIONS = Script.load("reset_positions")
+_ABANDON_INTENT = Script.load("abandon_intent")
 
 _REFUSALS = {b"fenced": Fenced, b"behind": StoreRolledBack, b"corrupt": StoreCorrupt}
 

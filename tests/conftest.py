@@ -10,11 +10,6 @@ from streams.embedded_redis import EmbeddedRedis
 from tests.support.kafka_broker import KafkaBroker
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """kafka-python reads its protocol files by a function that Python 3.11 deprecates; warnings are errors here."""
-    config.addinivalue_line("filterwarnings", r"ignore:(open|read)_text is deprecated:DeprecationWarning")
-
-
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """A real broker. Tests share it: use topics and groups of your own, and leave it running."""

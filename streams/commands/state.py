@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from streams.clock import SystemClock
 from streams.commands.console import ConfigOption, fail, run, say, settings_or_exit
 from streams.connections import await_kafka, await_store, kafka_options
 from streams.patience import Patience
 from streams.replay import KafkaLog, KafkaUnavailable
 from streams.settings import Settings
+from streams.store import IntentPending
+from streams.worker import make_routes, open_store
 
 app = typer.Typer(help="The state in the store.", no_args_is_help=True)
 
@@ -24,27 +27,31 @@ def _state() -> None:
 def accept_loss(
     partition: Annotated[int, typer.Option(min=0, help="The partition to go on with.")],
     config: ConfigOption = None,
+    abandon_batch: Annotated[
+        bool, typer.Option("--abandon-batch", help="Also give up a batch that was begun and cannot be run again.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Goes on from where the consumer group has read, with the states that the store still holds, if any.
+    """Lets a worker go on with a partition that it refuses, with what is left of it.
 
-    Stop the workers first. What the lost states knew (windows, contacts, caps) is gone for good.
+    A topic whose position is unknown goes on where the consumer group has read; one whose position is no longer in
+    Kafka goes on with what Kafka still has. Stop the workers first. What the lost states knew (windows, contacts,
+    caps) is gone for good.
     """
     settings = settings_or_exit(config)
     if not yes:
         typer.confirm(f"Give up what is lost of partition {partition}?", abort=True)
-    positions = run(lambda: _accept(settings, partition))
-    if not positions:
-        fail(f"no topic has a partition {partition}")
-    for topic, position in positions.items():
-        say(f"{topic} partition {partition}: goes on at offset {position}")
+    try:
+        done = run(lambda: _accept(settings, partition, abandon_batch=abandon_batch))
+    except IntentPending as error:
+        fail(f"{error}; a worker runs it again at its start. If it cannot: --abandon-batch")
+    for line in done or [f"nothing is lost of partition {partition}"]:
+        say(line)
 
 
-async def _accept(settings: Settings, partition: int) -> dict[str, int]:
-    from streams.clock import SystemClock
-    from streams.worker import make_routes, open_store
-
+async def _accept(settings: Settings, partition: int, *, abandon_batch: bool) -> list[str]:
     store = open_store(settings)
+    done = []
     try:
         await await_kafka(settings)
         await await_store(store, settings)
@@ -52,13 +59,20 @@ async def _accept(settings: Settings, partition: int) -> dict[str, int]:
         kafka = KafkaLog(kafka_options(settings), settings.app_id, patience)
         routes = make_routes(settings)
         pairs = {(topic, partition) for topic in routes.kafka_topics}
-        spans = await kafka.spans(pairs)
-        committed = await kafka.committed(pairs)
+        spans, committed = await kafka.spans(pairs), await kafka.committed(pairs)
+        held = await store.positions(partition)
+        if abandon_batch and (number := await store.abandon_intent(partition)) is not None:
+            done.append(f"partition {partition}: batch {number} is given up")
         positions = {}
         for pair in sorted(pairs):
-            start, end = spans[pair]
-            positions[routes.of_kafka(pair[0]).topic.name] = min(max(committed[pair] or start, start), end)
-        await store.reset_positions(partition, positions)
-        return positions
+            topic, (start, end) = routes.of_kafka(pair[0]).topic.name, spans[pair]
+            wanted = held.get(topic, committed[pair] or start)
+            goes_on = min(max(wanted, start), end)
+            if held.get(topic) != goes_on:
+                positions[topic] = goes_on
+                done.append(f"{pair[0]} partition {partition}: goes on at offset {goes_on}")
+        if positions:
+            await store.reset_positions(partition, positions)
     finally:
         await store.close()
+    return done

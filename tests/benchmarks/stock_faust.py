@@ -1,8 +1,7 @@
 """The stock way: an ordinary Faust agent, record by record, on the topic that the worker drains.
 
-``decode`` only decodes JSON: nothing a real job would do. ``job`` does the worker's job with Faust's own means: the same
-engine, the states in a Faust table with its changelog, the actions sent to a topic; it promises less (a crash
-repeats or loses effects, states and positions are not committed together).
+``decode`` only decodes JSON: nothing a real job would do. ``job`` does the worker's job, with the same engine, its
+outputs sent by Faust's own producer. Its states are a mere dict: nothing is durable, it promises far less.
 
 Usage: stock_faust.py BOOTSTRAP TOPIC EVENTS GROUP decode|job. Prints events and seconds as JSON.
 """
@@ -32,12 +31,9 @@ def main(bootstrap: str, topic: str, events: int, group: str, mode: str) -> None
         broker=f"kafka://{bootstrap}",
         value_serializer="raw" if mode == "job" else "json",
         key_serializer="raw",
-        store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
-        topic_allow_declare=mode == "job",
-        topic_replication_factor=1,
-        topic_partitions=4,
+        topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
         datadir=tempfile.mkdtemp(),
     )
@@ -55,7 +51,7 @@ def main(bootstrap: str, topic: str, events: int, group: str, mode: str) -> None
             os._exit(0)
 
     if mode == "job":
-        _attach_job(app, topic, group, count)
+        _attach_job(app, topic, count)
     else:
 
         @app.agent(app.topic(topic))
@@ -66,14 +62,14 @@ def main(bootstrap: str, topic: str, events: int, group: str, mode: str) -> None
     faust.Worker(app, loglevel="ERROR", quiet=True, redirect_stdouts=False).execute_from_commandline()
 
 
-def _attach_job(app: faust.App, topic: str, group: str, count: Any) -> None:
+def _attach_job(app: faust.App, topic: str, count: Any) -> None:
     ruleset = load_ruleset([SHIPPED]).ruleset
     assert ruleset is not None
     stage, spec = CustomerStage("bank"), TOPIC["bank.transactions"]
     from schemas.decode import decode
 
-    states = app.Table(f"{group}-states", partitions=4, key_type=bytes, value_type=bytes)
-    out = app.topic(f"{group}-out", value_type=bytes, partitions=4)
+    states: dict[bytes, bytes] = {}
+    out = app.topic(topic.replace("bank.transactions", "outreach.decisions"), value_type=bytes)
 
     @app.agent(app.topic(topic, key_type=bytes, value_type=bytes))
     async def work(stream: Any) -> None:

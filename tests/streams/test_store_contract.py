@@ -416,6 +416,23 @@ async def test_positions_are_not_reset_under_an_announced_batch(store: Store) ->
     assert await store.positions(P) == {"t": 20}
 
 
+async def test_an_operator_gives_up_an_announced_batch(clients: Connect) -> None:
+    """The batch is gone, its number is used up, nothing else changes, and whoever announced it is fenced off."""
+    worker, operator = clients(), clients()
+    own = await worker.take_over(P)
+    await batch(worker, own, 1, Commit("customer", {"a": b"1"}, {"a": 7}, ("t", 50)))
+    assert await operator.abandon_intent(P) is None
+    await worker.announce(P, own.epoch, 2, b"intent", "customer", ["a"])
+    assert await operator.abandon_intent(P) == 2
+    with pytest.raises(Fenced):
+        await worker.commit(P, own.epoch, 2, Commit("customer", {"a": b"2"}, {}, ("t", 60)))
+    own = await worker.take_over(P)
+    assert (own.sequence, own.intent, own.positions, own.next_due) == (2, None, {"t": 50}, {"customer": 7})
+    assert await contents(worker) == {"a": b"1"}
+    await batch(worker, own, 3, Commit("customer", {"a": b"3"}, {}, ("t", 60)))
+    assert await contents(worker) == {"a": b"3"}
+
+
 async def test_rule_sets_are_kept_by_hash(clients: Connect) -> None:
     store = clients()
     assert await store.get_ruleset("ab12") is None
