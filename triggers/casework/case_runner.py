@@ -21,6 +21,7 @@ from schemas.base import Record, from_ms
 from schemas.decisions import Decision
 from schemas.events import Behaviour, Feedback, Maturity, Profile, Transaction
 from triggers.engine.customer import CustomerStage
+from triggers.engine.signals import set_profile
 from triggers.engine.state import PROFILE_FIELDS, Account, CustomerState
 from triggers.language.model import Case, CaseEvent, Expected, RuleSet, Trigger
 
@@ -102,13 +103,12 @@ class _Run:
 
     def _customer(self, given: Mapping[str, Any]) -> CustomerState:
         state = CustomerState(_CUSTOMER)
-        state.consents = dict.fromkeys(_CHANNELS, True)
-        state.segments = ()
-        for name in PROFILE_FIELDS:
-            if name in given:
-                setattr(state, name, given[name])
-        if given.keys() & set(PROFILE_FIELDS):
-            state.profile_sequence = 0
+        # Consent is given unless the case says otherwise: most cases are about something else.
+        values = dict.fromkeys(PROFILE_FIELDS) | {
+            "consents": dict.fromkeys(_CHANNELS, True),
+            "segments": (),
+        }
+        set_profile(state, 0, values | {name: given[name] for name in PROFILE_FIELDS if name in given})
         currency = self._ruleset.policy.currency
         if "balance" in given:
             state.account_map[_ACCOUNT] = Account(_ACCOUNT, currency, Decimal(given["balance"]), 0)
@@ -191,7 +191,7 @@ class _Run:
         self._profile.update(event.fields)
         return {
             **self._profile,
-            "sequence": self._state.profile_sequence + 1 if self._state.profile_sequence >= 0 else 1,
+            "sequence": self._state.profile_sequence + 1,
         }
 
     def _behaviour_defaults(self, _event: CaseEvent) -> dict[str, Any]:

@@ -7,6 +7,7 @@ them, amounts as integers of 1/10,000, series as the memory of their packed arra
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -38,13 +39,21 @@ def encode_state(state: CustomerState) -> bytes:
             for kind, seen in state.seen.items()
         ],
         list(state.undone.items()),
-        [_series_row(name, series) for name, series in state.series.items()],
+        [
+            (
+                name,
+                series.times.tobytes(),
+                series.keys.tobytes(),
+                values.tobytes() if type(values := series.values) is array else _mixed(values),
+            )
+            for name, series in state.series.items()
+        ],
         list(state.activity.items()),
         [(name, m.fired_ms, m.fired_key, m.before_ms, m.armed) for name, m in state.memory.items()],
         [_journey_row(journey) for journey in state.journeys],
         state.timers,
         state.profile_sequence,
-        [_plain(getattr(state, name)) for name in PROFILE_FIELDS] if state.profile_sequence >= 0 else None,
+        state.profile_row,
     ]
     packed: bytes = msgpack.packb(body)
     return bytes((VERSION,)) + packed
@@ -106,12 +115,18 @@ def _state(key: str, body: Any) -> CustomerState:
     if profile is not None:
         for name, value in zip(PROFILE_FIELDS, profile, strict=True):
             setattr(state, name, _from_plain(name, value))
+        state.profile_row = profile
     state.settle(currency)
     return state
 
 
 def _scaled(amount: Decimal) -> int:
     return int(amount.scaleb(4))
+
+
+def profile_row(values: Iterable[Any]) -> tuple[Any, ...]:
+    """The values of ``PROFILE_FIELDS`` as they are written. Kept with the state: profiles change seldom."""
+    return tuple(_plain(value) for value in values)
 
 
 def _plain(value: Any) -> Any:
@@ -166,12 +181,6 @@ def _holding(row: Any) -> Holding:
     )
 
 
-def _series_row(name: str, series: SeriesState) -> tuple[Any, ...]:
-    values = series.values
-    stored = values.tobytes() if isinstance(values, array) else [_tagged(value) for value in values]
-    return (name, series.times.tobytes(), series.keys.tobytes(), stored)
-
-
 def _series(row: Any) -> SeriesState:
     _, times, keys, values = row
     series = SeriesState()
@@ -181,6 +190,10 @@ def _series(row: Any) -> SeriesState:
     if not len(series.times) == len(series.keys) == len(series.values):
         raise ValueError("a series has arrays of unequal length")
     return series
+
+
+def _mixed(values: Iterable[Any]) -> list[Any]:
+    return [_tagged(value) for value in values]
 
 
 def _tagged(value: Any) -> Any:

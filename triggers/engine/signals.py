@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from schemas.decode import Rejected
 from schemas.events import Behaviour, Feedback, Profile
+from triggers.engine.codec import profile_row
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.journeys import Cause, record_feedback
 from triggers.engine.seen import event_key, seen_of, too_late
-from triggers.engine.state import PROFILE_FIELDS
+from triggers.engine.state import PROFILE_FIELDS, CustomerState
 from triggers.engine.timers import note_activity
 
 
@@ -22,12 +24,18 @@ def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
     run.begin(at, record)
     run.sample_baselines()
     run.remember_before(None)
-    state.profile_sequence = record.sequence
-    for name in PROFILE_FIELDS:
-        setattr(state, name, getattr(record, name))
+    set_profile(state, record.sequence, {name: getattr(record, name) for name in PROFILE_FIELDS})
     key = event_key(record.event_id)
     run.sample_levels(key)
     _follow(run, "profile", None, record, key, at)
+
+
+def set_profile(state: CustomerState, sequence: int, values: Mapping[str, Any]) -> None:
+    """Gives a customer these values of ``PROFILE_FIELDS``."""
+    state.profile_sequence = sequence
+    for name in PROFILE_FIELDS:
+        setattr(state, name, values[name])
+    state.profile_row = profile_row(values[name] for name in PROFILE_FIELDS)
 
 
 def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | None:

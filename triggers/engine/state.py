@@ -119,6 +119,7 @@ class CustomerState:
         "mobile_pay_user",
         "mobile_valid",
         "online_wealth_user",
+        "profile_row",
         "profile_sequence",
         "ruleset",
         "seen",
@@ -157,6 +158,8 @@ class CustomerState:
         self.journeys: list[Journey] = []
         self.timers: dict[str, int] = {}
         self.profile_sequence = -1
+        self.profile_row: tuple[Any, ...] | None = None
+        """The profile as the codec writes it."""
         self.tier: str | None = None
         self.birth_date: date | None = None
         self.sex: str | None = None
