@@ -19,7 +19,7 @@ elseif sequence == p.seq and p.seq_epoch == tonumber(ARGV[1]) then
   end
   return ok()
 elseif sequence <= p.seq then
-  return {'corrupt', 'batch ' .. ARGV[2] .. ' is committed, and ' .. p.seq .. ' was committed already, by epoch ' .. p.seq_epoch}
+  return {'corrupt', 'batch ' .. ARGV[2] .. ' is committed, and ' .. p.seq .. ' was committed already, by epoch ' .. string.format('%.0f', p.seq_epoch)}
 elseif p.intent_seq ~= sequence then
   return {'behind', 'batch ' .. ARGV[2] .. ' is committed, but its intent is not there'}
 end
