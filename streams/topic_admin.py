@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from aiokafka.admin import NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
@@ -20,6 +21,7 @@ from aiokafka.errors import (
 
 from schemas.topics import TOPICS, Topic
 from streams.clock import Clock, SystemClock
+from streams.connections import kafka_options
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,17 @@ class Found:
     configs: dict[str, str] | None
     set_here: dict[str, str]
     """Those of ``configs`` that are set on the topic itself."""
+
+
+@asynccontextmanager
+async def connect_admin(settings: Settings) -> AsyncIterator[Admin]:
+    """An admin client of the settings' Kafka, for as long as the context lasts."""
+    admin = AIOKafkaAdminClient(**kafka_options(settings))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def check(admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPICS) -> list[TopicProblem]:

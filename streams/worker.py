@@ -13,7 +13,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import faust
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from faust.types import TP
 
@@ -31,7 +30,7 @@ from streams.settings import Settings
 from streams.stages import Routes
 from streams.store import Store, StoreUnavailable
 from streams.store_redis import RedisStore
-from streams.topic_admin import TopicProblem, check
+from streams.topic_admin import check, connect_admin
 from triggers.desk import desk_stage
 from triggers.engine.customer import CustomerStage
 from triggers.engine.stage import Stage
@@ -86,19 +85,10 @@ async def check_start(settings: Settings) -> None:
         await asyncio.gather(await_kafka(settings), await_store(store, settings))
     finally:
         await store.close()
-    problems = await find_topic_problems(settings)
+    async with connect_admin(settings) as admin:
+        problems = await check(admin, settings)
     if problems:
         raise CannotStart([str(problem) for problem in problems])
-
-
-async def find_topic_problems(settings: Settings) -> list[TopicProblem]:
-    """The topics on Kafka that do not agree with the registry."""
-    admin = AIOKafkaAdminClient(**kafka_options(settings))
-    try:
-        await admin.start()
-        return await check(admin, settings)
-    finally:
-        await admin.close()
 
 
 def run(settings: Settings, ruleset: RuleSet) -> int:

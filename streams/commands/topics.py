@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.commands.console import ConfigOption, Exit, fail, run, say, settings_or_exit
-from streams.connections import await_kafka, kafka_options
+from streams.connections import await_kafka
 from streams.settings import Settings
-from streams.topic_admin import TopicProblem, TopicsRefused, check, create
+from streams.topic_admin import TopicProblem, TopicsRefused, check, connect_admin, create
 
 app = typer.Typer(help="The topics on Kafka, as the registry wants them.", no_args_is_help=True)
 
@@ -47,19 +46,11 @@ def check_topics(config: ConfigOption = None) -> None:
 
 async def _create(settings: Settings) -> list[str]:
     await await_kafka(settings)
-    admin = AIOKafkaAdminClient(**kafka_options(settings))
-    try:
-        await admin.start()
+    async with connect_admin(settings) as admin:
         return await create(admin, settings)
-    finally:
-        await admin.close()
 
 
 async def _check(settings: Settings) -> list[TopicProblem]:
     await await_kafka(settings)
-    admin = AIOKafkaAdminClient(**kafka_options(settings))
-    try:
-        await admin.start()
+    async with connect_admin(settings) as admin:
         return await check(admin, settings)
-    finally:
-        await admin.close()

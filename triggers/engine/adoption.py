@@ -17,6 +17,7 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     known = {series.id for series in plan.ruleset.series}
     state.series = {name: series for name, series in state.series.items() if name.partition("|")[0] in known}
     state.memory = {name: memory for name, memory in state.memory.items() if name in plan.triggers}
+    state.told = {name: since for name, since in state.told.items() if name.split(":", 2)[1] in plan.triggers}
     state.timers = {
         name: due
         for name, due in state.timers.items()

@@ -49,6 +49,7 @@ def encode_state(state: CustomerState) -> bytes:
             for name, series in state.series.items()
         ],
         list(state.activity.items()),
+        state.told,
         [(name, m.fired_ms, m.fired_key, m.before_ms, m.armed) for name, m in state.memory.items()],
         [_journey_row(journey) for journey in state.journeys],
         state.timers,
@@ -87,6 +88,7 @@ def _state(key: str, body: Any) -> CustomerState:
         undone,
         series,
         activity,
+        told,
         memory,
         journeys,
         timers,
@@ -108,6 +110,7 @@ def _state(key: str, body: Any) -> CustomerState:
     state.undone = dict(undone)
     state.series = {row[0]: _series(row) for row in series}
     state.activity = {kind: [(at, event) for at, event in rows] for kind, rows in activity}
+    state.told = told
     state.memory = {name: Memory(*rest) for name, *rest in memory}
     state.journeys = [_journey(row) for row in journeys]
     state.timers = timers

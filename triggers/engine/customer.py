@@ -126,6 +126,7 @@ class CustomerStage:
             else:
                 wake = trigger.on[int(rest)]
                 assert isinstance(wake, OnSilence)
+                state.told[name] = due - wake.after_ms
                 since = from_ms(due - wake.after_ms)
                 cause = Cause(f"silence:{rest}:{since:%Y%m%dT%H%M%S.%f}", 0, "", run.at)
             run.wake([trigger], cause)

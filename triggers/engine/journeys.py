@@ -6,9 +6,8 @@ Every step passes the gate anew. A candidate that does not go out leaves a decis
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record, from_ms
@@ -26,8 +25,7 @@ _MONEY_LIMIT: Final = Decimal(10) ** 14
 _RANK: Final = {"": 0, "failed": 1, "delivered": 2, "opened": 3, "clicked": 4, "answered": 5, "bought": 6, "refused": 7}
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What brought a trigger to consider a customer: an occasion at a time (ms), by an event or a holding."""
 
     occasion: str

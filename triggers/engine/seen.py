@@ -45,6 +45,20 @@ class Seen:
                 self.ids = {known: when for known, when in self.ids.items() if when >= floor}
 
 
+def admit(seen: dict[str, Seen], kind: str, key: int, at: int, lateness: int) -> Rejected | bool:
+    """Whether an event without a sequence takes effect: ``True``, and it is remembered; ``False`` for a repeat.
+
+    One too old to tell is rejected.
+    """
+    known = seen_of(seen, kind)
+    if key in known.ids:
+        return False
+    if at < known.newest - lateness:
+        return too_late()
+    known.add(key, at, lateness)
+    return True
+
+
 def seen_of(seen: dict[str, Seen], kind: str) -> Seen:
     """The remembered events of a kind, begun where there are none."""
     known = seen.get(kind)

@@ -11,7 +11,7 @@ from schemas.events import Behaviour, Feedback, Profile
 from triggers.engine.codec import profile_row
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.journeys import Cause, record_feedback
-from triggers.engine.seen import event_key, seen_of, too_late
+from triggers.engine.seen import admit, event_key
 from triggers.engine.state import PROFILE_FIELDS, CustomerState
 from triggers.engine.timers import note_activity
 
@@ -41,12 +41,9 @@ def set_profile(state: CustomerState, sequence: int, values: Mapping[str, Any]) 
 def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | None:
     """Notes what the customer did on a channel."""
     key = event_key(record.event_id)
-    seen = seen_of(run.state.seen, "behaviour")
-    if key in seen.ids:
-        return None
-    if at < seen.newest - run.plan.policy.lateness_ms:
-        return too_late()
-    seen.add(key, at, run.plan.policy.lateness_ms)
+    admitted = admit(run.state.seen, "behaviour", key, at, run.plan.policy.lateness_ms)
+    if admitted is not True:
+        return admitted or None
     run.begin(at, record)
     _follow(run, "behaviour", record.action, record, key, at)
     return None
@@ -55,12 +52,9 @@ def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | N
 def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | None:
     """Notes what became of an action."""
     key = event_key(record.event_id)
-    seen = seen_of(run.state.seen, "feedback")
-    if key in seen.ids:
-        return None
-    if at < seen.newest - run.plan.policy.lateness_ms:
-        return too_late()
-    seen.add(key, at, run.plan.policy.lateness_ms)
+    admitted = admit(run.state.seen, "feedback", key, at, run.plan.policy.lateness_ms)
+    if admitted is not True:
+        return admitted or None
     run.begin(at, record)
     sent = record_feedback(run.state, record.action_id, record.outcome)
     if sent is not None:

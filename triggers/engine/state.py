@@ -129,6 +129,7 @@ class CustomerState:
         "tier",
         "timers",
         "today",
+        "told",
         "transit",
         "undone",
         "wealth_elsewhere",
@@ -154,6 +155,8 @@ class CustomerState:
         self.series: dict[str, SeriesState] = {}
         self.activity: dict[str, list[tuple[int, int]]] = {}
         """The latest events of a kind: (time, key), oldest first."""
+        self.told: dict[str, int] = {}
+        """The event (its time) after which a silence timer has last run."""
         self.memory: dict[str, Memory] = {}
         self.journeys: list[Journey] = []
         self.timers: dict[str, int] = {}

@@ -66,12 +66,16 @@ def _note(state: CustomerState, name: str, at: int, key: int) -> None:
 
 
 def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | None) -> None:
-    """Sets the silence timers of an event's kind anew, from the newest such event."""
+    """Sets the silence timers of an event's kind anew, from the newest such event.
+
+    One that has run for this event, or for a later one, does not run again: a late event, a reversal or a new rule set
+    may lead back to it.
+    """
     for quiet in plan.silences.get(kind, ()):
         if quiet.detail is not None and quiet.detail != detail:
             continue
         heard = state.activity.get(quiet.heard)
-        if heard:
+        if heard and heard[-1][0] > state.told.get(quiet.timer, -1):
             state.timers[quiet.timer] = heard[-1][0] + quiet.after_ms
         else:
             state.timers.pop(quiet.timer, None)

@@ -66,6 +66,41 @@ def test_a_late_event_does_not_shorten_the_silence() -> None:
     assert action.created_at == at(13)
 
 
+QUIET = trigger("quiet", on=(OnSilence("transaction", None, 10 * DAY),))
+
+
+def silent_for_ten_days() -> Customer:
+    """A customer whose silence has been told once."""
+    customer = Customer(ruleset(QUIET))
+    customer.feed(transaction("t1", 1, 1, 1))
+    assert len(actions(customer.run_to(at(10)))) == 1
+    return customer
+
+
+def test_a_silence_that_was_told_is_not_told_again_after_a_late_event() -> None:
+    """An older event of another account says nothing of the time since."""
+    customer = silent_for_ten_days()
+    customer.feed(transaction("b1", 1, 1, 1, account_id="a2", occurred_at=at(-2)))
+    assert customer.run_to(at(300)) == []
+
+
+def test_a_silence_that_was_told_is_not_told_again_after_a_reversal() -> None:
+    """The reversed payment leads back to the silence before it; the customer has heard of that."""
+    customer = silent_for_ten_days()
+    customer.feed(transaction("t2", 2, 5, 6, occurred_at=at(11)))
+    customer.feed(transaction("t3", 3, -5, 1, reversal_of="t2", occurred_at=at(12)))
+    assert customer.run_to(at(300)) == []
+
+
+def test_a_silence_that_was_told_is_not_told_again_under_another_rule_set() -> None:
+    """A release does not remind every dormant customer anew."""
+    customer = silent_for_ten_days()
+    customer.rules = ruleset(QUIET, trigger("other", lambda _: False), name="next")
+    assert customer.run_to(at(300)) == []
+    customer.feed(behaviour("b1", "browse", occurred_at=at(301)))
+    assert customer.run_to(at(600)) == []
+
+
 def test_silence_of_one_kind_of_behaviour() -> None:
     """Browsing does not break the silence of logins."""
     customer = Customer(ruleset(trigger("quiet", on=(OnSilence("behaviour", "login", 10 * DAY),))))
