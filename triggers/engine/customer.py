@@ -122,7 +122,7 @@ class CustomerStage:
                 day = holding.matures_on.isoformat()
                 holding.reminded[f"{trigger_id}:{index}"] = day
                 run.scope.product = holding
-                cause = Cause(f"maturity:{holding_id}:{day}:{index}", 0, holding_id, run.at)
+                cause = Cause(f"maturity:{holding_id}:{day}:{holding.sequence}:{index}", 0, holding_id, run.at)
             else:
                 wake = trigger.on[int(rest)]
                 assert isinstance(wake, OnSilence)

@@ -66,7 +66,8 @@ def _holding(record: Maturity, known: Holding | None) -> Holding:
         expected_yield=record.expected_yield,
         purchased_on=record.purchased_on,
         matures_on=record.matures_on,
-        reminded={} if known is None else known.reminded,
+        # A day that moved is reminded of anew, also when it moves back: the former reminders are withdrawn.
+        reminded=known.reminded if known is not None and known.matures_on == record.matures_on else {},
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.bank import Customer, at, behaviour, maturity, profile, transaction
+from tests.support.bank import Customer, actions, at, behaviour, cancellations, maturity, profile, transaction
 from tests.support.rules import DAY, EVERYTHING, balance_series, expression, outflow_series, ruleset, trigger
 from triggers.engine.codec import VERSION, decode_state
 from triggers.engine.stage import UnreadableState
@@ -118,6 +118,22 @@ def test_a_worker_without_a_cache_does_the_same_as_one_with(stream: list[Any]) -
             assert kept.run_to(record.occurred_at) == recoded.run_to(record.occurred_at)
     assert kept.run_to(at(90)) == recoded.run_to(at(90))
     assert kept.stage.encode(kept.state) == recoded.stage.encode(recoded.state)
+
+
+@settings(max_examples=150, deadline=None)
+@given(events())
+def test_no_action_is_ever_sent_twice(stream: list[Any]) -> None:
+    """Whatever happens to a customer, each action id goes out once, and each withdrawal names one that did."""
+    customer = Customer(RULES)
+    for record in stream:
+        customer.feed(record)
+        customer.run_to(record.occurred_at)
+    customer.run_to(at(90))
+    sent = [action.action_id for action in actions(customer.outputs)]
+    assert len(sent) == len(set(sent))
+    withdrawn = [cancellation.action_id for cancellation in cancellations(customer.outputs)]
+    assert len(withdrawn) == len(set(withdrawn))
+    assert set(withdrawn) <= set(sent)
 
 
 @settings(max_examples=50, deadline=None)

@@ -51,6 +51,17 @@ def test_a_correction_after_the_reminder_withdraws_it_and_reminds_again() -> Non
     assert second.created_at == nine_in_shanghai(date(2026, 4, 24))
 
 
+def test_a_day_that_moves_away_and_back_is_reminded_of_anew() -> None:
+    """The first reminder was withdrawn; the second is another action, or its consumer would drop it as a repeat."""
+    customer = Customer(ruleset(WEEK_BEFORE))
+    customer.feed(maturity("m1", 1, "purchased", date(2026, 4, 1)))
+    (first,) = actions(customer.run_to(at(25)))
+    customer.feed(maturity("m2", 2, "corrected", date(2026, 5, 1), occurred_at=at(26)))
+    (second,) = actions(customer.feed(maturity("m3", 3, "corrected", date(2026, 4, 1), occurred_at=at(27))))
+    assert second.action_id != first.action_id
+    assert customer.run_to(at(400)) == []
+
+
 def test_a_correction_of_the_amount_alone_reminds_nobody_twice() -> None:
     """The due day is the same, so is the reminder."""
     customer = Customer(ruleset(WEEK_BEFORE))
