@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from schemas.encode import encode
 from schemas.journal import RecordBatch, TimerBatch
 from streams.partition import Partition, Services
 from streams.refusals import PartitionTaken, WentBack
@@ -212,7 +213,7 @@ class Owner:
             clock=services.clock_mode,
             now_ms=services.clock.now_ms(),
         )
-        report = await partition.run_records(entry, entry.model_dump_json().encode(), records, ruleset)
+        report = await partition.run_records(entry, encode(entry), records, ruleset)
         self._pace.took(len(records), report.evaluate_seconds)
 
     async def _sweep(self, stage: str, until_ms: int, now_ms: int) -> None:
@@ -230,7 +231,7 @@ class Owner:
             clock=services.clock_mode,
             now_ms=now_ms,
         )
-        await partition.run_timers(entry, entry.model_dump_json().encode(), ruleset)
+        await partition.run_timers(entry, encode(entry), ruleset)
 
     def _due(self) -> tuple[str, int, int] | None:
         """The stage whose timers are longest due, the time to sweep to, and the wall clock's time."""

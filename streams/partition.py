@@ -242,11 +242,9 @@ class Partition:
         services = self._services
         journal = Message(JOURNAL_TOPIC, str(self.number).encode(), intent)
         await services.publisher.publish(self.number, [*result.messages, journal])
-        encode = stage.encode
-        encoded = {key: encode(states[key]) for key in states if key in result.changed}
         changes = Commit(
             stage=stage.name,
-            states=encoded,
+            states=result.states,
             due=result.due,
             position=position,
         )
@@ -263,7 +261,7 @@ class Partition:
             self.next_due[stage.name] = next_due
         put = services.cache.put
         for key, state in states.items():
-            put(self.number, stage.name, key, state, len(encoded.get(key, b"")))
+            put(self.number, stage.name, key, state, len(result.states.get(key, b"")))
 
     def _report(
         self,
