@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from sys import intern
 from typing import Any, Final
 
 import msgpack
@@ -96,30 +97,31 @@ def _state(key: str, body: Any) -> CustomerState:
         profile,
     ) = body
     state = CustomerState(key)
-    state.ruleset, state.clock, state.indexed_due = ruleset, clock, indexed_due
+    # Names that thousands of states share are kept once.
+    state.ruleset, state.clock, state.indexed_due = intern(ruleset), clock, indexed_due
     state.account_map = {
-        account_id: Account(account_id, currency, balance * _UNIT, sequence)
-        for account_id, currency, balance, sequence in accounts
+        account_id: Account(account_id, intern(unit), balance * _UNIT, sequence)
+        for account_id, unit, balance, sequence in accounts
     }
     state.holding_map = {row[0]: _holding(row) for row in holdings}
     state.transit = {name: (amount, at) for name, amount, at in transit}
     for kind, newest, ids, times in seen:
         remembered = Seen(newest)
         remembered.ids = dict(zip(array("Q", ids), array("q", times), strict=True))
-        state.seen[kind] = remembered
+        state.seen[intern(kind)] = remembered
     state.undone = dict(undone)
-    state.series = {row[0]: _series(row) for row in series}
-    state.activity = {kind: [(at, event) for at, event in rows] for kind, rows in activity}
+    state.series = {intern(row[0]): _series(row) for row in series}
+    state.activity = {intern(kind): [(at, event) for at, event in rows] for kind, rows in activity}
     state.told = told
     state.memory = {name: Memory(*rest) for name, *rest in memory}
     state.journeys = [_journey(row) for row in journeys]
-    state.timers = timers
+    state.timers = {intern(name): due for name, due in timers.items()}
     state.profile_sequence = profile_sequence
     if profile is not None:
         for name, value in zip(PROFILE_FIELDS, profile, strict=True):
             setattr(state, name, _from_plain(name, value))
         state.profile_row = profile
-    state.settle(currency)
+    state.settle(intern(currency))
     return state
 
 
