@@ -36,9 +36,9 @@ from triggers.language.loader import load_ruleset
 with warnings.catch_warnings():
     # kafka-python reads its own data by a call that Python 3.11 deprecates.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from streams.demo_check import Evidence, Finding, Verdict, verify
-    from streams.demo_tap import QUEUES, Kept, Place, Tally
-    from streams.demo_view import JsonView, LineView, LiveView, Progress, Summary, View, make_view
+    from streams.demo.check import Evidence, Finding, Verdict, verify
+    from streams.demo.tap import QUEUES, Kept, Place, Tally
+    from streams.demo.view import JsonView, LineView, LiveView, Progress, Summary, View, make_view
 
 PARTITIONS = 2
 LINUX = pytest.mark.skipif(

@@ -6,8 +6,8 @@ import sys
 from dataclasses import replace
 
 from streams.demo import DemoOptions, run_demo
-from streams.demo_check import Evidence
-from streams.demo_tap import QUEUES
+from streams.demo.check import Evidence
+from streams.demo.tap import QUEUES
 
 
 def withhold(evidence: Evidence) -> Evidence:

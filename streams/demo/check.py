@@ -18,7 +18,7 @@ from schemas.base import read_time
 from schemas.dead_letter import DEAD_LETTER_HEADER, Reason
 from schemas.journal import JOURNAL
 from schemas.topics import DEAD_LETTERS, DECISIONS, INBOUND, JOURNAL_TOPIC
-from streams.demo_tap import QUEUES, Kept, Place
+from streams.demo.tap import QUEUES, Kept, Place
 from triggers.casework.oracle import JournalBroken, Replay, replay
 from triggers.engine.batch import Message
 from triggers.engine.stage import Stage

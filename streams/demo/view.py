@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.base import from_ms
-from streams.demo_check import Verdict
-from streams.demo_tap import Tally
+from streams.demo.check import Verdict
+from streams.demo.tap import Tally
 from streams.simulator.records import ZONE
 
 _LINE_EVERY_S: Final = 2.0

@@ -22,11 +22,11 @@ from typing import Any, Final, Self
 from schemas.dead_letter import Reason
 from schemas.topics import INBOUND, JOURNAL_TOPIC, TOPICS
 from streams.commands.library import SHIPPED
-from streams.demo_check import Evidence, Verdict, verify
-from streams.demo_neighbours import CLIENT, BankThread, NotifierThread, percentile
-from streams.demo_tap import Place, Tap, TapFailed
-from streams.demo_view import Progress, Summary, View, make_view
-from streams.demo_worker import WorkerProcess
+from streams.demo.check import Evidence, Verdict, verify
+from streams.demo.neighbours import CLIENT, BankThread, NotifierThread, percentile
+from streams.demo.tap import Place, Tap, TapFailed
+from streams.demo.view import Progress, Summary, View, make_view
+from streams.demo.worker import WorkerProcess
 from streams.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
 from streams.embedded_redis import EmbeddedRedis, EmbeddedRedisFailed
 from streams.settings import load_settings
