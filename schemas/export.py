@@ -47,6 +47,8 @@ def _schema(topic: Topic) -> dict[str, Any]:
         f"Owner: {topic.owner}.",
         f"Producers: {', '.join(topic.producers)}.",
         f"Consumers: {', '.join(topic.consumers)}.",
+        f"Partitions: {topic.partitions}, as many as every other topic has.",
+        f"Kept for {topic.retention_ms // 86_400_000} days.",
         body.get("description", ""),
     ]
     return body | {

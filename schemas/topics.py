@@ -16,6 +16,13 @@ _DAY_MS: Final = 86_400_000
 _MAX_VALUE_BYTES: Final = 1_048_588
 
 
+PARTITIONS: Final = 8
+"""How many partitions every topic has, unless a bank sets another number: the same one for all of them.
+
+A customer's actions go to the partition number of its events, and one worker owns that number of every topic.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One topic. ``key`` names the fields, joined by ``:``, that are the message key."""
@@ -32,6 +39,7 @@ class Topic:
     stage: Literal["customer", "identity", "desk"] | None = None
     cleanup_policy: Literal["delete", "compact"] = "delete"
     max_message_bytes: int = _MAX_VALUE_BYTES
+    partitions: int = PARTITIONS
 
 
 def _inbound(

@@ -2,7 +2,7 @@
 
 Stock Faust pays four tasks per record in ``Consumer._drain_messages``. Here a message is a *chunk*: its value is the
 list of the client's own records, its offset that of the last of them, so the cost is per chunk and vanishes under
-load. The position to read from is the one stored with the state (ARCHITECTURE A3): Kafka's committed offset is
+load. The position to read from is the one stored with the state: Kafka's committed offset is
 written for lag tools alone and never read.
 
 Three counters keep a partition's past out of its present:

@@ -1,4 +1,4 @@
-"""One partition's batches: announce and load, evaluate, publish, commit. Steps and their order are ARCHITECTURE A2."""
+"""One partition's batches: announce and load, evaluate, publish, commit; the README tells why in this order."""
 
 from __future__ import annotations
 

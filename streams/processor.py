@@ -1,4 +1,4 @@
-"""Runs every stage over the partitions that this worker owns (ARCHITECTURE A2 to A6).
+"""Runs every stage over the partitions that this worker owns.
 
 The driver hands over partitions, chunks of records and revocations; each partition has an ``Owner`` that runs its
 batches one after another, and partitions overlap: while one waits for an acknowledgement another evaluates.

@@ -34,6 +34,7 @@ from pydantic_settings import (
 )
 
 from schemas.base import Identifier
+from schemas.topics import PARTITIONS
 
 PREFIX: Final = "BANK_TRIGGERS_"
 CONFIG_VARIABLE: Final = "BANK_TRIGGERS_CONFIG"
@@ -155,7 +156,9 @@ class Settings(BaseSettings):
     app_id: Name = Field("bank-triggers", description="The consumer group.")
     instance_id: Name | None = Field(None, description="A name of this worker that lasts, for static membership.")
     topic_prefix: Prefix = Field("", description="Put before the name of every topic.")
-    partitions: int = Field(8, ge=1, le=10_000, description="Partitions of each topic, when topics are created.")
+    partitions: int = Field(
+        PARTITIONS, ge=1, le=10_000, description="Partitions of each topic, when topics are created."
+    )
     replication_factor: int = Field(1, ge=1, le=15, description="Replicas of each topic, when topics are created.")
     session_timeout_ms: int = Field(
         6_000, ge=1_000, le=300_000, description="After so long without a heartbeat a worker's partitions move on."

@@ -1,7 +1,7 @@
 """The contract of the state store: states, timers, position, intent and epoch of each partition.
 
 One writer per partition, fenced by its epoch; a batch's intent is announced before anything is published, and
-states, timers and position are committed with it in one atomic step (ARCHITECTURE A2 to A6).
+states, timers and position are committed with it in one atomic step.
 """
 
 from __future__ import annotations

@@ -81,8 +81,12 @@ async def connect_admin(settings: Settings) -> AsyncIterator[Admin]:
         await admin.close()
 
 
-async def check(admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPICS) -> list[TopicProblem]:
+async def check(
+    admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPICS, *, partitions: int | None = None
+) -> list[TopicProblem]:
     """Every topic that does not agree with the registry, in the registry's order; empty when all is well.
+
+    With ``partitions`` each must have so many; without, all must have as many as most have.
 
     All topics must have one number of partitions: a customer's actions go to the partition number of its events. A
     broker that cannot describe configurations (the embedded one) is checked for presence and partitions only, and
@@ -91,7 +95,7 @@ async def check(admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPI
     found = await _find(admin, settings, topics)
     if any(topic.configs is None for topic in found.values()):
         log.warning("this broker does not describe topic configurations: only names and partition counts are checked")
-    usual = _usual_count(found)
+    usual = partitions or _usual_count(found)
     problems = []
     for topic in topics:
         name = settings.topic_prefix + topic.name
@@ -103,7 +107,7 @@ async def check(admin: Admin, settings: Settings, topics: Sequence[Topic] = TOPI
             problems.append(
                 TopicProblem(
                     name,
-                    f"it has {there.partitions} partitions, the others have {usual}",
+                    f"it has {there.partitions} partitions, expected {usual} as all topics have",
                     # Adding partitions would send a customer's later events elsewhere than the earlier ones.
                     f"let its consumers finish, delete it, then {_CREATE}",
                 )
@@ -122,7 +126,8 @@ async def create(
 ) -> list[str]:
     """Creates what is missing and sets what differs; what is right is left alone. Returns a line for each change.
 
-    New topics get the partition count of those there are, else that of the settings. Returns when the broker shows
+    New topics get the partition count of those there are, else that of the settings; the count of a topic that exists
+    is never changed: ``check`` tells what is left. Returns when the broker shows
     what was done: it answers before it does.
 
     Raises ``TopicsRefused``.

@@ -13,7 +13,10 @@ _IDLE_MS = 500
 
 
 class NoSuchTopic(Exception):
-    """The topic does not exist. Names the command that creates it."""
+    """A topic does not exist. Names the command that creates it."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"the topic {topic} does not exist; create it with: bank-triggers topics create")
 
 
 async def read_topic(
@@ -26,7 +29,7 @@ async def read_topic(
 
     Raises ``NoSuchTopic``, and aiokafka's errors where Kafka does not answer.
     """
-    partitions = await _partitions(options, topic)
+    partitions = [TopicPartition(topic, number) for number in range(await _partition_count(options, topic))]
     consumer = AIOKafkaConsumer(
         **options,
         group_id=None,
@@ -52,17 +55,26 @@ async def read_topic(
         await consumer.stop()
 
 
-async def _partitions(options: Mapping[str, Any], topic: str) -> list[TopicPartition]:
+async def partition_counts(options: Mapping[str, Any]) -> dict[str, int]:
+    """The topics that Kafka has, each with its number of partitions."""
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
-        # All topics, not this one by name: asking for a name makes some brokers create it.
-        for found in await admin.describe_topics():
-            if found["topic"] == topic and not found["error_code"]:
-                return [TopicPartition(topic, number) for number in range(len(found["partitions"]))]
+        # All topics, not one by name: asking for a name makes some brokers create it.
+        return {
+            found["topic"]: len(found["partitions"])
+            for found in await admin.describe_topics()
+            if not found["error_code"]
+        }
     finally:
         await admin.close()
-    raise NoSuchTopic(f"the topic {topic} does not exist; create it with: bank-triggers topics create")
+
+
+async def _partition_count(options: Mapping[str, Any], topic: str) -> int:
+    counts = await partition_counts(options)
+    if topic not in counts:
+        raise NoSuchTopic(topic)
+    return counts[topic]
 
 
 async def _behind(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

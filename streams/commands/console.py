@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import IntEnum
@@ -30,11 +31,12 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     REFUSED = 5
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 it ran and found or met an error; 2 wrong usage; 3 invalid settings; "
-    "4 Kafka or Redis does not answer; 5 refused to start (topics, lost state); 130 interrupted."
+    "4 Kafka or Redis does not answer; 5 refused to start (topics, lost state); 130 interrupted; 143 told to end (demo)."
 )
 
 ConfigOption = Annotated[
@@ -56,6 +58,8 @@ def settings_or_exit(config: Path | None, **overrides: Any) -> Settings:
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs a command's coroutine; a dependency that does not answer is exit code 4, Ctrl-C is 130."""
+    # The client reports each attempt to connect; the command itself says what came of them.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return asyncio.run(main())
     except NotReachable as error:

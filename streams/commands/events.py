@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from streams.commands.console import (
     ConfigOption,
@@ -20,9 +23,10 @@ from streams.commands.console import (
     settings_or_exit,
 )
 from streams.connections import await_kafka, kafka_options
-from streams.event_file import read_events
+from streams.event_file import EventLine, read_events
 from streams.importer import ImportRefused, ImportReport, ImportStopped, import_files
 from streams.settings import Settings
+from streams.topic_reader import NoSuchTopic, partition_counts
 from triggers.errors import Problem
 
 PUBLISH_EXAMPLE = "Example: bank-triggers publish events.jsonl.gz"
@@ -38,10 +42,15 @@ def publish(
 ) -> None:
     """Publishes the events of a file, keyed as the file says, in its order. Bad lines are listed and left out."""
     settings = settings_or_exit(config)
-    published, problems = run(lambda: _publish(settings, file))
+    try:
+        published, problems = run(lambda: _publish(settings, file))
+    except NoSuchTopic as error:
+        fail(str(error))
     if as_json:
-        say_json({"published": published, "problems": [str(problem) for problem in problems]})
+        say_json({"published": published, "problems": [asdict(problem) for problem in problems]})
     else:
+        for problem in problems:
+            complain(str(problem))
         say(f"{published} events published, {len(problems)} lines left out")
     if problems:
         raise typer.Exit(Exit.FAILED)
@@ -94,28 +103,48 @@ def _show(report: ImportReport) -> None:
 
 async def _publish(settings: Settings, file: Path) -> tuple[int, list[Problem]]:
     await await_kafka(settings)
-    # The default partitioner hashes the key as every Java and Python client does: one key, one partition.
-    producer = AIOKafkaProducer(**kafka_options(settings), acks="all", enable_idempotence=True, linger_ms=5)
+    options = kafka_options(settings)
+    existing = await partition_counts(options)
     problems: list[Problem] = []
+    waiting: list[tuple[EventLine, Awaitable[Any]]] = []
     published = 0
-    waiting = []
+    # The default partitioner hashes the key as every Java and Python client does: one key, one partition.
+    producer = AIOKafkaProducer(**options, acks="all", enable_idempotence=True, linger_ms=5)
+
+    async def settle() -> int:
+        """Waits for what was sent; returns how many lines were acknowledged."""
+        acknowledged = 0
+        for line, sent in waiting:
+            try:
+                await sent
+                acknowledged += 1
+            except KafkaError as error:
+                problems.append(_refused(file, line, error))
+        waiting.clear()
+        return acknowledged
+
     await producer.start()
     try:
         for line in read_events(file):
             if isinstance(line, Problem):
-                complain(str(line))
                 problems.append(line)
                 continue
-            key = None if line.key is None else line.key.encode()
-            waiting.append(await producer.send(settings.topic_prefix + line.topic, line.value, key=key))
+            topic = settings.topic_prefix + line.topic
+            if topic not in existing:
+                raise NoSuchTopic(topic)
+            try:
+                key = None if line.key is None else line.key.encode()
+                waiting.append((line, await producer.send(topic, line.value, key=key)))
+            except KafkaError as error:
+                problems.append(_refused(file, line, error))
             if len(waiting) >= _IN_FLIGHT:
-                for sent in waiting:
-                    await sent
-                published += len(waiting)
-                waiting = []
-        for sent in waiting:
-            await sent
-        published += len(waiting)
+                published += await settle()
+        published += await settle()
     finally:
         await producer.stop()
-    return published, problems
+    return published, sorted(problems)
+
+
+def _refused(file: Path, line: EventLine, error: KafkaError) -> Problem:
+    # Its text may quote the message.
+    return Problem(str(file), line.line, 1, "F006", f"Kafka does not take the message: {type(error).__name__}")

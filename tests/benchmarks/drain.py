@@ -26,7 +26,7 @@ STOCK = "stock Faust, same job"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One contender in one round. ``memory_mib`` is the worker's resident memory when all is drained."""
+    """One contender in one round. ``memory_mib`` is the worker's peak resident memory."""
 
     contender: str
     events: int
@@ -86,7 +86,7 @@ def _worker(system: System, redis_url: str, events: int, *, check: bool) -> Figu
     seconds = time.perf_counter() - began
     system.wait_until_drained(120)
     status = Path(f"/proc/{worker.process.pid}/status").read_text("utf-8")
-    memory = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+    memory = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     system.stop_workers()
     redis.close()
     actions = check_against_oracle(system).actions if check else None

@@ -43,15 +43,15 @@ def test_a_corrected_maturity_fires_at_its_new_date_only_and_a_redeemed_one_neve
         _reach(system, "2026-03-12")
         assert _reminders(system) == []
         _reach(system, "2026-03-14")
-        sooner = ("sooner", "push", "2026-03-13T01:00:00Z", "maturity:h-sooner:2026-03-20:0")
+        sooner = ("sooner", "push", "2026-03-13T01:00:00Z", "maturity:h-sooner:2026-03-20:2:0")
         assert _reminders(system) == [sooner]
         _reach(system, "2026-04-07")
         assert _reminders(system) == [sooner]
         _reach(system, "2026-04-30")
-        stays = ("stays", "push", "2026-04-08T01:00:00Z", "maturity:h-stays:2026-04-15:0")
+        stays = ("stays", "push", "2026-04-08T01:00:00Z", "maturity:h-stays:2026-04-15:1:0")
         assert _reminders(system) == [sooner, stays]
         _reach(system, "2026-06-30")
-        later = ("later", "push", "2026-05-08T01:00:00Z", "maturity:h-later:2026-05-15:0")
+        later = ("later", "push", "2026-05-08T01:00:00Z", "maturity:h-later:2026-05-15:2:0")
         assert _reminders(system) == [sooner, stays, later]
 
         system.stop_workers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -56,12 +57,26 @@ def test_topics_that_are_not_there_or_not_right_are_refused_with_the_command_tha
         set_topic_config(kafka, system.kafka_topic("bank.maturities"), {"cleanup.policy": "compact"})
         code, text = _start(system)
         assert code == REFUSED, text
-        assert f"{system.kafka_topic('bank.profiles')}: it has 3 partitions, the others have 2" in text
+        assert f"{system.kafka_topic('bank.profiles')}: it has 3 partitions, expected 2 as all topics have" in text
         assert (
             f"{system.kafka_topic('bank.maturities')}: its cleanup.policy is compact, expected delete; "
             "to mend it: bank-triggers topics create"
         ) in text
         assert len(text.strip().splitlines()) == 2, text
+
+        # What can be mended is; the other is named, and the exit code says that something is left.
+        code, text = system.command("topics", "create")
+        assert code == 1, text
+        assert f"{system.kafka_topic('bank.maturities')}: mended: " in text
+        assert f"{system.kafka_topic('bank.profiles')}: it has 3 partitions, expected 2 as all topics have" in text
+        assert "as it should be" not in text
+        code, text = system.command("topics", "check", "--json")
+        assert code == 1, text
+        (left,) = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        assert left["topic"] == system.kafka_topic("bank.profiles")
+        code, text = system.command("topics", "create", "--partitions", "4")
+        assert code == 1, text
+        assert f"{system.kafka_topic('bank.managers')}: it has 2 partitions, expected 4 as all topics have" in text
 
 
 def test_a_kafka_that_does_not_answer_is_named_and_the_worker_ends(

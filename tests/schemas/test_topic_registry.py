@@ -14,7 +14,7 @@ from schemas.base import Record
 from schemas.dead_letter import DeadLetter, Reason
 from schemas.decode import Rejected, decode, record_key
 from schemas.encode import encode
-from schemas.topics import DEAD_LETTERS, TOPIC, TOPICS, Topic, queue_of
+from schemas.topics import DEAD_LETTERS, PARTITIONS, TOPIC, TOPICS, Topic, queue_of
 
 EXAMPLES = Path(schemas.__file__).parent / "examples"
 TENANT = "example-bank"
@@ -59,6 +59,12 @@ def test_each_key_is_a_required_field_of_each_model(topic: Topic) -> None:
         for name in topic.key:
             assert model.model_fields[name].is_required(), (model, name)
     assert topic.key or topic.name == DEAD_LETTERS
+
+
+def test_every_topic_has_the_same_number_of_partitions() -> None:
+    """One worker owns a partition number of every topic."""
+    assert {topic.partitions for topic in TOPICS} == {PARTITIONS}
+    assert PARTITIONS > 1
 
 
 def test_names_are_unique() -> None:

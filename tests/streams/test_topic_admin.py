@@ -90,7 +90,7 @@ async def test_unequal_partition_counts_are_named(kafka: str) -> None:
         await create(client, settings, FEW)
         (problem,) = await check(client, settings, FEW)
     assert problem.topic == settings.topic_prefix + FIRST
-    assert problem.problem == "it has 3 partitions, the others have 4"
+    assert problem.problem == "it has 3 partitions, expected 4 as all topics have"
     assert problem.mend.endswith("bank-triggers topics create")
 
 

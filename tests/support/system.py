@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -32,6 +33,7 @@ from streams.stages import Routes
 from streams.topic_admin import create
 from streams.worker import make_routes, open_store
 from tests.support.kafka_broker import Consumed, consume_all
+from tests.support.sockets import is_asleep, under_way_to, unread_by
 from tests.support.worker_process import WorkerProcess, run_command, wait_until
 from triggers.errors import Problem
 from triggers.language.loader import load_ruleset
@@ -40,6 +42,7 @@ from triggers.language.model import RuleSet
 OUTBOUND = tuple(topic.name for topic in TOPICS if topic.direction == "outbound" and topic.name.startswith("outreach."))
 QUEUES = tuple(name for name in OUTBOUND if name != DECISIONS)
 _NUMBERS = count(1)
+_STILL_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,38 +360,43 @@ class System:
         raise AssertionError(f"no batch of {worker.name} was under way within {seconds:g} s: {worker}")
 
     def await_standstill(self, partitions: Iterable[int], seconds: float = 20.0) -> dict[int, RecordBatch | TimerBatch]:
-        """Waits until batches of these partitions are announced and nothing moves any more: their worker waits for a
+        """Waits until batches of these partitions are announced and nothing moves any more: their workers wait for a
 
-        dependency that does not answer. Returns the batches. It asks the store alone.
+        dependency that does not answer. Returns the batches. It asks the store and the kernel, not Kafka.
+
+        At each look the workers sleep, have read all that was sent to them, and nothing of theirs is on its way to the
+        store: only a timer of their own could wake them. Those that drive batches (lingering, polling) are far shorter
+        than the ``_STILL_S`` for which this must hold; the longer ones (heartbeats) drive none.
         """
         partitions = frozenset(partitions)
-        seen, since = self.settled_intents(partitions), time.monotonic()
+        owners = [worker for worker in self.workers if worker.running and worker.owned() & partitions]
+        assert owners, f"no worker owns one of the partitions {sorted(partitions)}"
+        seen: dict[int, RecordBatch | TimerBatch] = {}
+        since = time.monotonic()
 
         def still() -> bool:
             nonlocal seen, since
+            waiting = all(is_asleep(worker.process.pid) and not unread_by(worker.process.pid) for worker in owners)
             now = self.settled_intents(partitions)
-            if now != seen or not now:
+            if not waiting or not now or now != seen:
                 seen, since = now, time.monotonic()
-            return time.monotonic() - since > 0.3
+            return time.monotonic() - since > _STILL_S
 
         wait_until(still, "the worker's batches stand still", seconds)
         return seen
 
     def settled_intents(self, partitions: Iterable[int]) -> dict[int, RecordBatch | TimerBatch]:
-        """The batches announced and not committed, once no request that is on its way can change that."""
+        """The batches announced and not committed, once no request that is on its way can change that.
 
-        def look() -> dict[int, RecordBatch | TimerBatch]:
-            found = {partition: self.meta(partition).intent for partition in sorted(partitions)}
-            return {partition: intent for partition, intent in found.items() if intent is not None}
-
-        seen = look()
-        for _ in range(4):
-            # What the worker sent before it stood still lies in the server's socket: it is handled in milliseconds.
-            time.sleep(0.005)
-            now = look()
-            if now != seen:
-                return self.settled_intents(partitions)
-        return seen
+        What a worker sent before it stood still lies in the kernel and reaches the store without it. Redis carries a
+        request out as it reads it, before it answers a later look.
+        """
+        port = urlsplit(self.settings.redis_url.get_secret_value()).port or 6379
+        # The kernel's list is no snapshot: bytes that move from one queue to the next while it is read can be missed
+        # in both, but not twice.
+        wait_until(lambda: not under_way_to(port) and not under_way_to(port), "the store has read all requests", 20)
+        found = {partition: self.meta(partition).intent for partition in sorted(partitions)}
+        return {partition: intent for partition, intent in found.items() if intent is not None}
 
     def lag(self, partitions: Sequence[int] | frozenset[int]) -> int:
         """How many records of these partitions have not taken effect."""

@@ -1,4 +1,4 @@
-"""Nobody on the marketing blacklist and no employee of the bank is contacted (R29)."""
+"""Nobody on the marketing blacklist and no employee of the bank is contacted."""
 
 from __future__ import annotations
 

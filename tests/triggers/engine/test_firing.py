@@ -227,7 +227,7 @@ def test_sms_needs_a_recorded_consent() -> None:
 
 @pytest.mark.parametrize("field", ["employee", "blacklisted"])
 def test_employees_and_the_blacklist_are_excluded(field: str) -> None:
-    """R29."""
+    """Neither hears from marketing, whatever the trigger."""
     customer = Customer(ruleset(trigger("any")))
     customer.feed(profile("p1", 1, **{field: True}))
     assert decisions(customer.feed(transaction("t1", 1, 1, 1))) == [("suppressed", "excluded")]
