@@ -1,0 +1,116 @@
+"""Workers on the wall clock, the default: silence is noticed by the passing of time, with no record to bring it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.support.oracle_check import check_against_oracle
+from tests.support.system import Event, System, event
+from tests.support.worker_process import wait_until
+
+RULES = Path(__file__).parent / "rules" / "wall_clock"
+HOUR_MS = 3_600_000
+
+
+def test_silence_is_noticed_when_its_hour_is_over_though_nothing_comes(
+    kafka: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Payments nearly an hour old: the action of each silence comes by itself when the hour is over, not before, once.
+
+    An event further ahead than publishers' clocks may be is set aside, one within that is not.
+    """
+    with System(kafka, redis_url, tmp_path, rules=RULES, name="wall", partitions=2, clock="wall") as system:
+        system.create_topics()
+        system.start_worker().wait_for_partitions(system.partitions)
+        now = _now_ms()
+        due = {"soon": now + 3_000, "later": now + 5_000}
+        begun = _now_ms()
+        system.publish(
+            [
+                *(_payment(customer, at - HOUR_MS) for customer, at in due.items()),
+                _payment("a-little-ahead", now + 20_000),
+                _payment("far-ahead", now + 300_000),
+            ]
+        )
+        wait_until(lambda: len(_silences(system)) == 2, "both silences are noticed", 30)
+        system.wait_until_drained()
+        system.stop_workers()
+
+        for action in _silences(system):
+            created = _ms(action["created_at"])
+            assert due[action["customer_id"]] <= created <= _now_ms(), f"not when its hour was over: {action}"
+        payments = [action for action in system.actions() if action["trigger"] == "any_payment"]
+        assert {action["customer_id"] for action in payments} == {*due, "a-little-ahead"}
+        for action in payments:
+            # On the wall clock, though the payments are an hour old; one from ahead counts as of when it came.
+            assert begun <= _ms(action["created_at"]) <= _now_ms(), f"not the time at which it was processed: {action}"
+        ((about, record),) = system.dead_letters()
+        assert (about.reason, about.field, record.key) == ("FROM_THE_FUTURE", "occurred_at", b"far-ahead")
+        verdict = check_against_oracle(system)
+        assert verdict.triggers == {"any_payment": 3, "an_hour_without": 2}
+        assert verdict.dead_letters == 1
+
+
+def test_a_silence_outlives_the_worker_that_waited_for_it(kafka: str, redis_url: str, tmp_path: Path) -> None:
+    """SIGKILL before either hour is over, one ends while no worker runs: the next worker sends both, each once."""
+    with System(kafka, redis_url, tmp_path, rules=RULES, name="wall-kill", partitions=1, clock="wall") as system:
+        system.create_topics()
+        first = system.start_worker()
+        first.wait_for_partitions()
+        now = _now_ms()
+        due = {"alone": now + 5_000, "after": now + 14_000}
+        system.publish(_payment(customer, at - HOUR_MS) for customer, at in due.items())
+        system.wait_until_drained()
+        assert system.meta(0).first_due_ms == {"customer": due["alone"]}
+        first.kill()
+        assert _now_ms() < due["alone"], "the machine is too slow for this test: the hour was over before the kill"
+        assert _silences(system) == []
+
+        wait_until(lambda: _now_ms() > due["alone"], "the first hour is over", 30)
+        assert system.meta(0).first_due_ms == {"customer": due["alone"]}
+        system.start_worker().wait_for_partitions()
+        wait_until(lambda: _customers(system) == ["alone"], "the silence that ended meanwhile is noticed", 30)
+        wait_until(lambda: _customers(system) == ["alone", "after"], "the later silence is noticed", 30)
+        system.wait_until_drained()
+        system.stop_workers()
+        assert system.meta(0).first_due_ms == {}, "a silence waits that was told already"
+        for action in _silences(system):
+            assert _ms(action["created_at"]) >= due[action["customer_id"]]
+        verdict = check_against_oracle(system)
+        assert verdict.triggers == {"any_payment": 2, "an_hour_without": 2}
+
+
+def _payment(customer: str, at_ms: int) -> Event:
+    return event(
+        "bank.transactions",
+        customer,
+        tenant="bank",
+        event_id=f"{customer}-1",
+        occurred_at=datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+        customer_id=customer,
+        account_id=f"a-{customer}",
+        sequence=1,
+        direction="debit",
+        amount="500.00",
+        currency="CNY",
+        balance_after="9500.00",
+    )
+
+
+def _silences(system: System) -> list[dict[str, Any]]:
+    return [action for action in system.actions() if action["trigger"] == "an_hour_without"]
+
+
+def _customers(system: System) -> list[str]:
+    return [action["customer_id"] for action in _silences(system)]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
