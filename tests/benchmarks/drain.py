@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from redis import Redis
 
 from streams.commands.library import SHIPPED
@@ -52,6 +54,10 @@ def run_round(
         system.publish(profiles(customers))
         system.publish(transactions(events, customers))
         topic, count = system.kafka_topic(TOPIC), str(stock_events)
+        changelog = NewTopic(f"j-{system.name}-states-changelog", system.partitions, 1)
+        admin = AdminClient({"bootstrap.servers": kafka})
+        for created in admin.create_topics([changelog]).values():
+            created.result()
         return [
             _script("bare aiokafka loop", "bare_loop.py", kafka, topic, str(events)),
             _worker(system, redis_url, events, check=check),
