@@ -35,10 +35,7 @@ def encode_state(state: CustomerState) -> bytes:
         [(a.id, a.currency, _scaled(a.balance), a.sequence) for a in state.account_map.values()],
         [_holding_row(holding) for holding in state.holding_map.values()],
         [(key, amount, at) for key, (amount, at) in state.transit.items()],
-        [
-            (kind, seen.newest, array("Q", seen.ids).tobytes(), array("q", seen.ids.values()).tobytes())
-            for kind, seen in state.seen.items()
-        ],
+        [(kind, seen.newest, seen.keys.tobytes(), seen.times.tobytes()) for kind, seen in state.seen.items()],
         list(state.undone.items()),
         [
             (
@@ -107,7 +104,9 @@ def _state(key: str, body: Any) -> CustomerState:
     state.transit = {name: (amount, at) for name, amount, at in transit}
     for kind, newest, ids, times in seen:
         remembered = Seen(newest)
-        remembered.ids = dict(zip(array("Q", ids), array("q", times), strict=True))
+        remembered.keys, remembered.times = array("Q", ids), array("q", times)
+        if len(remembered.keys) != len(remembered.times):
+            raise ValueError("the remembered events have arrays of unequal length")
         state.seen[intern(kind)] = remembered
     state.undone = dict(undone)
     state.series = {intern(row[0]): _series(row) for row in series}

@@ -7,6 +7,7 @@ unless its account's sequence shows that it is new.
 
 from __future__ import annotations
 
+from array import array
 from typing import Final
 
 import xxhash
@@ -15,6 +16,7 @@ from schemas.dead_letter import Reason
 from schemas.decode import Rejected
 
 _PRUNE_EVERY: Final = 16
+_LOOKED_THROUGH: Final = 48
 
 
 def event_key(event_id: str) -> int:
@@ -23,26 +25,43 @@ def event_key(event_id: str) -> int:
 
 
 class Seen:
-    """The ids of one kind of event of one customer, with their event times in ms."""
+    """The events of one kind of one customer: keys and event times (ms) in order of arrival, in packed arrays.
 
-    __slots__ = ("ids", "newest")
+    Most customers have a handful, which are looked through; beyond that a set of the keys is kept beside them.
+    """
 
-    ids: dict[int, int]
-    newest: int
+    __slots__ = ("_index", "keys", "newest", "times")
 
     def __init__(self, newest: int = 0) -> None:
-        self.ids = {}
+        self.keys: array[int] = array("Q")
+        self.times: array[int] = array("q")
         self.newest = newest
+        self._index: set[int] | None = None
+
+    def __contains__(self, key: int) -> bool:
+        keys = self.keys
+        if len(keys) <= _LOOKED_THROUGH:
+            return key in keys
+        if self._index is None:
+            self._index = set(keys)
+        return key in self._index
 
     def add(self, key: int, at: int, lateness: int) -> None:
         """Remembers an event that takes effect."""
-        self.newest = max(self.newest, at)
-        self.ids[key] = at
+        if at > self.newest:
+            self.newest = at
+        self.keys.append(key)
+        self.times.append(at)
+        if self._index is not None:
+            self._index.add(key)
         # Pruned at a size, not at a time: the same events leave the same bytes however they were batched.
-        if len(self.ids) % _PRUNE_EVERY == 0:
+        if len(self.keys) % _PRUNE_EVERY == 0:
             floor = self.newest - lateness
-            if min(self.ids.values()) < floor:
-                self.ids = {known: when for known, when in self.ids.items() if when >= floor}
+            if min(self.times) < floor:
+                kept = [(known, when) for known, when in zip(self.keys, self.times, strict=True) if when >= floor]
+                self.keys = array("Q", [known for known, _ in kept])
+                self.times = array("q", [when for _, when in kept])
+                self._index = None
 
 
 def admit(seen: dict[str, Seen], kind: str, key: int, at: int, lateness: int) -> Rejected | bool:
@@ -51,7 +70,7 @@ def admit(seen: dict[str, Seen], kind: str, key: int, at: int, lateness: int) ->
     One too old to tell is rejected.
     """
     known = seen_of(seen, kind)
-    if key in known.ids:
+    if key in known:
         return False
     if at < known.newest - lateness:
         return too_late()

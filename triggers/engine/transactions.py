@@ -25,7 +25,7 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     state, policy = run.state, run.plan.policy
     seen = seen_of(state.seen, "transaction")
     key = event_key(record.event_id)
-    if key in seen.ids:
+    if key in seen:
         return None
     account = state.account_map.get(record.account_id)
     # A sequence above the account's highest cannot be a repeat, however old the record is.
@@ -133,7 +133,7 @@ def _reverse(run: Evaluation, record: Transaction, original: int) -> None:
         run.outputs,
     )
     seen = state.seen["transaction"]
-    if original not in seen.ids:
+    if original not in seen:
         # The reversal came first: its original must leave no trace when it comes.
         floor = seen.newest - plan.policy.lateness_ms
         state.undone = {key: when for key, when in state.undone.items() if when >= floor}

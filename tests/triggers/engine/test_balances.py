@@ -35,6 +35,23 @@ def test_a_repeated_event_changes_nothing() -> None:
     assert customer.stage.encode(customer.state) == before
 
 
+def test_a_busy_customers_repeats_are_found_as_well() -> None:
+    """Hundreds of events inside the horizon, every one of them repeated; then the horizon moves past them."""
+    customer = Customer(ruleset())
+    stream = [transaction(f"t{n}", n, 1, n, occurred_at=at(minutes=n)) for n in range(300)]
+    for record in stream:
+        customer.feed(record)
+    before = customer.stage.encode(customer.state)
+    for record in stream:
+        assert customer.feed(record) == []
+    assert customer.stage.encode(customer.state) == before
+    for n in range(300, 332):
+        customer.feed(transaction(f"t{n}", n, 1, n, occurred_at=at(20, minutes=n)))
+    assert len(customer.state.seen["transaction"].keys) <= 32
+    (late,) = customer.feed(stream[5])
+    assert isinstance(late, Rejected)
+
+
 def test_a_record_beyond_the_lateness_rule_is_set_aside_unless_its_sequence_is_new() -> None:
     """Too old to tell from a repeat means a dead letter; a higher sequence proves that it is new."""
     customer = Customer(ruleset())

@@ -152,7 +152,8 @@ def test_decoding_restores_every_value(stream: list[Any]) -> None:
         assert list(restored.series[name].times) == list(series.times)
         assert list(restored.series[name].values) == list(series.values)
     for kind, seen in customer.state.seen.items():
-        assert (restored.seen[kind].ids, restored.seen[kind].newest) == (seen.ids, seen.newest)
+        there = restored.seen[kind]
+        assert (there.keys, there.times, there.newest) == (seen.keys, seen.times, seen.newest)
 
 
 def test_a_later_format_and_damaged_bytes_are_refused() -> None:
