@@ -36,7 +36,8 @@ class Exit(IntEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 it ran and found or met an error; 2 wrong usage; 3 invalid settings; "
-    "4 Kafka or Redis does not answer; 5 refused to start (topics, lost state); 130 interrupted; 143 told to end (demo)."
+    "4 Kafka or Redis does not answer; 5 refused to start (topics, lost state); 130 interrupted; "
+    "143 told to end (demo)."
 )
 
 ConfigOption = Annotated[
