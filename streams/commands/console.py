@@ -60,13 +60,17 @@ def settings_or_exit(config: Path | None, **overrides: Any) -> Settings:
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs a command's coroutine; a dependency that does not answer is exit code 4, Ctrl-C is 130."""
     # The client reports each attempt to connect; the command itself says what came of them.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    client.setLevel(logging.CRITICAL)
     try:
         return asyncio.run(main())
     except NotReachable as error:
         fail(str(error), Exit.UNREACHABLE)
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
+    finally:
+        client.setLevel(level)
 
 
 def complain(text: str) -> None:
