@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         6_000, ge=1_000, le=300_000, description="After so long without a heartbeat a worker's partitions move on."
     )
     heartbeat_interval_ms: int = Field(1_000, ge=100, le=60_000, description="Between two heartbeats.")
-    max_poll_records: int = Field(4_096, ge=1, le=100_000, description="Records of one fetch, over all partitions.")
+    max_poll_records: int = Field(32_768, ge=1, le=100_000, description="Records of one fetch, over all partitions.")
 
     redis_url: RedisUrl = Field(
         SecretUrl("redis://127.0.0.1:6379/0"), description="The store; any node of a Redis Cluster."
@@ -180,7 +180,7 @@ class Settings(BaseSettings):
     clock: Literal["wall", "record"] = Field(
         "wall", description="Whether the time of a decision is the wall clock's or the record's own."
     )
-    max_batch: int = Field(2_000, ge=1, le=20_000, description="Records of one batch.")
+    max_batch: int = Field(5_000, ge=1, le=20_000, description="Records of one batch.")
     max_batch_ms: int = Field(250, ge=10, le=2_000, description="Evaluation time that a batch should not exceed.")
     timer_batch: int = Field(500, ge=1, le=10_000, description="Keys of one batch of timers.")
     queue_records: int = Field(10_000, ge=1, le=1_000_000, description="Records that wait per partition.")
