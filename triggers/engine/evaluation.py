@@ -101,8 +101,7 @@ class Evaluation:
         account = self.scope.account
         value = None
         if series.by == "customer" or account is not None:
-            name = series.id if series.by == "customer" else f"{series.id}|{account.id}"
-            samples = self.state.series.get(name)
+            samples = self.state.series.get(_series_name(series.id, series.by == "account", account))
             value = window_value(feature.function, samples, self.at - feature.over_ms, self.at, level=series.level)
         features[index] = value
         return value
@@ -111,13 +110,11 @@ class Evaluation:
 
     def sample_baselines(self) -> None:
         """Gives every new level series the value in force before its first event."""
-        plan, held = self.plan, self.state.series
-        if not plan.levels or (not plan.account_levels and plan.levels[0].id in held):
-            return  # All series by customer begin together.
-        for level in plan.levels:
-            if level.by_account and self.scope.account is None:
+        held, account = self.state.series, self.scope.account
+        for level in self.plan.levels:
+            if level.by_account and account is None:
                 continue
-            if self._name(level) not in held:
+            if _series_name(level.id, level.by_account, account) not in held:
                 self._set_level(level, self.at - 1, 0)
 
     def sample_levels(self, key: int) -> None:
@@ -169,12 +166,13 @@ class Evaluation:
         return sampler.evaluate(scope)
 
     def _samples(self, sampler: Sampler) -> SeriesState:
-        name = self._name(sampler)
+        name = _series_name(sampler.id, sampler.by_account, self.scope.account)
         held = self.state.series
         samples = held.get(name)
         if samples is None:
             samples = held[name] = SeriesState()
         return samples
 
-    def _name(self, sampler: Sampler) -> str:
-        return f"{sampler.id}|{self.scope.account.id}" if sampler.by_account else sampler.id
+
+def _series_name(series_id: str, by_account: bool, account: Account | None) -> str:
+    return f"{series_id}|{account.id}" if by_account and account is not None else series_id

@@ -56,7 +56,6 @@ class Plan:
                 else:
                     self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
         self.levels: list[Sampler] = [_sampler(series) for series in ruleset.series if series.level]
-        self.account_levels = any(level.by_account for level in self.levels)
         self.flows: dict[str, list[Sampler]] = {}
         for series in ruleset.series:
             if not series.level:

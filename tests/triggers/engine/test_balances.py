@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -153,6 +154,20 @@ def test_a_late_balance_stands_in_the_past_only() -> None:
     assert customer.state.balance == Decimal(400)
     assert actions(customer.feed(transaction("t4", 4, 1, 401, occurred_at=at(7.5))))
     assert not actions(customer.feed(transaction("t5", 5, 1, 402, occurred_at=at(9.5))))
+
+
+def test_a_level_that_a_new_rule_set_adds_begins_with_the_value_in_force() -> None:
+    """A first drop after the release is seen, also where other levels have run for long."""
+    customer = Customer(ruleset(series=(balance_series(),)))
+    customer.feed(transaction("t1", 1, 10, 1000))
+    added = replace(balance_series(), id="added")
+    customer.rules = ruleset(
+        trigger("drop", lambda scope: scope.customer.balance <= scope.feature(0) / 2),
+        series=(balance_series(), added),
+        features=(Feature("max", 1, 7 * DAY),),
+        name="next",
+    )
+    assert actions(customer.feed(transaction("t2", 2, -600, 400, occurred_at=at(1))))
 
 
 _STREAM = [
