@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from streams.commands import events, library, queues, running, state, topics
+from streams.commands import checking, contracts, events, queues, running, state, testing, topics
 from streams.commands.console import EXIT_CODES
 
 app = typer.Typer(
@@ -20,8 +20,8 @@ app = typer.Typer(
 
 app.command(epilog=running.WORKER_EXAMPLE)(running.worker)
 app.command(epilog=running.DEMO_EXAMPLE)(running.demo)
-app.command(name="check", epilog=library.CHECK_EXAMPLE)(library.check_rules)
-app.command(name="test", epilog=library.TEST_EXAMPLE)(library.run_cases)
+app.command(name="check", epilog=checking.CHECK_EXAMPLE)(checking.check_rules)
+app.command(name="test", epilog=testing.TEST_EXAMPLE)(testing.run_cases)
 app.command(epilog=events.PUBLISH_EXAMPLE)(events.publish)
 app.command(name="import", epilog=events.IMPORT_EXAMPLE)(events.import_)
 app.command(epilog=queues.ACTIONS_EXAMPLE)(queues.actions)
@@ -29,7 +29,7 @@ app.command(epilog=queues.DECISIONS_EXAMPLE)(queues.decisions)
 app.add_typer(queues.dead_letters, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.add_typer(state.app, name="state")
-app.add_typer(library.schemas, name="schemas")
+app.add_typer(contracts.schemas, name="schemas")
 
 
 def main() -> None:
