@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -18,18 +18,22 @@ from triggers.language.checks import ALL_CHECKS
 from triggers.language.codes import Code
 from triggers.language.document import MAX_BYTES, Document, read_document
 from triggers.language.draft import Draft
-from triggers.language.features import FeatureTable
-from triggers.language.model import Policy, RuleSet
+from triggers.language.model import RuleSet
 from triggers.language.policy_file import read_calendar, read_policy
 from triggers.language.reader import Reader
+from triggers.language.shared import Shared
 from triggers.language.trigger_file import read_trigger
 
-POLICY: Final = "policy.yaml"
-CALENDAR: Final = "calendar.yaml"
+ROLES: Final[Mapping[str, Callable[[Reader, Document, Shared], Shared]]] = {
+    "policy.yaml": read_policy,
+    "calendar.yaml": read_calendar,
+}
+"""The files beside the triggers, of which a rule set has at most one each, in the order they are read: each may
+build on those before it. They are known by name, in whatever folder."""
 _LATER: Final = frozenset({"tiers.yaml", "tags.yaml", "offers.yaml", "desks.yaml"})
 _MOST_FILES: Final = 5_000
 _LOOK_UP: Final = 3
-"""How many folders above a path are searched for policy and calendar."""
+"""How many folders above a path are searched for the files beside the triggers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +53,19 @@ class InvalidRuleSet(Exception):
 
 
 def load_ruleset(paths: Sequence[Path]) -> Loaded:
-    """Reads every ``*.yaml`` under the paths (files or folders), with ``policy.yaml`` and ``calendar.yaml``.
+    """Reads every ``*.yaml`` under the paths (files or folders), with the files of ``ROLES``.
 
-    Those two are looked for under the paths and, where they are not there, beside and a few folders above.
+    Those are looked for under the paths and, where they are not there, beside and a few folders above.
     Problems name files as they were found; the rule set knows them by their place under the path given.
     """
     found = _Found({}, {}, [])
     for path in paths:
         _collect(path, found)
-    for name in (POLICY, CALENDAR):
-        if not any(PurePosixPath(known).name == name for known in found.files):
-            _look_up(name, paths, found)
-    if not found.problems and not any(PurePosixPath(name).name not in (POLICY, CALENDAR) for name in found.files):
+    given = {_role(name) for name in found.files}
+    for role in ROLES:
+        if role not in given:
+            _look_up(role, paths, found)
+    if not found.problems and given <= set(ROLES):
         where = ", ".join(map(str, paths)) or "no path given"
         found.problems.append(_file_problem(where, codes.UNREADABLE, "no trigger file (*.yaml) found"))
     loaded = _load(found.files)
@@ -96,18 +101,16 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
         problems += found
         if document is not None:
             documents[name] = document
-    policy = _policy(documents, problems)
-    table = FeatureTable()
+    shared = _shared(documents, problems)
     drafts: list[Draft] = []
     for name, document in documents.items():
-        role = PurePosixPath(name).name
-        if role in (POLICY, CALENDAR):
+        if _role(name) in ROLES:
             continue
-        if role in _LATER:
-            problems.append(_file_problem(name, codes.NOT_SUPPORTED, f"{role} is not supported yet"))
+        if _role(name) in _LATER:
+            problems.append(_file_problem(name, codes.NOT_SUPPORTED, f"{_role(name)} is not supported yet"))
             continue
         reader = Reader(document)
-        draft = read_trigger(reader, document, table, policy)
+        draft = read_trigger(reader, document, shared)
         problems += reader.problems
         if draft is not None:
             drafts.append(draft)
@@ -120,26 +123,30 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
     ruleset = RuleSet(
         hash=hashlib.sha256(text.encode()).hexdigest()[:16],
         triggers=tuple(draft.trigger for draft in drafts if draft.trigger),
-        series=table.series,
-        features=table.features,
-        policy=policy,
+        series=shared.table.series,
+        features=shared.table.features,
+        policy=shared.policy,
         document=text,
     )
     return Loaded(ruleset, problems)
 
 
-def _policy(documents: Mapping[str, Document], problems: list[Problem]) -> Policy:
-    policy = Policy()
-    for role, read in ((POLICY, read_policy), (CALENDAR, read_calendar)):
-        named = [name for name in documents if PurePosixPath(name).name == role]
+def _shared(documents: Mapping[str, Document], problems: list[Problem]) -> Shared:
+    shared = Shared()
+    for role, read in ROLES.items():
+        named = [name for name in documents if _role(name) == role]
         for name in named[1:]:
             message = f"the rule set has one {role}, and {named[0]} is read already"
             problems.append(_file_problem(name, codes.SECOND_FILE, message))
         for name in named[:1]:
             reader = Reader(documents[name])
-            policy = read(reader, documents[name], policy)
+            shared = read(reader, documents[name], shared)
             problems += reader.problems
-    return policy
+    return shared
+
+
+def _role(name: str) -> str:
+    return PurePosixPath(name).name
 
 
 @dataclass(slots=True)

@@ -10,9 +10,10 @@ from triggers.language.document import Document, Node, Place
 from triggers.language.draft import Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import FeatureTable, read_features, used_features
-from triggers.language.model import ActionSpec, Expression, OnMaturity, Policy, Step, Trigger, Wake
+from triggers.language.model import ActionSpec, Expression, OnMaturity, Step, Trigger, Wake
 from triggers.language.names import ALL_RECORDS
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
+from triggers.language.shared import Shared
 from triggers.language.wakes import event_types, read_wakes
 
 _REQUIRED: Final = ("trigger", "version", "title", "status", "on", "action")
@@ -28,7 +29,7 @@ Complexity = Literal["simple", "medium", "complex"]
 OnChange = Literal["carry", "reset", "warm"]
 
 
-def read_trigger(reader: Reader, document: Document, table: FeatureTable, policy: Policy) -> Draft | None:
+def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | None:
     """Reads one trigger file and reports its mistakes; ``None`` where it is no mapping at all."""
     fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), "a trigger", _REQUIRED, _OPTIONAL)
     if fields is None:
@@ -40,7 +41,7 @@ def read_trigger(reader: Reader, document: Document, table: FeatureTable, policy
     owner = fields.text("owner", 100)
     status = fields.choice("status", get_args(Status))
     wakes = _wakes(reader, fields)
-    _features(reader, draft, wakes, table)
+    _features(reader, draft, wakes, shared.table)
     context = _context(draft, wakes)
     when = _condition(reader, draft, "when", context)
     rearm = _condition(reader, draft, "rearm", _without_event(context))
@@ -48,7 +49,7 @@ def read_trigger(reader: Reader, document: Document, table: FeatureTable, policy
     action = _action(reader, draft, context)
     on_change = fields.choice("on_change", get_args(OnChange)) or "carry"
     tests = fields.get("tests")
-    draft.cases = read_cases(reader, tests, policy.timezone) if tests else ()
+    draft.cases = read_cases(reader, tests, shared.policy.timezone) if tests else ()
     if reader.problems or action is None or draft.id is None:
         return draft
     draft.trigger = Trigger(

@@ -1,0 +1,19 @@
+"""What the triggers of a rule set have in common, as it is gathered from the files beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from triggers.language.features import FeatureTable
+from triggers.language.model import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every file may build on. Each role's reader gives the next file an extended copy.
+
+    ``table`` is one for the whole rule set and grows in place: features that are the same are kept once.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    table: FeatureTable = field(default_factory=FeatureTable)
