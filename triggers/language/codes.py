@@ -12,10 +12,14 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What can be wrong, in one line. ``id`` is E and a number; W where the rule set still loads."""
+    """What can be wrong, in one line. ``id`` is E and a number; W where the rule set still loads.
+
+    A ``silenceable`` one may be silenced by a comment with a reason: the rule set can run nevertheless.
+    """
 
     id: str
     about: str
+    silenceable: bool = False
 
     @property
     def severity(self) -> Literal["error", "warning"]:

@@ -8,7 +8,7 @@ from triggers.errors import Problem
 from triggers.language.codes import Code
 from triggers.language.document import Place
 from triggers.language.expressions import Checked, FeatureName
-from triggers.language.model import Case, Trigger
+from triggers.language.model import Case, Policy, Trigger
 from triggers.language.reader import Fields
 
 
@@ -18,6 +18,7 @@ class Draft:
 
     file: str
     fields: Fields
+    policy: Policy
     id: str | None = None
     features: dict[str, FeatureName] = field(default_factory=dict)
     feature_places: dict[str, Place] = field(default_factory=dict)

@@ -34,7 +34,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), "a trigger", _REQUIRED, _OPTIONAL)
     if fields is None:
         return None
-    draft = Draft(document.file, fields)
+    draft = Draft(document.file, fields, shared.policy)
     draft.id = fields.identifier("trigger")
     title = _title(reader, fields)
     version = fields.integer("version", 1, 1_000_000)
