@@ -23,7 +23,8 @@ format: $(READY)
 
 # The figures of the README: everything in one run, on real Kafka and Redis.
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks drain
+	$(BIN)/python -m tests.benchmarks engine
 
 # Pins every dependency with its hashes. Run it after changing pyproject.toml.
 lock: $(READY)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +18,9 @@ from confluent_kafka.cimpl import NewTopic
 from redis import Redis
 
 from streams.commands.library import SHIPPED
-from tests.benchmarks.work import TOPIC, profiles, transactions
+from streams.embedded_redis import EmbeddedRedis
+from tests.benchmarks.work import TOPIC, machine, profiles, transactions
+from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import System
 from tests.support.worker_process import wait_until
@@ -24,6 +28,7 @@ from tests.support.worker_process import wait_until
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 STOCK = "stock Faust, same job"
+ABOUT = "one worker drains a backlog of a real Kafka, beside stock Faust agents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,60 @@ class Figure:
         return self.events / self.seconds
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The mode's options."""
+    parser.add_argument("--events", type=int, default=200_000, help="transactions of a round")
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--stock-events", type=int, default=20_000, help="of these, how many the stock agent reads")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rules", type=Path, default=SHIPPED, help="a folder of triggers")
+    parser.add_argument("--json", type=Path, help="write every figure to this file")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Starts a Kafka and a Redis, runs the rounds and prints the table."""
+    with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
+        folder = Path(scratch)
+        with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
+            rounds = []
+            for number in range(given.rounds):
+                figures = run_round(
+                    broker.bootstrap,
+                    redis.url,
+                    folder,
+                    rules=given.rules.resolve(),
+                    events=given.events,
+                    customers=given.customers,
+                    stock_events=min(given.stock_events, given.events),
+                    check=number == 0,
+                )
+                rounds.append(figures)
+                print(
+                    f"round {number + 1}: " + ", ".join(f"{f.contender} {f.rate:,.0f}/s" for f in figures), flush=True
+                )
+    print(f"{given.events:,} transactions of {given.customers:,} customers, {given.rounds} rounds; {machine()}")
+    print("the worker's actions, decisions and states equal the oracle's in round 1")
+    print(table(rounds))
+    if given.json is not None:
+        given.json.write_text(as_json(rounds), "utf-8")
+
+
 def run_round(
-    kafka: str, redis_url: str, folder: Path, *, events: int, customers: int, stock_events: int, check: bool
+    kafka: str,
+    redis_url: str,
+    folder: Path,
+    *,
+    rules: Path,
+    events: int,
+    customers: int,
+    stock_events: int,
+    check: bool,
 ) -> list[Figure]:
     """Publishes the work to topics of its own and runs the contenders on it, one after another.
 
     With ``check`` what the worker published and kept is compared with the oracle's; a difference raises.
     """
-    with System(kafka, redis_url, folder, rules=SHIPPED, name="bench", session_timeout_ms=6_000) as system:
+    with System(kafka, redis_url, folder, rules=rules, name="bench", session_timeout_ms=6_000) as system:
         system.create_topics()
         system.publish(profiles(customers))
         system.publish(transactions(events, customers))
@@ -62,8 +113,8 @@ def run_round(
             _script("bare aiokafka loop", "bare_loop.py", kafka, topic, str(events)),
             _worker(system, redis_url, events, check=check),
             # After the worker's outputs were compared: the stock job publishes among them.
-            _script(STOCK, "stock_faust.py", kafka, topic, count, f"j-{system.name}", "job"),
-            _script("stock Faust, decode", "stock_faust.py", kafka, topic, count, f"d-{system.name}", "decode"),
+            _script(STOCK, "stock_faust.py", kafka, topic, count, str(rules), f"j-{system.name}", "job"),
+            _script("stock Faust, decode", "stock_faust.py", kafka, topic, count, str(rules), f"d-{system.name}", "decode"),
         ]
 
 

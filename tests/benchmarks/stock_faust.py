@@ -4,7 +4,7 @@
 engine, its states in a Faust table with a changelog, its outputs sent by Faust's producer. It promises less: states,
 outputs and positions are not of one piece, and a failed send is only logged.
 
-Usage: stock_faust.py BOOTSTRAP TOPIC EVENTS GROUP decode|job. Prints events and seconds as JSON.
+Usage: stock_faust.py BOOTSTRAP TOPIC EVENTS RULES GROUP decode|job. Prints events and seconds as JSON.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import os
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import faust
 
 from schemas.encode import encode
 from schemas.topics import TOPIC
-from streams.commands.library import SHIPPED
 from triggers.engine.customer import CustomerStage
 from triggers.language.loader import load_ruleset
 
 
-def main(bootstrap: str, topic: str, events: int, group: str, mode: str) -> None:
+def main(bootstrap: str, topic: str, events: int, rules: Path, group: str, mode: str) -> None:
     """Reads ``events`` records and ends the process."""
     app = faust.App(
         group,
@@ -54,7 +54,7 @@ def main(bootstrap: str, topic: str, events: int, group: str, mode: str) -> None
             os._exit(0)
 
     if mode == "job":
-        _attach_job(app, topic, count)
+        _attach_job(app, topic, rules, count)
     else:
 
         @app.agent(app.topic(topic))
@@ -65,8 +65,8 @@ def main(bootstrap: str, topic: str, events: int, group: str, mode: str) -> None
     faust.Worker(app, loglevel="ERROR", quiet=True, redirect_stdouts=False).execute_from_commandline()
 
 
-def _attach_job(app: faust.App, topic: str, count: Any) -> None:
-    ruleset = load_ruleset([SHIPPED]).ruleset
+def _attach_job(app: faust.App, topic: str, rules: Path, count: Any) -> None:
+    ruleset = load_ruleset([rules]).ruleset
     assert ruleset is not None
     stage, spec = CustomerStage("bank"), TOPIC["bank.transactions"]
     from schemas.decode import decode
@@ -91,4 +91,4 @@ def _attach_job(app: faust.App, topic: str, count: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5], sys.argv[6])

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+import platform
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from os import cpu_count
+from pathlib import Path
+from typing import Final
 
 from tests.support.system import Event
 
-TOPIC = "bank.transactions"
-_START = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
+TOPIC: Final = "bank.transactions"
+RULES: Final = Path(__file__).parent / "rules"
+"""Ten frozen triggers with their policy."""
+_START: Final = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    return f"{cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}"
 
 
 def profiles(customers: int) -> Iterator[Event]:
@@ -26,6 +37,28 @@ def profiles(customers: int) -> Iterator[Event]:
             "consents": {"sms": True},
         }
         yield Event("bank.profiles", str(body["customer_id"]).encode(), json.dumps(body).encode())
+
+
+def holdings(customers: int) -> Iterator[Event]:
+    """A deposit that falls due within the work's two months, for every fourth customer."""
+    for number in range(0, customers, 4):
+        body = {
+            "tenant": "bank",
+            "event_id": f"m{number}",
+            "occurred_at": _START.isoformat(),
+            "customer_id": f"C{number:07d}",
+            "holding_id": f"H{number:07d}",
+            "sequence": 1,
+            "status": "purchased",
+            "product_id": "deposit-90",
+            "product_kind": "deposit",
+            "amount": "50000.00",
+            "currency": "CNY",
+            "term_days": 90,
+            "purchased_on": "2025-12-01",
+            "matures_on": f"{_START.date() + timedelta(days=10 + number % 50)}",
+        }
+        yield Event("bank.maturities", str(body["customer_id"]).encode(), json.dumps(body).encode())
 
 
 def transactions(events: int, customers: int, seed: int = 1) -> Iterator[Event]:

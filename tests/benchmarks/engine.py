@@ -1,0 +1,202 @@
+"""The pure engine: ten triggers with their policy over events in memory, on one core, no broker and no store.
+
+Four ways through the same events, which must cause the same actions: ``engine`` has records that are decoded already,
+``decode`` reads the messages and no more, ``decode + engine`` is what a backtest does, and ``a worker's batches`` what
+a worker does: records read, run over states, states and outputs encoded, batch by batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.decode import decode
+from schemas.journal import RecordBatch
+from schemas.topics import TOPIC as TOPICS
+from tests.benchmarks.work import RULES, TOPIC, holdings, machine, profiles, transactions
+from triggers.engine.batch import decode_batch, run_records
+from triggers.engine.customer import CustomerStage
+from triggers.engine.state import CustomerState
+from triggers.language.loader import load_ruleset
+from triggers.language.model import RuleSet
+
+ABOUT: Final = "the pure engine, one core, ten triggers with policy"
+_TENANT: Final = "bank"
+_BATCH: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A message in memory."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One way through the events: how long it took, and a digest of the ids of its actions."""
+
+    contender: str
+    events: int
+    seconds: float
+    actions: int = 0
+    digest: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The mode's options."""
+    parser.add_argument("--events", type=int, default=150_000, help="transactions of a round")
+    parser.add_argument("--customers", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
+    parser.add_argument("--json", type=Path, help="write every figure to this file")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Runs the rounds and prints the table."""
+    work = Work(given.rules, given.events, given.customers)
+    rounds = []
+    for _ in range(given.rounds):
+        figures = [contender(work) for contender in CONTENDERS]
+        rounds.append(figures)
+        found = {(figure.actions, figure.digest) for figure in figures if figure.digest}
+        if len(found) != 1:
+            raise SystemExit(f"the ways through the events differ in their actions: {sorted(found)}")
+        print(", ".join(f"{figure.contender} {figure.rate:,.0f}/s" for figure in figures), flush=True)
+    print(
+        f"{given.events:,} transactions of {given.customers:,} customers, {len(work.ruleset.triggers)} triggers, "
+        f"{rounds[0][0].actions:,} actions, {given.rounds} rounds; {machine()}"
+    )
+    print(f"{'':22}{'events/s':>12}{'range':>22}{'us/event':>12}")
+    for of_one in zip(*rounds, strict=True):
+        rates = [figure.rate for figure in of_one]
+        middle = statistics.median(rates)
+        span = f"{min(rates):,.0f}-{max(rates):,.0f}"
+        print(f"{of_one[0].contender:22}{middle:>12,.0f}{span:>22}{1e6 / middle:>12.1f}")
+    if given.json is not None:
+        every = [[{"contender": f.contender, "rate": f.rate, "actions": f.actions} for f in fs] for fs in rounds]
+        given.json.write_text(json.dumps(every, indent=1), "utf-8")
+
+
+class Work:
+    """The events and the rule set. The customers' profiles and holdings are known before the clock starts."""
+
+    def __init__(self, rules: Path, events: int, customers: int) -> None:
+        loaded = load_ruleset([rules])
+        if loaded.ruleset is None:
+            raise SystemExit("\n".join(map(str, loaded.problems)))
+        self.ruleset: RuleSet = loaded.ruleset
+        self.raws = [Raw(at, event.key, event.value) for at, event in enumerate(transactions(events, customers))]
+        self._known = [
+            decode(TOPICS[event.topic], _TENANT, event.key, event.value)
+            for source in (profiles(customers), holdings(customers))
+            for event in source
+        ]
+        self.records = [decode(TOPICS[TOPIC], _TENANT, raw.key, raw.value) for raw in self.raws]
+
+    def begin(self) -> tuple[CustomerStage, dict[str, CustomerState]]:
+        """A stage and the states of all customers before the first transaction."""
+        stage, states = CustomerStage(_TENANT), {}
+        for record in self._known:
+            key = stage.key_of(record)
+            if key not in states:
+                states[key] = stage.fresh(key)
+            stage.process(record, states[key], self.ruleset, None)
+        _settle()
+        return stage, states
+
+
+def _settle() -> None:
+    """The collector as a worker sets it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
+def _engine(work: Work) -> Figure:
+    stage, states = work.begin()
+    outputs: list[Any] = []
+    began = time.perf_counter()
+    process, ruleset = stage.process, work.ruleset
+    for record in work.records:
+        outcome = process(record, states[record.customer_id], ruleset, None)
+        if outcome is not None:
+            outputs.extend(outcome.outputs)
+    seconds = time.perf_counter() - began
+    return _figure("engine", work, seconds, _ids(outputs))
+
+
+def _decode(work: Work) -> Figure:
+    _settle()
+    topic = TOPICS[TOPIC]
+    began = time.perf_counter()
+    for raw in work.raws:
+        decode(topic, _TENANT, raw.key, raw.value)
+    return Figure("decode", len(work.raws), time.perf_counter() - began)
+
+
+def _decode_and_engine(work: Work) -> Figure:
+    stage, states = work.begin()
+    outputs: list[Any] = []
+    topic = TOPICS[TOPIC]
+    began = time.perf_counter()
+    process, ruleset = stage.process, work.ruleset
+    for raw in work.raws:
+        record = decode(topic, _TENANT, raw.key, raw.value)
+        outcome = process(record, states[record.customer_id], ruleset, None)
+        if outcome is not None:
+            outputs.extend(outcome.outputs)
+    seconds = time.perf_counter() - began
+    return _figure("decode + engine", work, seconds, _ids(outputs))
+
+
+def _batches(work: Work) -> Figure:
+    stage, states = work.begin()
+    topic, messages = TOPICS[TOPIC], []
+    began = time.perf_counter()
+    for number in range(0, len(work.raws), _BATCH):
+        raws = work.raws[number : number + _BATCH]
+        decoded = decode_batch(stage, topic, _TENANT, raws)
+        entry = RecordBatch(
+            tenant=_TENANT,
+            partition=0,
+            sequence=number + 1,
+            epoch=1,
+            stage=stage.name,
+            topic=topic.name,
+            first_offset=raws[0].offset,
+            last_offset=raws[-1].offset,
+            ruleset=work.ruleset.hash,
+            clock="record",
+            now_ms=0,
+        )
+        messages += run_records(stage, entry, topic, decoded, states, work.ruleset).messages
+    seconds = time.perf_counter() - began
+    bodies = [json.loads(message.value or b"") for message in messages]
+    return _figure("a worker's batches", work, seconds, [b["action_id"] for b in bodies if b.get("type") == "action"])
+
+
+def _ids(outputs: Iterable[Any]) -> list[str]:
+    return [output.action_id for output in outputs if output.record_type == "action"]
+
+
+def _figure(contender: str, work: Work, seconds: float, ids: Sequence[str]) -> Figure:
+    return Figure(contender, len(work.raws), seconds, len(ids), sha256("".join(sorted(ids)).encode()).hexdigest())
+
+
+CONTENDERS: Final[tuple[Callable[[Work], Figure], ...]] = (_engine, _decode, _decode_and_engine, _batches)
