@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from triggers.engine.journeys import memory_name
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState
 from triggers.engine.timers import schedule_holding, schedule_silence
@@ -16,7 +17,8 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     state.ruleset = plan.ruleset.hash
     known = {series.id for series in plan.ruleset.series}
     state.series = {name: series for name, series in state.series.items() if name.partition("|")[0] in known}
-    state.memory = {name: memory for name, memory in state.memory.items() if name in plan.triggers}
+    remembered = plan.triggers.keys() | {memory_name(trigger) for trigger in plan.triggers.values()}
+    state.memory = {name: memory for name, memory in state.memory.items() if name in remembered}
     state.told = {name: since for name, since in state.told.items() if name.split(":", 2)[1] in plan.triggers}
     state.timers = {
         name: due

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from schemas.base import Record, from_ms
-from triggers.engine.journeys import Cause, Contacts
+from triggers.engine.journeys import Cause, Contacts, memory_name
 from triggers.engine.plan import Plan, Sampler
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, window_value
@@ -75,7 +75,7 @@ class Evaluation:
         for trigger in woken:
             try:
                 if trigger.rearm is not None:
-                    memory = state.memory.get(trigger.id)
+                    memory = state.memory.get(memory_name(trigger))
                     if memory is not None and not memory.armed and trigger.rearm.evaluate(scope) is True:
                         memory.armed = True
                 if trigger.when is None or trigger.when.evaluate(scope) is True:

@@ -52,10 +52,17 @@ class Contacts:
     ) -> None:
         """Sends the first candidate that is allowed and records why the others were not.
 
-        ``candidates`` stand in the order of their priority: at one occasion the customer hears one thing.
+        ``candidates`` stand in the order of their priority: at one occasion the customer hears one thing. One in shadow
+        is asked in its turn what would become of it; it takes nobody's place, and no cap counts it.
         """
         winner = ""
+        shadows: list[tuple[Trigger, str]] = []
         for trigger in candidates:
+            if trigger.status == "shadow":
+                would = self._would(state, plan, trigger, cause, winner, clock, outputs)
+                if would:
+                    shadows.append((trigger, would))
+                continue
             held = self._held_by_trigger(state, trigger, cause, winner)
             if held is not None:
                 self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, held[0], detail=held[1])
@@ -68,10 +75,11 @@ class Contacts:
             if self._step(state, plan, trigger, journey, 0, clock, outputs):
                 winner = trigger.id
                 state.journeys.append(journey)
-                memory = state.memory.setdefault(trigger.id, Memory())
-                memory.before_ms, memory.fired_ms = memory.fired_ms, cause.at
-                memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
+                _remember(state, trigger, cause)
                 self._forget_old(state, plan, clock)
+        for trigger, would in shadows:
+            detail = {"would": would, "beside": winner} if winner else {"would": would}
+            self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, "shadow", detail=detail)
 
     def report_broken(
         self,
@@ -150,7 +158,7 @@ class Contacts:
     def _held_by_trigger(
         self, state: CustomerState, trigger: Trigger, cause: Cause, winner: str
     ) -> tuple[str, dict[str, str]] | None:
-        memory = state.memory.get(trigger.id)
+        memory = state.memory.get(memory_name(trigger))
         if memory is not None and not memory.armed:
             return "not_rearmed", {"fired_at": from_ms(memory.fired_ms).isoformat()}
         if (
@@ -160,9 +168,34 @@ class Contacts:
             and cause.at - memory.fired_ms < trigger.once_per_ms
         ):
             return "once_per", {"fired_at": from_ms(memory.fired_ms).isoformat()}
+        return ("outranked", {"winner": winner}) if winner else None
+
+    def _would(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        cause: Cause,
+        winner: str,
+        clock: int,
+        outputs: list[Record],
+    ) -> str:
+        """What would become of a candidate in shadow if it were live: ``sent``, or the reason that holds it back.
+
+        Empty where it has not waited long enough since it would have been sent last: that is decided at once.
+        """
+        held = self._held_by_trigger(state, trigger, cause, "")
+        if held is not None:
+            self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, held[0], detail=held[1])
+            return ""
         if winner:
-            return "outranked", {"winner": winner}
-        return ("shadow", {}) if trigger.status == "shadow" else None
+            return "outranked"
+        action = trigger.action
+        refused = suppression(state, plan.policy, action.ladder[0].channel, action.category, clock)
+        if refused is not None:
+            return refused.reason
+        _remember(state, trigger, cause)
+        return "sent"
 
     def _step(
         self,
@@ -261,6 +294,17 @@ class Contacts:
                 if journey.occasion in waiting
                 or (journey.sent[-1].at >= keep_from and index >= len(journeys) - _MAX_JOURNEYS)
             ]
+
+
+def memory_name(trigger: Trigger) -> str:
+    """Where a trigger's memory is kept. What it did in shadow is no reason to be quiet once it is live."""
+    return f"~{trigger.id}" if trigger.status == "shadow" else trigger.id
+
+
+def _remember(state: CustomerState, trigger: Trigger, cause: Cause) -> None:
+    memory = state.memory.setdefault(memory_name(trigger), Memory())
+    memory.before_ms, memory.fired_ms = memory.fired_ms, cause.at
+    memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
 
 
 def _journey(trigger: Trigger, cause: Cause, scope: Scope) -> Journey:

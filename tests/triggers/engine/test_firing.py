@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
+from schemas.decisions import Decision
 from tests.support.bank import Customer, actions, at, behaviour, decisions, feedback, profile, transaction
 from tests.support.rules import DAY, HOUR, outflow_series, ruleset, trigger
 from triggers.language.model import Cap, Feature, OnEvent, OnSilence, Policy, Step
@@ -173,13 +175,61 @@ def test_unknown_does_not_fire() -> None:
     assert Customer(ruleset(trigger("none", lambda _: None))).feed(transaction("t1", 1, 1, 1)) == []
 
 
-@pytest.mark.parametrize(("status", "reason"), [("shadow", "shadow")])
-def test_a_shadow_trigger_decides_and_sends_nothing(status: str, reason: str) -> None:
+def shadows(outputs: list[object]) -> list[dict[str, str]]:
+    """What the decisions on triggers in shadow say."""
+    return [o.detail for o in outputs if isinstance(o, Decision) and o.reason == "shadow"]
+
+
+def test_a_shadow_trigger_decides_and_sends_nothing() -> None:
     """Its decisions show what it would have done."""
-    customer = Customer(ruleset(trigger("any", status=status)))
+    customer = Customer(ruleset(trigger("any", status="shadow")))
     outputs = customer.feed(transaction("t1", 1, 1, 1))
     assert actions(outputs) == []
-    assert decisions(outputs) == [("suppressed", reason)]
+    assert decisions(outputs) == [("suppressed", "shadow")]
+    assert shadows(outputs) == [{"would": "sent"}]
+
+
+def test_a_shadow_trigger_keeps_quiet_as_it_would_if_it_were_live() -> None:
+    """``once_per`` and ``rearm`` count from when it would have been sent."""
+    patient = trigger("patient", status="shadow", once_per_ms=14 * DAY)
+    customer = Customer(ruleset(patient))
+    customer.feed(transaction("t1", 1, 1, 1))
+    outputs = customer.feed(transaction("t2", 2, 1, 2, occurred_at=at(13.99)))
+    assert decisions(outputs) == [("suppressed", "once_per")]
+    assert shadows(customer.feed(transaction("t3", 3, 1, 3, occurred_at=at(14)))) == [{"would": "sent"}]
+
+    armed = trigger("armed", status="shadow", rearm=lambda scope: scope.customer.balance < 10)
+    customer = Customer(ruleset(armed))
+    outcomes = [
+        decisions(customer.feed(transaction(f"t{n}", n, 1, balance))) for n, balance in enumerate((20, 30, 5), start=1)
+    ]
+    assert outcomes == [[("suppressed", "shadow")], [("suppressed", "not_rearmed")], [("suppressed", "shadow")]]
+
+
+def test_a_shadow_trigger_stands_beside_what_is_live() -> None:
+    """It takes nobody's place and no cap counts it; what would hold it back is on its decision."""
+    policy = Policy(caps=(Cap(1, 7 * DAY),), consent=frozenset())
+    high, low = trigger("high", status="shadow", priority=90), trigger("low", status="shadow", priority=10)
+    customer = Customer(ruleset(high, trigger("live", priority=50), low, policy=policy))
+    outputs = customer.feed(transaction("t1", 1, 1, 1))
+    assert [action.trigger for action in actions(outputs)] == ["live"]
+    assert shadows(outputs) == [{"would": "sent", "beside": "live"}, {"would": "outranked", "beside": "live"}]
+    outputs = customer.feed(transaction("t2", 2, 1, 2, occurred_at=at(1)))
+    assert actions(outputs) == []
+    assert shadows(outputs) == [{"would": "capped"}] * 2
+
+
+def test_a_trigger_that_goes_live_forgets_what_it_did_in_shadow() -> None:
+    """Nobody heard of that; what it sent before it went into shadow still counts."""
+    patient = trigger("patient", once_per_ms=14 * DAY)
+    customer = Customer(ruleset(patient))
+    customer.feed(transaction("t1", 1, 1, 1))
+    customer.rules = ruleset(replace(patient, status="shadow"), name="second")
+    assert shadows(customer.feed(transaction("t2", 2, 1, 2, occurred_at=at(1)))) == [{"would": "sent"}]
+    customer.rules = ruleset(patient, name="third")
+    outputs = customer.feed(transaction("t3", 3, 1, 3, occurred_at=at(13)))
+    assert decisions(outputs) == [("suppressed", "once_per")]
+    assert actions(customer.feed(transaction("t4", 4, 1, 4, occurred_at=at(14))))
 
 
 @pytest.mark.parametrize("status", ["draft", "retired"])
