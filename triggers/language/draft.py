@@ -8,7 +8,7 @@ from triggers.errors import Problem
 from triggers.language.codes import Code
 from triggers.language.document import Place
 from triggers.language.expressions import Checked, FeatureName
-from triggers.language.model import Case, Policy, Trigger
+from triggers.language.model import Case, Policy, Step, Trigger, Wake
 from triggers.language.reader import Fields
 
 
@@ -23,10 +23,10 @@ class Draft:
     features: dict[str, FeatureName] = field(default_factory=dict)
     feature_places: dict[str, Place] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
-    conditions: list[Checked] = field(default_factory=list)
-    """``when`` and ``rearm``, where they are without mistakes."""
-    channels: list[tuple[Place, str]] = field(default_factory=list)
-    """The channels of the ladder as written."""
+    on: tuple[Wake, ...] = ()
+    """What wakes the trigger, as far as it could be read."""
+    ladder: list[tuple[Place, Step]] = field(default_factory=list)
+    """The steps of the ladder that could be read, each with the place of its channel."""
     action: Fields | None = None
     message: Fields | None = None
     message_fields: dict[str, Checked] = field(default_factory=dict)
@@ -34,6 +34,11 @@ class Draft:
     complete: bool = True
     """Whether every expression could be read: only then is a feature without a use a mistake of its own."""
     trigger: Trigger | None = None
+
+    @property
+    def conditions(self) -> list[Checked]:
+        """Every condition of the file, where it is without mistakes."""
+        return self.fields.reader.conditions
 
     def problem(self, code: Code, place: Place, message: str) -> Problem:
         return Problem(self.file, place.line, place.column, code.id, message, place.path, code.severity)

@@ -60,7 +60,10 @@ def read_expression(reader: Reader, node: Node, context: Context, *, expect: str
     parts = [
         (whole if part is term else _clause(part, tokens), part) for part in split_clauses(term) if expect == "flag"
     ]
-    return Checked(whole, term, node, _canonical(tokens), tuple(parts))
+    checked = Checked(whole, term, node, _canonical(tokens), tuple(parts))
+    if expect == "flag":
+        reader.conditions.append(checked)
+    return checked
 
 
 def split_clauses(term: Term) -> list[Term]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from schemas.base import Money, PositiveMoney
+from schemas.base import Count, Money, PositiveMoney, Sequence
 from schemas.events import Behaviour, Channel, CustomerEvent, Feedback, Maturity, Profile, Tier, Transaction
 
 Kind = Literal["money", "number", "text", "enum", "flag", "date", "time", "texts", "any"]
@@ -194,6 +194,34 @@ CATALOGUE: Final[Mapping[str, Name]] = (
     | _part("action", "action", _ACTION)
 )
 """Every name by its full path."""
+
+
+def _never_negative() -> frozenset[str]:
+    """What the schemas refuse below zero, under every name that it has here."""
+    sources: dict[str, dict[str, Any]] = {
+        "customer": {**typing.get_type_hints(Profile, include_extras=True), "accounts": Count, "holdings": Count},
+        "product": typing.get_type_hints(Maturity, include_extras=True),
+    }
+    found = set()
+    for name in CATALOGUE.values():
+        if name.part == "event":
+            hints = [typing.get_type_hints(RECORDS[kind], include_extras=True) for kind in name.record_types]
+        else:
+            hints = [sources.get("customer" if name.part == "before" else name.part, {})]
+        annotations = [each.get(name.attribute) for each in hints]
+        if all(_refuses_negative(annotation) for annotation in annotations):
+            found.add(name.path)
+    return frozenset(found)
+
+
+def _refuses_negative(annotation: Any) -> bool:
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return any(_refuses_negative(part) for part in typing.get_args(annotation))
+    return annotation in (PositiveMoney, Count, Sequence)
+
+
+NEVER_NEGATIVE: Final = _never_negative()
+"""The names whose values are zero or more."""
 
 ROOTS: Final = frozenset(path.split(".", 1)[0] for path in CATALOGUE)
 HELPERS: Final = ("min", "max", "abs", "round", "days_until", "percent", "crossed_above", "crossed_below")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from datetime import time as clock_time
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from schemas.base import to_ms
@@ -17,6 +17,9 @@ from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.codes import Code
 from triggers.language.document import Document, Entry, Node, Place, shorten
+
+if TYPE_CHECKING:
+    from triggers.language.expressions import Checked
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
@@ -55,6 +58,8 @@ class Reader:
 
     document: Document
     problems: list[Problem] = field(default_factory=list)
+    conditions: list[Checked] = field(default_factory=list)
+    """Every condition of the document that is without mistakes: ``when``, ``rearm``, ``where`` …"""
 
     def report(self, code: Code, place: Place, message: str) -> None:
         self.problems.append(

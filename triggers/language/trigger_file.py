@@ -41,6 +41,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     owner = fields.text("owner", 100)
     status = fields.choice("status", get_args(Status))
     wakes = _wakes(reader, fields)
+    draft.on = wakes or ()
     _features(reader, draft, wakes, shared.table)
     context = _context(draft, wakes)
     when = _condition(reader, draft, "when", context)
@@ -124,10 +125,7 @@ def _without_event(context: Context) -> Context:
 
 
 def _condition(reader: Reader, draft: Draft, key: str, context: Context) -> Checked | None:
-    checked = _expression(reader, draft, draft.fields.get(key), context, expect="flag")
-    if checked is not None:
-        draft.conditions.append(checked)
-    return checked
+    return _expression(reader, draft, draft.fields.get(key), context, expect="flag")
 
 
 def _expression(
@@ -184,21 +182,19 @@ def _ladder(reader: Reader, draft: Draft, fields: Fields) -> tuple[Step, ...]:
     items = reader.items(node, "steps", _MOST_STEPS)
     if items is not None and not items:
         reader.report(codes.OUT_OF_RANGE, node.place, "a ladder has at least one step, such as push")
-    steps: list[Step] = []
     for position, item in enumerate(items or ()):
-        step = _step(reader, draft, item, first=position == 0)
+        step = _step(reader, item, first=position == 0)
         if step is not None:
-            steps.append(step)
-    return tuple(steps)
+            draft.ladder.append(step)
+    return tuple(step for _, step in draft.ladder)
 
 
-def _step(reader: Reader, draft: Draft, node: Node, *, first: bool) -> Step | None:
+def _step(reader: Reader, node: Node, *, first: bool) -> tuple[Place, Step] | None:
     if isinstance(node.value, str):
-        draft.channels.append((node.place, node.value))
         if not first:
             message = f"a later step says when: {{after: 2d, use: {node.value}}}"
             reader.report(codes.MISSING_KEY, node.place, message)
-        return Step(node.value)
+        return node.place, Step(node.value)
     fields = reader.mapping(node, "a step", ("after", "use"), ("unless",))
     if fields is None:
         return None
@@ -207,9 +203,8 @@ def _step(reader: Reader, draft: Draft, node: Node, *, first: bool) -> Step | No
     after = fields.duration("after", MINUTE_MS, _LONGEST_EXPIRY_MS)
     unless = fields.choice("unless", _OUTCOMES)
     channel = fields.text("use")
-    if channel is not None:
-        draft.channels.append((fields.entries["use"].value.place, channel))
-    return Step(channel, after, unless) if channel and after else None
+    # A step with a mistake in its time still has a channel to look at.
+    return (fields.entries["use"].value.place, Step(channel, after or 0, unless)) if channel else None
 
 
 def _message(

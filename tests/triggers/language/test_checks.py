@@ -131,10 +131,33 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ((("peak * 0.7", "peak * 0.7 or true"),), [(9, 7, "E110")]),
         ((("peak * 0.7", "peak * 0.7 and 1 / 0 > 1"),), [(9, 42, "E110")]),
         ((("once_per: 14d", "rearm: true"),), [(10, 8, "E110")]),
+        ((("peak * 0.7", "peak * 0.7 and event.amount < 0"),), [(9, 42, "E110")]),
+        ((("peak * 0.7", "peak * 0.7 and (event.amount < 0 or customer.age > 60)"),), [(9, 43, "E110")]),
+        ((("peak * 0.7", "peak * 0.7 and customer.accounts >= 0"),), [(9, 42, "E110")]),
+        ((("once_per: 14d", "rearm: not (customer.balance < 5 or customer.balance >= 5)"),), [(10, 8, "E110")]),
+        ((("peak * 0.7", "peak * 0.7 and customer.age < customer.age"),), [(9, 42, "E110")]),
+        ((("over: 7d}", "over: 7d, where: customer.accounts < 0}"),), [(8, 50, "E110")]),
     ],
     "E111": [
         ((("[push,", "[pusch,"),), [(18, 12, "E111")]),
         ((("use: sms", "use: fax"),), [(18, 51, "E111")]),
+    ],
+    "E112": [
+        (
+            (("customer.balance <=", "customer.age > 60 and customer.age < 18 and customer.balance <="),),
+            [(9, 29, "E112")],
+        ),
+        ((("peak * 0.7", 'peak * 0.7 and customer.tier == "mid" and customer.tier == "high"'),), [(9, 69, "E112")]),
+        ((("peak * 0.7", "peak * 0.7 and customer.balance > peak"),), []),
+        ((("peak * 0.7", "peak * 0.7 and customer.balance > peak * 0.7"),), [(9, 42, "E112")]),
+        ((("peak * 0.7", "peak * 0.7 or 18 > customer.age > 60"),), [(9, 46, "E112")]),
+    ],
+    "E113": [
+        ((("use: sms}]", "use: sms}, {after: 1d, use: sms}, {after: 1d, use: sms}]"),), [(18, 97, "E113")]),
+    ],
+    "W114": [
+        ((("peak * 0.7", "peak * 0.7 and (customer.age < 18 or customer.age >= 18)"),), [(9, 43, "W114")]),
+        ((("peak * 0.7", "peak * 0.7 and event.amount == event.amount"),), [(9, 42, "W114")]),
     ],
 }
 _OF_SEVERAL_FILES = {"E019", "E101"}
@@ -148,6 +171,31 @@ def test_a_mistake_gives_its_code_at_its_place(
 ) -> None:
     """One mistake in a good trigger is one problem, at the line and column where it is."""
     assert found_in(*changes) == expected
+
+
+def test_what_wakes_the_trigger_counts_as_a_clause() -> None:
+    """Only what is woken by can be asked for; in a list the kinds of all its events."""
+    wakes = ("on: transaction", "on: [behaviour.browse, behaviour.login]")
+    asks = 'when: event.action == "{}" and '
+    found = [found_in(wakes, ("when: ", asks.format(action))) for action in ("browse", "search")]
+    assert found == [[], [(9, 7, "E110")]]
+
+
+def test_a_cap_of_zero_holds_back_the_first_step() -> None:
+    """Then the trigger never says anything."""
+    policy = "caps: [{at_most: 0, per: 7d, category: retention}]"
+    loaded = load({"good.yaml": GOOD, "policy.yaml": policy})
+    assert places(loaded) == [("good.yaml", 18, 12, "E113")]
+    other = load({"good.yaml": GOOD, "policy.yaml": policy.replace("retention", "growth")})
+    assert places(other) == []
+
+
+def test_a_step_as_far_away_as_the_cap_is_long_is_reached() -> None:
+    """The window of a cap does not hold its own beginning: only the third step comes too early."""
+    ladder = ("use: sms}]", "use: sms}, {after: 47h, use: sms}]")
+    for per, column in (("49h", 51), ("2d", 75)):
+        loaded = load({"good.yaml": vary(ladder), "policy.yaml": f"caps: [{{at_most: 1, per: {per}}}]"})
+        assert places(loaded) == [("good.yaml", 18, column, "E113")]
 
 
 def test_the_good_trigger_has_no_problem() -> None:
@@ -176,7 +224,7 @@ def test_every_code_has_an_example() -> None:
 def test_every_example_is_of_its_code() -> None:
     """What stands under a code gives that code and no other."""
     for code, examples in EXAMPLES.items():
-        assert all([found[2] for found in expected] == [code] for _, expected in examples)
+        assert all([found[2] for found in expected] in ([code], []) for _, expected in examples)
 
 
 def test_no_code_is_used_twice() -> None:

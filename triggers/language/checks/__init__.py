@@ -6,15 +6,18 @@ from typing import Final
 
 from triggers.language.checks import (
     constant_clause,
+    contradiction,
     duplicate_id,
     file_name,
     ladder_channel,
+    never_false,
     never_fires,
     never_silent,
     no_expiry,
     no_owner,
     shadowing_feature,
     template_field,
+    unreachable_step,
     unused_feature,
 )
 from triggers.language.checks.base import Check
@@ -32,6 +35,9 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     template_field.CHECK,
     constant_clause.CHECK,
     ladder_channel.CHECK,
+    contradiction.CHECK,
+    unreachable_step.CHECK,
+    never_false.CHECK,
 )
 """Every check, in the order of the codes."""
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from triggers.errors import Problem
 from triggers.language.codes import Code
+from triggers.language.document import shorten
+from triggers.language.domains import Choices
 from triggers.language.draft import Draft
+from triggers.language.expressions import Checked
+from triggers.language.model import OnEvent
+from triggers.language.names import DETAILS
+from triggers.language.outcomes import Facts, Finding, idle_parts
+from triggers.language.tree import Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +23,25 @@ class Check:
 
     code: Code
     find: Callable[[Sequence[Draft]], Iterator[Problem]]
+
+
+def idle_parts_of(draft: Draft) -> Iterator[tuple[Checked, Finding]]:
+    """The parts of the conditions of a file that decide nothing."""
+    given = _given_by_wakes(draft)
+    for checked in draft.conditions:
+        for found in idle_parts(checked.term, given if checked.node is draft.fields.get("when") else None):
+            yield checked, found
+
+
+def source_of(checked: Checked, term: Term) -> str:
+    """A part of a condition as the author wrote it, for a message."""
+    return shorten(" ".join(checked.node.text[term.begin : term.end].split()))
+
+
+def _given_by_wakes(draft: Draft) -> Facts:
+    """Which ``event.action`` or ``event.outcome`` there can be, where every event of ``on`` is narrowed to one."""
+    kinds = {wake.record_type for wake in draft.on if isinstance(wake, OnEvent)}
+    details = {wake.detail for wake in draft.on if isinstance(wake, OnEvent)}
+    if len(kinds) != 1 or None in details:
+        return {}
+    return {f"event.{DETAILS[kinds.pop()]}": Choices(frozenset(details))}

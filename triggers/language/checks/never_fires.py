@@ -10,7 +10,7 @@ from triggers.language.codes import Code
 from triggers.language.document import Node
 from triggers.language.draft import Draft
 
-CODE = Code("E103", "no case shows the trigger fire")
+CODE = Code("E103", "no case shows the trigger fire", silenceable=True)
 
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from triggers.language.codes import Code
 from triggers.language.document import Node
 from triggers.language.draft import Draft
 
-CODE = Code("E104", "no case shows the trigger stay silent")
+CODE = Code("E104", "no case shows the trigger stay silent", silenceable=True)
 
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from triggers.language.checks.base import Check
 from triggers.language.codes import Code
 from triggers.language.draft import Draft
 
-CODE = Code("W107", "a feature that nothing reads")
+CODE = Code("W107", "a feature that nothing reads", silenceable=True)
 
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
