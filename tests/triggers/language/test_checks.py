@@ -152,8 +152,8 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ((("peak * 0.7", "peak * 0.7 and customer.balance > peak * 0.7"),), [(9, 42, "E112")]),
         ((("peak * 0.7", "peak * 0.7 or 18 > customer.age > 60"),), [(9, 46, "E112")]),
     ],
-    "E113": [
-        ((("use: sms}]", "use: sms}, {after: 1d, use: sms}, {after: 1d, use: sms}]"),), [(18, 97, "E113")]),
+    "W113": [
+        ((("use: sms}]", "use: sms}, {after: 1d, use: sms}, {after: 1d, use: sms}]"),), [(18, 97, "W113")]),
     ],
     "W114": [
         ((("peak * 0.7", "peak * 0.7 and (customer.age < 18 or customer.age >= 18)"),), [(9, 43, "W114")]),
@@ -185,7 +185,7 @@ def test_a_cap_of_zero_holds_back_the_first_step() -> None:
     """Then the trigger never says anything."""
     policy = "caps: [{at_most: 0, per: 7d, category: retention}]"
     loaded = load({"good.yaml": GOOD, "policy.yaml": policy})
-    assert places(loaded) == [("good.yaml", 18, 12, "E113")]
+    assert places(loaded) == [("good.yaml", 18, 12, "W113")]
     other = load({"good.yaml": GOOD, "policy.yaml": policy.replace("retention", "growth")})
     assert places(other) == []
 
@@ -195,7 +195,7 @@ def test_a_step_as_far_away_as_the_cap_is_long_is_reached() -> None:
     ladder = ("use: sms}]", "use: sms}, {after: 47h, use: sms}]")
     for per, column in (("49h", 51), ("2d", 75)):
         loaded = load({"good.yaml": vary(ladder), "policy.yaml": f"caps: [{{at_most: 1, per: {per}}}]"})
-        assert places(loaded) == [("good.yaml", 18, column, "E113")]
+        assert places(loaded) == [("good.yaml", 18, column, "W113")]
 
 
 def test_the_good_trigger_has_no_problem() -> None:

@@ -1,4 +1,4 @@
-"""E113: a step of a ladder that a cap always holds back."""
+"""W113: a step of a ladder that a cap always holds back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from triggers.language.draft import Draft
 from triggers.language.model import Cap
 from triggers.language.reader import show_duration
 
-CODE = Code("E113", "a step of a ladder that a cap of the policy always holds back", silenceable=True)
+CODE = Code("W113", "a step of a ladder that a cap of the policy always holds back", silenceable=True)
 
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
