@@ -20,7 +20,7 @@ from triggers.engine.series import SeriesState
 from triggers.engine.stage import UnreadableState
 from triggers.engine.state import PROFILE_FIELDS, Account, CustomerState, Holding, Journey, Memory, Sent
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _UNIT: Final = Decimal(1).scaleb(-4)
 
@@ -216,6 +216,8 @@ def _journey_row(journey: Journey) -> tuple[Any, ...]:
         journey.event_key,
         journey.holding_id,
         journey.category,
+        journey.offer,
+        journey.complexity,
         journey.value,
         journey.fields,
         [(s.action_id, s.channel, s.step, s.at, s.expires) for s in journey.sent],
@@ -225,7 +227,7 @@ def _journey_row(journey: Journey) -> tuple[Any, ...]:
 
 
 def _journey(row: Any) -> Journey:
-    trigger, occasion, event, holding, category, value, fields, sent, outcome, cancelled = row
-    return Journey(
-        trigger, occasion, event, holding, category, value, fields, [Sent(*step) for step in sent], outcome, cancelled
-    )
+    *asked, sent, outcome, cancelled = row
+    journey = Journey(*asked)
+    journey.sent, journey.outcome, journey.cancelled = [Sent(*step) for step in sent], outcome, cancelled
+    return journey

@@ -49,7 +49,7 @@ class Evaluation:
         scope = self.scope
         scope.customer = self.state
         scope.event = event
-        scope.account = scope.product = scope.before = scope.action = None
+        scope.account = scope.product = scope.before = scope.offer = scope.action = None
         if self._features:
             self._features.clear()
         if self.plan.reads_age:

@@ -5,18 +5,20 @@ Every step passes the gate anew. A candidate that does not go out leaves a decis
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, NamedTuple
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record, from_ms
 from schemas.decisions import Decision
+from triggers.engine import offers
 from triggers.engine.ids import make_id
 from triggers.engine.plan import Plan
 from triggers.engine.scope import Scope
 from triggers.engine.state import CustomerState, Journey, Memory, Sent
-from triggers.language.model import Trigger
+from triggers.language.model import Choice, Trigger
 from triggers.policy.gate import suppression
 
 _MAX_JOURNEYS: Final = 100
@@ -59,7 +61,7 @@ class Contacts:
         shadows: list[tuple[Trigger, str]] = []
         for trigger in candidates:
             if trigger.status == "shadow":
-                would = self._would(state, plan, trigger, cause, winner, clock, outputs)
+                would = self._would(state, plan, trigger, cause, scope, winner, clock, outputs)
                 if would:
                     shadows.append((trigger, would))
                 continue
@@ -67,12 +69,12 @@ class Contacts:
             if held is not None:
                 self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, held[0], detail=held[1])
                 continue
-            try:
-                journey = _journey(trigger, cause, scope)
-            except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
-                self.report_broken(state, plan, trigger, cause, error, clock, outputs)
+            journey = self._prepare(state, plan, trigger, cause, scope, clock, outputs)
+            if journey is None:
                 continue
-            if self._step(state, plan, trigger, journey, 0, clock, outputs):
+            if not isinstance(journey, Journey):
+                self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, offers.REASON, detail=journey)
+            elif self._step(state, plan, trigger, journey, 0, clock, outputs):
                 winner = trigger.id
                 state.journeys.append(journey)
                 _remember(state, trigger, cause)
@@ -113,6 +115,10 @@ class Contacts:
         if journey.outcome == "refused" or (unless is not None and _RANK[journey.outcome] >= _RANK[unless]):
             detail = {"feedback": journey.outcome}
             self._decide(state, plan, trigger, occasion, step, clock, outputs, "answered", detail=detail)
+            return
+        gone = offers.named_refusal(journey.offer, plan, state.tier, _day(plan, clock))
+        if gone is not None:
+            self._decide(state, plan, trigger, occasion, step, clock, outputs, offers.REASON, detail=gone)
         else:
             self._step(state, plan, trigger, journey, step, clock, outputs)
 
@@ -170,19 +176,37 @@ class Contacts:
             return "once_per", {"fired_at": from_ms(memory.fired_ms).isoformat()}
         return ("outranked", {"winner": winner}) if winner else None
 
+    def _prepare(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        cause: Cause,
+        scope: Scope,
+        clock: int,
+        outputs: list[Record],
+    ) -> Journey | Mapping[str, str] | None:
+        """What would go out, or why no offer fits; ``None`` where an expression failed, which is recorded."""
+        try:
+            return _journey(trigger, cause, plan, scope, _day(plan, clock))
+        except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
+            self.report_broken(state, plan, trigger, cause, error, clock, outputs)
+            return None
+
     def _would(
         self,
         state: CustomerState,
         plan: Plan,
         trigger: Trigger,
         cause: Cause,
+        scope: Scope,
         winner: str,
         clock: int,
         outputs: list[Record],
     ) -> str:
         """What would become of a candidate in shadow if it were live: ``sent``, or the reason that holds it back.
 
-        Empty where it has not waited long enough since it would have been sent last: that is decided at once.
+        Empty where it has not waited long enough since it would have been sent last, or is broken: that is decided at once.
         """
         held = self._held_by_trigger(state, trigger, cause, "")
         if held is not None:
@@ -190,6 +214,9 @@ class Contacts:
             return ""
         if winner:
             return "outranked"
+        journey = self._prepare(state, plan, trigger, cause, scope, clock, outputs)
+        if not isinstance(journey, Journey):
+            return "" if journey is None else offers.REASON
         action = trigger.action
         refused = suppression(state, plan.policy, action.ladder[0].channel, action.category, clock)
         if refused is not None:
@@ -228,9 +255,9 @@ class Contacts:
                     "occasion": journey.occasion,
                     "step": step,
                     "channel": channel,
-                    "offer": action.offer,
+                    "offer": journey.offer,
                     "category": action.category,
-                    "complexity": action.complexity,
+                    "complexity": journey.complexity,
                     "priority": action.priority,
                     "value": journey.value,
                     "template": action.template,
@@ -259,7 +286,7 @@ class Contacts:
         reason: str,
         *,
         outcome: str = "suppressed",
-        detail: dict[str, str] | None = None,
+        detail: Mapping[str, str] | None = None,
         action_id: str | None = None,
     ) -> None:
         outputs.append(
@@ -307,17 +334,38 @@ def _remember(state: CustomerState, trigger: Trigger, cause: Cause) -> None:
     memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
 
 
-def _journey(trigger: Trigger, cause: Cause, scope: Scope) -> Journey:
+def _journey(trigger: Trigger, cause: Cause, plan: Plan, scope: Scope, day: date) -> Journey | Mapping[str, str]:
+    """A journey before its first step; where no offer fits, why not. The action's expressions see the offer."""
     action = trigger.action
+    complexity: str | None = action.complexity
+    if isinstance(action.offer, Choice):
+        chosen, why = offers.choose(action.offer, plan, scope, day)
+        if chosen is None:
+            return why
+        offer, complexity = chosen.id, complexity or chosen.complexity
+    else:
+        offer = action.offer
+        refused = offers.named_refusal(offer, plan, scope.customer.tier, day)
+        if refused is not None:
+            return refused
+        scope.offer = plan.offers[offer] if plan.offers is not None else None
+    assert complexity is not None  # every offer that can be chosen has one where the action has not
     return Journey(
         trigger=trigger.id,
         occasion=cause.occasion,
         event_key=cause.event_key,
         holding_id=cause.holding_id,
         category=action.category,
+        offer=offer,
+        complexity=complexity,
         value=_amount(action.value.evaluate(scope) if action.value else None),
         fields={name: text_of(field.evaluate(scope)) for name, field in action.fields.items()},
     )
+
+
+def _day(plan: Plan, clock: int) -> date:
+    """The day on which the system acts, in the bank's time zone."""
+    return from_ms(clock).astimezone(plan.policy.timezone).date()
 
 
 def record_feedback(state: CustomerState, action_id: str, outcome: str) -> Sent | None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from triggers.language.model import Evaluate, Expression, OnEvent, OnMaturity, OnSilence, RuleSet, Series, Trigger
+from triggers.language.model import (
+    Choice,
+    Evaluate,
+    Expression,
+    OnEvent,
+    OnMaturity,
+    OnSilence,
+    RuleSet,
+    Series,
+    Trigger,
+)
 
 _DAY_MS: Final = 86_400_000
 
@@ -55,6 +65,7 @@ class Plan:
                     self.on_maturity.append((trigger, index, wake))
                 else:
                     self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
+        self.offers = ruleset.offers
         self.levels: list[Sampler] = [_sampler(series) for series in ruleset.series if series.level]
         self.flows: dict[str, list[Sampler]] = {}
         for series in ruleset.series:
@@ -111,5 +122,8 @@ def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:
 
 
 def _expressions(trigger: Trigger) -> list[Expression]:
-    found = [trigger.when, trigger.rearm, trigger.action.value, *trigger.action.fields.values()]
+    action = trigger.action
+    found = [trigger.when, trigger.rearm, action.value, *action.fields.values()]
+    if isinstance(action.offer, Choice):
+        found += [action.offer.where, action.offer.best]
     return [expression for expression in found if expression is not None]

@@ -11,16 +11,18 @@ class Scope:
     """The names of an expression. Each part is ``None`` where it does not apply: its fields are then unknown.
 
     ``event`` is the record; ``customer``, ``account`` and ``product`` are parts of the customer's state, after
-    the event; ``before`` is the customer before it (``before.account`` its account before it).
+    the event; ``before`` is the customer before it (``before.account`` its account before it). ``offer`` is an
+    entry of the catalogue while one is chosen, and then the one chosen.
     """
 
-    __slots__ = ("account", "action", "before", "customer", "event", "feature", "product", "today")
+    __slots__ = ("account", "action", "before", "customer", "event", "feature", "offer", "product", "today")
 
     event: Any
     customer: Any
     account: Any
     product: Any
     before: Any
+    offer: Any
     action: Any
     feature: Callable[[int], Any]
     """The value of the rule set's feature with this index, ``None`` where unknown."""
@@ -28,4 +30,5 @@ class Scope:
     """The day in the bank's time zone at the moment of evaluation."""
 
     def __init__(self) -> None:
-        self.event = self.customer = self.account = self.product = self.before = self.action = None
+        self.event = self.customer = self.account = self.product = self.before = None
+        self.offer = self.action = None

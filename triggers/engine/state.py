@@ -73,13 +73,18 @@ class Sent:
 
 @dataclass(slots=True)
 class Journey:
-    """An occasion that led to contact, with its ladder's progress. ``outcome`` is the best feedback so far."""
+    """An occasion that led to contact, with its ladder's progress. ``outcome`` is the best feedback so far.
+
+    ``offer`` and its ``complexity`` are those of the first step: every later one carries the same.
+    """
 
     trigger: str
     occasion: str
     event_key: int
     holding_id: str
     category: str
+    offer: str
+    complexity: str
     value: str | None
     fields: dict[str, str]
     sent: list[Sent] = field(default_factory=list)

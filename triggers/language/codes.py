@@ -51,6 +51,7 @@ NOT_ALLOWED: Final = Code("E034", "a construct that expressions do not have")
 TOO_COMPLEX: Final = Code("E035", "an expression that is too long, too deep or too large")
 BAD_CALL: Final = Code("E036", "a helper called in a way it cannot be")
 NOT_HERE: Final = Code("E037", "a name that has no value in this place")
+UNKNOWN_OFFER: Final = Code("E038", "an offer that the catalogue does not have")
 
 READING: Final = (
     UNREADABLE,
@@ -76,5 +77,6 @@ READING: Final = (
     TOO_COMPLEX,
     BAD_CALL,
     NOT_HERE,
+    UNKNOWN_OFFER,
 )
 """Every code that reading a file can give."""

@@ -43,6 +43,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "product": "p",
     "before": "b",
     "before_account": "ba",
+    "offer": "o",
     "action": "x",
 }
 

@@ -80,6 +80,8 @@ def _check_result(term: Term, expect: str | None, checker: Checker) -> None:
     if expect == "flag":
         message = f"expected a condition, found {term.type}; compare it with something"
         checker.report(codes.TYPE_MISMATCH, message, term.begin)
+    elif expect == "number" and kind != "money":
+        checker.report(codes.TYPE_MISMATCH, f"expected a number or money, found {term.type}", term.begin)
     elif expect == "money" and kind != "number":
         checker.report(codes.TYPE_MISMATCH, f"expected money, found {term.type}", term.begin)
     elif kind == "texts":

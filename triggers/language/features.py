@@ -12,7 +12,7 @@ from triggers.language.document import Entry, Node
 from triggers.language.expressions import Checked, Context, FeatureName, read_expression
 from triggers.language.model import Feature, Function, Series
 from triggers.language.names import ALL_RECORDS, RECORDS, Type
-from triggers.language.reader import DAY_MS, IDENTIFIER, MINUTE_MS, Fields, Reader
+from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.tree import FeatureReference, Reference
 
 FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
@@ -68,9 +68,7 @@ def _read_feature(
     reader: Reader, name: str, entry: Entry, woken_by: frozenset[str], table: FeatureTable
 ) -> FeatureName:
     before = len(reader.problems)
-    if not IDENTIFIER.fullmatch(name):
-        message = "a feature's name has small letters, digits and _, and begins with a letter"
-        reader.report(codes.OUT_OF_RANGE, entry.place, message)
+    reader.key("a feature", name, entry.place)
     node = entry.value
     keys = list(node.value) if isinstance(node.value, dict) else []
     functions = [key for key in keys if key in FUNCTIONS]
@@ -93,6 +91,7 @@ def _read_feature(
             "before": "a feature reads what holds at its event",
             "product": "a feature does not concern one holding",
             "action": "it stands in a ladder only",
+            "offer": "a feature does not concern an offer",
         },
     )
     expression = read_expression(reader, value, context)

@@ -19,6 +19,7 @@ from triggers.language.codes import Code
 from triggers.language.document import MAX_BYTES, Document, read_document
 from triggers.language.draft import Draft
 from triggers.language.model import RuleSet
+from triggers.language.offers_file import read_offers
 from triggers.language.policy_file import read_calendar, read_policy
 from triggers.language.reader import Reader
 from triggers.language.shared import Shared
@@ -27,10 +28,11 @@ from triggers.language.trigger_file import read_trigger
 ROLES: Final[Mapping[str, Callable[[Reader, Document, Shared], Shared]]] = {
     "policy.yaml": read_policy,
     "calendar.yaml": read_calendar,
+    "offers.yaml": read_offers,
 }
 """The files beside the triggers, of which a rule set has at most one each, in the order they are read: each may
 build on those before it. They are known by name, in whatever folder."""
-_LATER: Final = frozenset({"tiers.yaml", "tags.yaml", "offers.yaml", "desks.yaml"})
+_LATER: Final = frozenset({"tiers.yaml", "tags.yaml", "desks.yaml"})
 _MOST_FILES: Final = 5_000
 _LOOK_UP: Final = 3
 """How many folders above a path are searched for the files beside the triggers."""
@@ -127,6 +129,7 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
         features=shared.table.features,
         policy=shared.policy,
         document=text,
+        offers=shared.offers,
     )
     return Loaded(ruleset, problems)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import date, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -94,13 +95,44 @@ class Step:
     unless: str | None = None
 
 
+Complexity = Literal["simple", "medium", "complex"]
+OfferKind = Literal["deposit", "wealth", "fund", "bond", "insurance", "loan", "service"]
+"""The kinds of product, and ``service``: a contact without a product, such as a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An entry of the catalogue, as ``offer.*`` sees it. ``tiers`` is ``None`` for all; the days are inclusive."""
+
+    id: str
+    kind: OfferKind
+    title: str | None = None
+    product_id: str | None = None
+    term: int | None = None
+    expected_yield: Decimal | None = None
+    complexity: Complexity | None = None
+    min_amount: Decimal | None = None
+    tiers: frozenset[str] | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An offer that is chosen when the trigger fires: of these kinds, where a condition holds, the best of them."""
+
+    kinds: tuple[OfferKind, ...]
+    where: Expression | None = None
+    best: Expression | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """What a trigger proposes."""
+    """What a trigger proposes. ``complexity`` is ``None`` where that of the offer counts."""
 
-    offer: str
+    offer: str | Choice
     category: str
-    complexity: Literal["simple", "medium", "complex"]
+    complexity: Complexity | None
     priority: int
     value: Expression | None
     expires_ms: int
@@ -197,3 +229,5 @@ class RuleSet:
     policy: Policy
     document: str
     """The files it was built from, as one canonical JSON text: whoever holds it can build the rule set again."""
+    offers: Mapping[str, Offer] | None = None
+    """The catalogue by name, in the order of names; ``None`` where there is none and any name will do."""

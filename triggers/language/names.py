@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from schemas.base import Count, Money, PositiveMoney, Sequence
 from schemas.events import Behaviour, Channel, CustomerEvent, Feedback, Maturity, Profile, Tier, Transaction
+from triggers.language.model import Complexity, OfferKind
 
 Kind = Literal["money", "number", "text", "enum", "flag", "date", "time", "texts", "any"]
 """``texts`` is a list of text; ``any`` stands for what a reported mistake left without a type."""
@@ -180,6 +181,17 @@ _ACTION: Final[Mapping[str, Type]] = {
 }
 
 
+_OFFER: Final[Mapping[str, Type]] = {
+    "id": Type("text", nullable=False),
+    "kind": Type("enum", nullable=False, values=literal_values(OfferKind)),
+    "product_id": Type("text"),
+    "term": Type("number", whole=True),
+    "expected_yield": Type("number"),
+    "complexity": Type("enum", values=literal_values(Complexity)),
+    "min_amount": Type("money"),
+}
+
+
 def _part(prefix: str, part: str, fields: Mapping[str, Type]) -> dict[str, Name]:
     return {f"{prefix}.{field}": Name(f"{prefix}.{field}", part, field, kind) for field, kind in fields.items()}
 
@@ -191,6 +203,7 @@ CATALOGUE: Final[Mapping[str, Name]] = (
     | _part("product", "product", _PRODUCT)
     | _part("before", "before", _CUSTOMER)
     | _part("before.account", "before_account", _ACCOUNT)
+    | _part("offer", "offer", _OFFER)
     | _part("action", "action", _ACTION)
 )
 """Every name by its full path."""

@@ -6,13 +6,13 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from schemas.base import to_ms
+from schemas.base import MONEY_SCALE, to_ms
 from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.codes import Code
@@ -32,6 +32,7 @@ _DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
 _MOMENT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?) ?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
 )
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _CLOCK: Final = re.compile(r"[0-9]{2}:[0-9]{2}", re.ASCII)
 IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 """What triggers, features, offers and categories are called."""
@@ -112,6 +113,23 @@ class Reader:
             return None
         return value
 
+    def key(self, what: str, name: str, place: Place) -> None:
+        """Checks a key that gives something its name: ``what`` is "a feature"."""
+        if not IDENTIFIER.fullmatch(name):
+            message = f"{what}'s name has small letters, digits and _, and begins with a letter"
+            self.report(codes.OUT_OF_RANGE, place, message)
+
+    def title(self, node: Node) -> str | None:
+        """Text, or text by language; English where there is one."""
+        if not isinstance(node.value, dict):
+            return self.text(node)
+        titles = self.mapping(node, "a title by language", (), ("en", "zh"))
+        texts = [titles.text(language) for language in ("en", "zh")] if titles else []
+        found = next(filter(None, texts), None)
+        if found is None and not node.value:
+            self.report(codes.MISSING_KEY, node.place, 'missing key "en" or "zh" in a title by language')
+        return found
+
     def integer(self, node: Node, low: int, high: int) -> int | None:
         if type(node.value) is not int:
             self.wrong_type(node, f"a whole number from {low} to {high}")
@@ -120,6 +138,22 @@ class Reader:
             self.report(codes.OUT_OF_RANGE, node.place, f"expected a whole number from {low} to {high}")
             return None
         return node.value
+
+    def decimal(self, node: Node, low: Decimal, high: Decimal) -> Decimal | None:
+        """A number with at most four decimals, which is what amounts and rates are kept with."""
+        expected = f"a number from {low} to {high}"
+        if type(node.value) not in (int, Decimal):
+            self.wrong_type(node, expected)
+            return None
+        value = Decimal(node.text)
+        if not low <= value <= high:
+            self.report(codes.OUT_OF_RANGE, node.place, f"expected {expected}, found {node.text}")
+            return None
+        if value != round(value, MONEY_SCALE):
+            message = f"at most {MONEY_SCALE} decimals are kept, found {node.text}"
+            self.report(codes.OUT_OF_RANGE, node.place, message)
+            return None
+        return value
 
     def flag(self, node: Node) -> bool | None:
         if not isinstance(node.value, bool):
@@ -191,6 +225,21 @@ class Reader:
             moment = early
         return to_ms(moment)
 
+    def day(self, node: Node) -> date | None:
+        """A day such as ``2026-03-02``."""
+        if not isinstance(node.value, str) or not _DAY.fullmatch(node.value):
+            self.report(codes.BAD_TIME, node.place, f"expected a day such as 2026-03-02, found {describe(node)}")
+            return None
+        try:
+            day = date.fromisoformat(node.value)
+        except ValueError as error:
+            self.report(codes.BAD_TIME, node.place, f'the day "{node.value}" does not exist: {error}')
+            return None
+        if not 1900 < day.year < 2200:
+            self.report(codes.BAD_TIME, node.place, "expected a day between the years 1901 and 2199")
+            return None
+        return day
+
     def clock(self, node: Node) -> clock_time | None:
         """A time of day such as ``09:00``."""
         if isinstance(node.value, str) and _CLOCK.fullmatch(node.value):
@@ -241,6 +290,18 @@ class Fields:
     def integer(self, key: str, low: int, high: int) -> int | None:
         node = self.get(key)
         return self.reader.integer(node, low, high) if node else None
+
+    def decimal(self, key: str, low: Decimal, high: Decimal) -> Decimal | None:
+        node = self.get(key)
+        return self.reader.decimal(node, low, high) if node else None
+
+    def title(self, key: str) -> str | None:
+        node = self.get(key)
+        return self.reader.title(node) if node else None
+
+    def day(self, key: str) -> date | None:
+        node = self.get(key)
+        return self.reader.day(node) if node else None
 
     def flag(self, key: str) -> bool | None:
         node = self.get(key)
@@ -300,6 +361,9 @@ def _hint(node: Node, expected: str) -> str:
         bare = text.replace("_", "").replace(",", "").rstrip(".")
         whole, dot, rest = bare.lstrip("+-").partition(".")
         return f"; write {'-' if text[0] == '-' else ''}{whole.lstrip('0') or '0'}{dot}{rest}"
+    percent = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?%", text)
+    if percent and "number" in expected:
+        return f"; write {format((Decimal(percent[1]) / 100).normalize(), 'f')}"
     if re.fullmatch(r"[-+]?(0[xo][0-9a-fA-F]+|[0-9.]+[eE][-+]?[0-9]+|\.[0-9]+|\.(inf|nan))", text, re.IGNORECASE):
         return "; write the number out in digits"
     return ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from triggers.language.features import FeatureTable
-from triggers.language.model import Policy
+from triggers.language.model import Offer, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,7 @@ class Shared:
 
     policy: Policy = field(default_factory=Policy)
     table: FeatureTable = field(default_factory=FeatureTable)
+    offers: Mapping[str, Offer] | None = None
+    """The catalogue by name; ``None`` where there is none, and any name will do."""
+    offers_read: bool = True
+    """Whether the catalogue is without mistakes: only then is a choice held against it."""

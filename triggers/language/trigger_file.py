@@ -10,22 +10,23 @@ from triggers.language.document import Document, Node, Place
 from triggers.language.draft import Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import FeatureTable, read_features, used_features
-from triggers.language.model import ActionSpec, Expression, OnMaturity, Step, Trigger, Wake
+from triggers.language.model import ActionSpec, Complexity, Expression, OnMaturity, Step, Trigger, Wake
 from triggers.language.names import ALL_RECORDS
+from triggers.language.offer_choice import Chosen, read_offer
+from triggers.language.offers_file import COMPLEXITIES
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.shared import Shared
 from triggers.language.wakes import event_types, read_wakes
 
 _REQUIRED: Final = ("trigger", "version", "title", "status", "on", "action")
 _OPTIONAL: Final = ("owner", "features", "when", "rearm", "once_per", "on_change", "tests")
-_ACTION_REQUIRED: Final = ("offer", "category", "complexity", "priority", "ladder")
-_ACTION_OPTIONAL: Final = ("value", "expires", "message")
+_ACTION_REQUIRED: Final = ("offer", "category", "priority", "ladder")
+_ACTION_OPTIONAL: Final = ("complexity", "value", "expires", "message")
 _MOST_STEPS: Final = 20
 _LONGEST_EXPIRY_MS: Final = 366 * DAY_MS
 _OUTCOMES: Final = ("delivered", "opened", "clicked", "answered", "bought")
 
 Status = Literal["draft", "shadow", "live", "retired"]
-Complexity = Literal["simple", "medium", "complex"]
 OnChange = Literal["carry", "reset", "warm"]
 
 
@@ -36,7 +37,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
         return None
     draft = Draft(document.file, fields, shared.policy)
     draft.id = fields.identifier("trigger")
-    title = _title(reader, fields)
+    title = fields.title("title")
     version = fields.integer("version", 1, 1_000_000)
     owner = fields.text("owner", 100)
     status = fields.choice("status", get_args(Status))
@@ -47,7 +48,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     when = _condition(reader, draft, "when", context)
     rearm = _condition(reader, draft, "rearm", _without_event(context))
     once_per = fields.duration("once_per", MINUTE_MS)
-    action = _action(reader, draft, context)
+    action = _action(reader, draft, context, shared)
     on_change = fields.choice("on_change", get_args(OnChange)) or "carry"
     tests = fields.get("tests")
     draft.cases = read_cases(reader, tests, shared.policy.timezone) if tests else ()
@@ -72,19 +73,6 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     return draft
 
 
-def _title(reader: Reader, fields: Fields) -> str | None:
-    """Text, or text by language; English where there is one."""
-    node = fields.get("title")
-    if node is None or not isinstance(node.value, dict):
-        return fields.text("title")
-    titles = reader.mapping(node, "a title by language", (), ("en", "zh"))
-    texts = [titles.text(language) for language in ("en", "zh")] if titles else []
-    found = next(filter(None, texts), None)
-    if found is None and not node.value:
-        reader.report(codes.MISSING_KEY, node.place, 'missing key "en" or "zh" in a title by language')
-    return found
-
-
 def _wakes(reader: Reader, fields: Fields) -> tuple[Wake, ...] | None:
     """``None`` where a form could not be read: what the expressions see is then not known."""
     node = fields.get("on")
@@ -106,10 +94,13 @@ def _features(reader: Reader, draft: Draft, wakes: tuple[Wake, ...] | None, tabl
 
 def _context(draft: Draft, wakes: tuple[Wake, ...] | None) -> Context:
     """What ``when`` and the action may read, by what wakes the trigger."""
+    absent = {
+        "action": "it stands in a ladder only",
+        "offer": "an offer is chosen after the trigger fires; the action may read it",
+    }
     if wakes is None:
-        return Context(draft.features, ALL_RECORDS, {"action": "it stands in a ladder only"})
+        return Context(draft.features, ALL_RECORDS, absent)
     events = event_types(wakes)
-    absent = {"action": "it stands in a ladder only"}
     if not events:
         absent["event"] = absent["before"] = "no event wakes the trigger, only time does"
     if "transaction" not in events:
@@ -122,6 +113,14 @@ def _context(draft: Draft, wakes: tuple[Wake, ...] | None) -> Context:
 def _without_event(context: Context) -> Context:
     reason = "rearm looks at what holds, whatever the event"
     return Context(context.features, context.record_types, {**context.absent, "event": reason})
+
+
+def _with_offer(context: Context, *, known: bool) -> Context:
+    """What the action's expressions may read: also the offer, where the catalogue has it."""
+    absent = {**context.absent, "offer": "there is no offers.yaml beside the triggers"}
+    if known:
+        del absent["offer"]
+    return Context(context.features, context.record_types, absent)
 
 
 def _condition(reader: Reader, draft: Draft, key: str, context: Context) -> Checked | None:
@@ -142,30 +141,28 @@ def _expression(
     return checked
 
 
-def _action(reader: Reader, draft: Draft, context: Context) -> ActionSpec | None:
+def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> ActionSpec | None:
     node = draft.fields.get("action")
     draft.action = fields = reader.mapping(node, "an action", _ACTION_REQUIRED, _ACTION_OPTIONAL) if node else None
     if fields is None:
         return None
     offer_node = fields.get("offer")
-    if offer_node is not None and isinstance(offer_node.value, dict):
-        reader.report(codes.NOT_SUPPORTED, offer_node.place, "choosing an offer is not supported yet; name one")
-        offer = None
-    else:
-        offer = fields.identifier("offer")
+    chooses = offer_node is not None and isinstance(offer_node.value, dict)
+    context = _with_offer(context, known=chooses or shared.offers is not None)
+    chosen = _offer(reader, draft, offer_node, context, shared) if offer_node else None
     category = fields.identifier("category")
-    complexity = fields.choice("complexity", get_args(Complexity))
+    complexity = _complexity(reader, fields, chosen, shared)
     priority = fields.integer("priority", 0, 100)
     value = _expression(reader, draft, fields.get("value"), context, expect="money")
     expires = fields.duration("expires", MINUTE_MS, _LONGEST_EXPIRY_MS)
     ladder = _ladder(reader, draft, fields)
     template, message = _message(reader, draft, fields, context)
-    if reader.problems:
+    if reader.problems or chosen is None:
         return None
     return ActionSpec(
-        offer=offer or "",
+        offer=chosen.offer,
         category=category or "",
-        complexity=cast("Complexity", complexity),
+        complexity=complexity,
         priority=priority or 0,
         value=value.expression if value else None,
         expires_ms=expires or 0,
@@ -173,6 +170,30 @@ def _action(reader: Reader, draft: Draft, context: Context) -> ActionSpec | None
         template=template,
         fields=message,
     )
+
+
+def _offer(reader: Reader, draft: Draft, node: Node, context: Context, shared: Shared) -> Chosen | None:
+    chosen = read_offer(reader, node, context, shared)
+    if chosen is None:
+        draft.complete = False
+        return None
+    for checked, is_condition in chosen.expressions:
+        draft.used |= used_features(checked)
+        if is_condition:
+            draft.conditions.append(checked)
+    return chosen
+
+
+def _complexity(reader: Reader, fields: Fields, chosen: Chosen | None, shared: Shared) -> Complexity | None:
+    """What the action says, else what its named offer has; ``None`` where it is that of the offer chosen."""
+    given = cast("Complexity | None", fields.choice("complexity", COMPLEXITIES))
+    if not fields.lacks("complexity") or chosen is None or not shared.offers_read:
+        return given
+    without = next((offer.id for offer in chosen.candidates if offer.complexity is None), None)
+    if without is not None or not chosen.candidates:
+        reason = f': the offer "{without}" in offers.yaml has none either' if without is not None else ""
+        reader.report(codes.MISSING_KEY, fields.node.place, f'missing key "complexity" in an action{reason}')
+    return chosen.candidates[0].complexity if isinstance(chosen.offer, str) and chosen.candidates else None
 
 
 def _ladder(reader: Reader, draft: Draft, fields: Fields) -> tuple[Step, ...]:

@@ -81,7 +81,6 @@ EXAMPLES: Mapping[str, list[Example]] = {
             (("on: transaction", "on: [transaction, {after: behaviour.browse, unless: transaction, within: 24h}]"),),
             [(6, 20, "E017")],
         ),
-        ((("offer: call\n", "offer: {choose: deposit}\n"),), [(12, 10, "E017")]),
     ],
     "E018": [
         ((("[push, {", "[{after: 1d, use: push}, {"),), [(18, 12, "E018")]),
@@ -105,7 +104,10 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ),
         ((("once_per: 14d", "rearm: event.amount > 1"),), [(10, 8, "E037")]),
         ((("once_per: 14d", 'rearm: action.channel == "push"'),), [(10, 8, "E037")]),
+        ((("peak * 0.7", "offer.min_amount"),), [(9, 27, "E037")]),
+        ((("drop: peak", "drop: offer.min_amount + peak"),), [(19, 38, "E037")]),
     ],
+    "E038": [((("offer: call\n", "offer: {choose: deposit}\n"),), [(12, 19, "E038")])],
     "E102": [((("trigger: good", "trigger: better"),), [(1, 10, "E102")])],
     "E103": [
         (((GOOD[GOOD.index("tests:") :], ""),), [(1, 1, "E103")]),
