@@ -114,7 +114,9 @@ def run_round(
             _worker(system, redis_url, events, check=check),
             # After the worker's outputs were compared: the stock job publishes among them.
             _script(STOCK, "stock_faust.py", kafka, topic, count, str(rules), f"j-{system.name}", "job"),
-            _script("stock Faust, decode", "stock_faust.py", kafka, topic, count, str(rules), f"d-{system.name}", "decode"),
+            _script(
+                "stock Faust, decode", "stock_faust.py", kafka, topic, count, str(rules), f"d-{system.name}", "decode"
+            ),
         ]
 
 

@@ -206,7 +206,7 @@ class Contacts:
     ) -> str:
         """What would become of a candidate in shadow if it were live: ``sent``, or the reason that holds it back.
 
-        Empty where it has not waited long enough since it would have been sent last, or is broken: that is decided at once.
+        Empty where that is decided at once: it fired in shadow too lately, or is broken.
         """
         held = self._held_by_trigger(state, trigger, cause, "")
         if held is not None:
