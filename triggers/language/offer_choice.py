@@ -23,12 +23,12 @@ OPTIONAL: Final = ("where", "best")
 class Chosen:
     """What was read: the offer's name or the choice, and the entries of the catalogue that can come of it.
 
-    ``expressions`` are those read on the way, each with whether it is a condition.
+    ``expressions`` are those read on the way.
     """
 
     offer: str | Choice
     candidates: tuple[Offer, ...]
-    expressions: tuple[tuple[Checked, bool], ...] = ()
+    expressions: tuple[Checked, ...] = ()
 
 
 def read_offer(reader: Reader, node: Node, context: Context, shared: Shared) -> Chosen | None:
@@ -66,7 +66,7 @@ def _choice(reader: Reader, fields: Fields, context: Context, shared: Shared) ->
             measure.expression if measure else None,
         ),
         candidates,
-        tuple((checked, flag) for checked, flag in ((condition, True), (measure, False)) if checked is not None),
+        tuple(checked for checked in (condition, measure) if checked is not None),
     )
 
 

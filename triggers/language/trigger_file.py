@@ -177,10 +177,8 @@ def _offer(reader: Reader, draft: Draft, node: Node, context: Context, shared: S
     if chosen is None:
         draft.complete = False
         return None
-    for checked, is_condition in chosen.expressions:
+    for checked in chosen.expressions:
         draft.used |= used_features(checked)
-        if is_condition:
-            draft.conditions.append(checked)
     return chosen
 
 
