@@ -25,6 +25,8 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
         for name, due in state.timers.items()
         if name.startswith("l:") and name.split(":", 2)[1] in plan.triggers
     }
+    categories = {trigger.action.category for trigger in plan.triggers.values()}
+    state.attempts = {name: made for name, made in state.attempts.items() if name in categories}
     state.settle(plan.policy.currency)
     for holding in state.holding_map.values():
         schedule_holding(state, plan, holding, clock)

@@ -18,7 +18,7 @@ import msgpack
 from triggers.engine.seen import Seen
 from triggers.engine.series import SeriesState
 from triggers.engine.stage import UnreadableState
-from triggers.engine.state import PROFILE_FIELDS, Account, CustomerState, Holding, Journey, Memory, Sent
+from triggers.engine.state import PROFILE_FIELDS, Account, Contact, CustomerState, Holding, Journey, Memory, Sent
 
 VERSION: Final = 2
 
@@ -53,6 +53,8 @@ def encode_state(state: CustomerState) -> bytes:
         state.timers,
         state.profile_sequence,
         state.profile_row,
+        state.contacts,
+        state.attempts,
     ]
     packed: bytes = msgpack.packb(body)
     return bytes((VERSION,)) + packed
@@ -92,6 +94,8 @@ def _state(key: str, body: Any) -> CustomerState:
         timers,
         profile_sequence,
         profile,
+        contacts,
+        attempts,
     ) = body
     state = CustomerState(key)
     # Names that thousands of states share are kept once.
@@ -115,6 +119,8 @@ def _state(key: str, body: Any) -> CustomerState:
     state.memory = {name: Memory(*rest) for name, *rest in memory}
     state.journeys = [_journey(row) for row in journeys]
     state.timers = {intern(name): due for name, due in timers.items()}
+    state.contacts = [Contact(at, *map(intern, names)) for at, *names in contacts]
+    state.attempts = attempts
     state.profile_sequence = profile_sequence
     if profile is not None:
         for name, value in zip(PROFILE_FIELDS, profile, strict=True):

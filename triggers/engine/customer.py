@@ -111,11 +111,11 @@ class CustomerStage:
             trigger = plan.triggers.get(trigger_id)
             if trigger is None:
                 continue
+            run.begin(run.clock, None)
             if kind == "l":
                 step, occasion = rest.split(":", 1)
-                run.contacts.climb(state, plan, trigger, int(step), occasion, run.clock, run.outputs)
+                run.contacts.climb(state, plan, trigger, int(step), occasion, run.scope, run.clock, run.outputs)
                 continue
-            run.begin(run.clock, None)
             if kind == "m":
                 index, holding_id = rest.split(":", 1)
                 holding = state.holding_map[holding_id]

@@ -14,11 +14,14 @@ from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record, from_ms
 from schemas.decisions import Decision
 from triggers.engine import offers
+from triggers.engine.contact_log import note_contact, note_sale
 from triggers.engine.ids import make_id
 from triggers.engine.plan import Plan
 from triggers.engine.scope import Scope
-from triggers.engine.state import CustomerState, Journey, Memory, Sent
+from triggers.engine.state import Contact, CustomerState, Journey, Memory, Sent
+from triggers.engine.texts import plain, text_of
 from triggers.language.model import Choice, Trigger
+from triggers.policy.candidate import Candidate
 from triggers.policy.gate import suppression
 
 _MAX_JOURNEYS: Final = 100
@@ -74,7 +77,7 @@ class Contacts:
                 continue
             if not isinstance(journey, Journey):
                 self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, offers.REASON, detail=journey)
-            elif self._step(state, plan, trigger, journey, 0, clock, outputs):
+            elif self._step(state, plan, trigger, journey, 0, scope, clock, outputs):
                 winner = trigger.id
                 state.journeys.append(journey)
                 _remember(state, trigger, cause)
@@ -104,10 +107,11 @@ class Contacts:
         trigger: Trigger,
         step: int,
         occasion: str,
+        scope: Scope,
         clock: int,
         outputs: list[Record],
     ) -> None:
-        """A ladder's next step, due now."""
+        """A ladder's next step, due now. ``scope`` holds the customer."""
         journey = next((j for j in state.journeys if j.trigger == trigger.id and j.occasion == occasion), None)
         if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
             return
@@ -120,7 +124,7 @@ class Contacts:
         if gone is not None:
             self._decide(state, plan, trigger, occasion, step, clock, outputs, offers.REASON, detail=gone)
         else:
-            self._step(state, plan, trigger, journey, step, clock, outputs)
+            self._step(state, plan, trigger, journey, step, scope, clock, outputs)
 
     def take_back(
         self,
@@ -217,8 +221,7 @@ class Contacts:
         journey = self._prepare(state, plan, trigger, cause, scope, clock, outputs)
         if not isinstance(journey, Journey):
             return "" if journey is None else offers.REASON
-        action = trigger.action
-        refused = suppression(state, plan.policy, action.ladder[0].channel, action.category, clock)
+        refused = suppression(state, plan.policy, _candidate(trigger, journey, 0, scope, clock))
         if refused is not None:
             return refused.reason
         _remember(state, trigger, cause)
@@ -231,18 +234,20 @@ class Contacts:
         trigger: Trigger,
         journey: Journey,
         step: int,
+        scope: Scope,
         clock: int,
         outputs: list[Record],
     ) -> bool:
         action = trigger.action
         channel = action.ladder[step].channel
-        held = suppression(state, plan.policy, channel, action.category, clock)
+        held = suppression(state, plan.policy, _candidate(trigger, journey, step, scope, clock))
         if held is not None:
             self._decide(state, plan, trigger, journey.occasion, step, clock, outputs, held.reason, detail=held.detail)
             return False
         action_id = make_id(self._tenant, state.key, trigger.id, journey.occasion, str(step))
         expires = clock + action.expires_ms
         journey.sent.append(Sent(action_id, channel, step, clock, expires))
+        note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
         outputs.append(
             NextBestAction.model_validate(
                 {
@@ -334,6 +339,11 @@ def _remember(state: CustomerState, trigger: Trigger, cause: Cause) -> None:
     memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
 
 
+def _candidate(trigger: Trigger, journey: Journey, step: int, scope: Scope, clock: int) -> Candidate:
+    channel = trigger.action.ladder[step].channel
+    return Candidate(trigger.id, journey.category, channel, journey.complexity, step, clock, scope)
+
+
 def _journey(trigger: Trigger, cause: Cause, plan: Plan, scope: Scope, day: date) -> Journey | Mapping[str, str]:
     """A journey before its first step; where no offer fits, why not. The action's expressions see the offer."""
     action = trigger.action
@@ -375,6 +385,8 @@ def record_feedback(state: CustomerState, action_id: str, outcome: str) -> Sent 
             if sent.action_id == action_id:
                 if _RANK[outcome] > _RANK[journey.outcome]:
                     journey.outcome = outcome
+                if outcome == "bought":
+                    note_sale(state, journey.category)
                 return sent
     return None
 
@@ -387,26 +399,6 @@ def step_timer(trigger_id: str, step: int, occasion: str) -> str:
 def is_step_of(timer: str, journey: Journey) -> bool:
     """Whether a timer waits for a step of this journey."""
     return timer.startswith(f"l:{journey.trigger}:") and timer.split(":", 3)[3] == journey.occasion
-
-
-def text_of(value: Any) -> str:
-    """A value as a message shows it: decimals without trailing zeros, an unknown value as nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return ", ".join(value)[:200]
-    return str(value)[:200]
-
-
-def plain(number: Decimal) -> str:
-    """A decimal in one spelling, whatever its exponent: the same amount is the same text."""
-    if number == 0:
-        return "0"
-    return format(number.normalize(), "f")[:200]
 
 
 def _amount(value: Any) -> str | None:

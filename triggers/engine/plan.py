@@ -12,6 +12,7 @@ from triggers.language.model import (
     OnEvent,
     OnMaturity,
     OnSilence,
+    Policy,
     RuleSet,
     Series,
     Trigger,
@@ -89,7 +90,9 @@ class Plan:
         }
         """The details of a kind of event whose silence some trigger waits for."""
         self._woken: dict[tuple[str, str | None], list[Trigger]] = {}
-        self.journey_ms = max([30 * _DAY_MS, *(cap.per_ms for cap in ruleset.policy.caps)])
+        self.journey_ms = max([30 * _DAY_MS, *(trigger.action.expires_ms for trigger in active)])
+        """How long a journey is kept after its last contact: feedback and a reversal may still concern it."""
+        self.contact_ms = _looks_back(ruleset.policy)
 
     def woken(self, kind: str, detail: str | None) -> list[Trigger]:
         """The triggers that an event wakes, in the order in which they are considered."""
@@ -98,6 +101,16 @@ class Plan:
             known = _distinct([found for found, wanted in self.on_event.get(kind, ()) if wanted in (None, detail)])
             self._woken[kind, detail] = known
         return known
+
+
+def _looks_back(policy: Policy) -> int:
+    """How far back any rule of the policy looks at contacts; a month at least, for a rule that is added later."""
+    cooldown = policy.cooldown
+    return max(
+        30 * _DAY_MS,
+        *(cap.per_ms for cap in policy.caps),
+        *(cooldown.all_ms, cooldown.category_ms, cooldown.trigger_ms),
+    )
 
 
 def _distinct(triggers: list[Trigger]) -> list[Trigger]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from triggers.engine.seen import Seen
 from triggers.engine.series import SeriesState
@@ -92,6 +92,15 @@ class Journey:
     cancelled: bool = False
 
 
+class Contact(NamedTuple):
+    """A contact as the policy's rules count it; ``at`` in ms."""
+
+    at: int
+    trigger: str
+    category: str
+    channel: str
+
+
 class CustomerState:
     """Everything kept of one customer.
 
@@ -104,6 +113,7 @@ class CustomerState:
         "account_map",
         "activity",
         "app_user",
+        "attempts",
         "aum",
         "balance",
         "birth_date",
@@ -112,6 +122,7 @@ class CustomerState:
         "clock",
         "completeness",
         "consents",
+        "contacts",
         "currency",
         "district",
         "employee",
@@ -164,6 +175,10 @@ class CustomerState:
         """The event (its time) after which a silence timer has last run."""
         self.memory: dict[str, Memory] = {}
         self.journeys: list[Journey] = []
+        self.contacts: list[Contact] = []
+        """The contacts the customer has had, oldest first, as far back as the policy looks."""
+        self.attempts: dict[str, tuple[int, int]] = {}
+        """Contacts in a category since the last sale in it, or since its pause: how many, and the last one's time."""
         self.timers: dict[str, int] = {}
         self.profile_sequence = -1
         self.profile_row: tuple[Any, ...] | None = None

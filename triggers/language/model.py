@@ -195,11 +195,37 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most ``at_most`` contacts of a customer in ``per_ms``; in one category where it is given."""
+    """At most ``at_most`` contacts of a customer, of one category and on one channel where they are given.
+
+    They are counted over the last ``per_ms`` or, where ``calendar`` names one, since this day, week (from Monday) or
+    month began in the bank's time zone; ``per_ms`` is then the longest that can be.
+    """
 
     at_most: int
     per_ms: int
     category: str | None = None
+    channel: str | None = None
+    calendar: Literal["day", "week", "month"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """How long after a contact no other begins: of any trigger, in the same category, of the same trigger (ms).
+
+    It holds back the beginning of a ladder only: the ladder itself says when its next step comes.
+    """
+
+    all_ms: int = 0
+    category_ms: int = 0
+    trigger_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """After ``at_most`` contacts in one category without a sale that category pauses for ``pause_ms``."""
+
+    at_most: int
+    pause_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +242,8 @@ class Policy:
     consent: frozenset[str] = frozenset({"sms", "wechat", "email"})
     """The channels that need the customer's recorded consent."""
     caps: tuple[Cap, ...] = (Cap(at_most=3, per_ms=7 * 86_400_000),)
+    cooldown: Cooldown = field(default_factory=Cooldown)
+    attempts: Attempts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from schemas.base import CURRENCIES
 from schemas.events import Channel
 from triggers.language import codes
 from triggers.language.document import Document, Node, Place, shorten
-from triggers.language.model import Cap
+from triggers.language.model import Attempts, Cap, Cooldown
 from triggers.language.names import literal_values
-from triggers.language.reader import DAY_MS, MINUTE_MS, SECOND_MS, Reader, suggest
+from triggers.language.reader import DAY_MS, MINUTE_MS, SECOND_MS, Fields, Reader, suggest
 from triggers.language.shared import Shared
 
 CHANNELS: Final = literal_values(Channel)
 _LONGEST_LATENESS_MS: Final = 60 * DAY_MS
+_LONGEST_CAP_MS: Final = 2 * 366 * DAY_MS
+_HOUR_MS: Final = 60 * MINUTE_MS
+_KEYS: Final = ("currency", "lateness", "skew", "consent", "caps", "cooldown", "attempts")
+
+Calendar = Literal["day", "week", "month"]
+# A day on which the clocks are put back has 25 hours.
+_LONGEST_PERIOD: Final[dict[str, int]] = {
+    "day": DAY_MS + _HOUR_MS,
+    "week": 7 * DAY_MS + _HOUR_MS,
+    "month": 31 * DAY_MS + _HOUR_MS,
+}
+"""The calendar periods of caps, each with the longest it can be."""
 
 
 def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     """The policy with what the file says; what it leaves out stays as it was."""
-    fields = reader.mapping(_root(document), "a policy", (), ("currency", "lateness", "skew", "consent", "caps"))
+    fields = reader.mapping(_root(document), "a policy", (), _KEYS)
     if fields is None:
         return shared
     policy = shared.policy
@@ -32,14 +44,18 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     lateness = fields.duration("lateness", MINUTE_MS, _LONGEST_LATENESS_MS)
     skew = fields.duration("skew", SECOND_MS, DAY_MS)
     consent = [reader.choice(item, CHANNELS) for item in fields.items("consent", "channels", 100)]
-    caps = [_cap(reader, item) for item in fields.items("caps", "caps", 100)]
+    caps = _caps(reader, fields)
+    cooldown = fields.get("cooldown")
+    attempts = fields.get("attempts")
     policy = replace(
         policy,
         currency=currency or policy.currency,
         lateness_ms=lateness or policy.lateness_ms,
         skew_ms=skew or policy.skew_ms,
         consent=frozenset(filter(None, consent)) if "consent" in fields else policy.consent,
-        caps=tuple(cap for cap in caps if cap) if "caps" in fields else policy.caps,
+        caps=caps if "caps" in fields else policy.caps,
+        cooldown=(_cooldown(reader, cooldown) if cooldown else None) or policy.cooldown,
+        attempts=(_attempts(reader, attempts) if attempts else None) or policy.attempts,
     )
     return replace(shared, policy=policy)
 
@@ -64,14 +80,57 @@ def _root(document: Document) -> Node:
     return document.root or Node({}, Place(1, 1, ""))
 
 
+def _caps(reader: Reader, fields: Fields) -> tuple[Cap, ...]:
+    found: dict[tuple[Any, ...], Cap] = {}
+    for item in fields.items("caps", "caps", 100):
+        cap = _cap(reader, item)
+        if cap is None:
+            continue
+        what = (cap.per_ms, cap.calendar, cap.category, cap.channel)
+        if what in found:
+            message = f"two caps count the same contacts: this one and at_most: {found[what].at_most}"
+            reader.report(codes.CONTRADICTION, item.place, message)
+        found.setdefault(what, cap)
+    return tuple(found.values())
+
+
 def _cap(reader: Reader, node: Node) -> Cap | None:
-    fields = reader.mapping(node, "a cap", ("at_most", "per"), ("category",))
+    fields = reader.mapping(node, "a cap", ("at_most", "per"), ("category", "channel"))
     if fields is None:
         return None
     at_most = fields.integer("at_most", 0, 1000)
-    per = fields.duration("per")
     category = fields.identifier("category")
-    return Cap(at_most, per, category) if at_most is not None and per is not None else None
+    channel = fields.choice("channel", CHANNELS)
+    per = fields.get("per")
+    length, calendar = _period(reader, per) if per else (None, None)
+    return Cap(at_most, length, category, channel, calendar) if at_most is not None and length is not None else None
+
+
+def _period(reader: Reader, node: Node) -> tuple[int | None, Calendar | None]:
+    if isinstance(node.value, str) and node.value.isalpha():
+        if node.value in _LONGEST_PERIOD:
+            return _LONGEST_PERIOD[node.value], cast("Calendar", node.value)
+        message = f'expected a length of time such as 7d, or day, week or month, found "{shorten(node.value)}"'
+        reader.report(codes.BAD_DURATION, node.place, message)
+        return None, None
+    return reader.duration(node, MINUTE_MS, _LONGEST_CAP_MS), None
+
+
+def _cooldown(reader: Reader, node: Node) -> Cooldown | None:
+    fields = reader.mapping(node, "a cooldown", (), ("all", "category", "trigger"))
+    if fields is None:
+        return None
+    lengths = (fields.duration(key, MINUTE_MS, _LONGEST_CAP_MS) for key in ("all", "category", "trigger"))
+    return Cooldown(*(length or 0 for length in lengths))
+
+
+def _attempts(reader: Reader, node: Node) -> Attempts | None:
+    fields = reader.mapping(node, "attempts without a sale", ("at_most", "pause"))
+    if fields is None:
+        return None
+    at_most = fields.integer("at_most", 1, 1000)
+    pause = fields.duration("pause", MINUTE_MS, _LONGEST_CAP_MS)
+    return Attempts(at_most, pause) if at_most and pause else None
 
 
 def _timezone(reader: Reader, node: Node) -> ZoneInfo | None:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from schemas.base import from_ms, to_ms
 from triggers.engine.state import CustomerState
-from triggers.language.model import Policy
+from triggers.language.model import Cap, Policy
+from triggers.language.reader import show_duration
+from triggers.policy.candidate import Candidate, Held
 
 REASON: Final = "capped"
 
 
-def holds_back(state: CustomerState, policy: Policy, _channel: str, category: str, now: int) -> dict[str, str] | None:
+def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses where a cap's window of contacts is full. A withdrawn contact counts: it may have been read."""
     for cap in policy.caps:
-        if cap.category is not None and cap.category != category:
+        if cap.category not in (None, candidate.category) or cap.channel not in (None, candidate.channel):
             continue
-        since = now - cap.per_ms
-        contacts = sum(
-            sent.at > since
-            for journey in state.journeys
-            if cap.category is None or journey.category == cap.category
-            for sent in journey.sent
-        )
+        after = _opened(cap, policy.timezone, candidate.now)
+        contacts = 0
+        for contact in reversed(state.contacts):
+            if contact.at <= after:
+                break
+            contacts += cap.category in (None, contact.category) and cap.channel in (None, contact.channel)
         if contacts >= cap.at_most:
-            detail = {"cap": str(cap.at_most), "per_hours": str(cap.per_ms // 3_600_000)}
-            return detail if cap.category is None else {**detail, "category": cap.category}
+            detail = {"cap": str(cap.at_most), "per": cap.calendar or show_duration(cap.per_ms)}
+            if cap.category is not None:
+                detail["category"] = cap.category
+            if cap.channel is not None:
+                detail["channel"] = cap.channel
+            return Held(detail)
     return None
+
+
+def _opened(cap: Cap, zone: ZoneInfo, now: int) -> int:
+    """The last moment before the cap's window, in ms."""
+    if cap.calendar is None:
+        return now - cap.per_ms
+    day = from_ms(now).astimezone(zone).date()
+    if cap.calendar == "week":
+        day -= timedelta(days=day.weekday())
+    elif cap.calendar == "month":
+        day = day.replace(day=1)
+    return to_ms(datetime.combine(day, datetime.min.time(), tzinfo=zone)) - 1

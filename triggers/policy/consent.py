@@ -9,15 +9,17 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
+from triggers.policy.candidate import Candidate, Held
 
 REASON: Final = "no_consent"
 
 
-def holds_back(state: CustomerState, policy: Policy, channel: str, _category: str, _now: int) -> dict[str, str] | None:
+def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses a channel that was declined, or that needs a consent nobody recorded."""
+    channel = candidate.channel
     given = state.consents.get(channel)
     if given is False:
-        return {"channel": channel, "consent": "refused"}
+        return Held({"channel": channel, "consent": "refused"})
     if given is None and channel in policy.consent:
-        return {"channel": channel, "consent": "not recorded"}
+        return Held({"channel": channel, "consent": "not recorded"})
     return None

@@ -6,14 +6,13 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
+from triggers.policy.candidate import Candidate, Held
 
 REASON: Final = "excluded"
 
 
-def holds_back(
-    state: CustomerState, _policy: Policy, _channel: str, _category: str, _now: int
-) -> dict[str, str] | None:
+def holds_back(state: CustomerState, _policy: Policy, _candidate: Candidate) -> Held | None:
     """Refuses blacklisted customers and employees."""
     if state.blacklisted:
-        return {"list": "blacklist"}
-    return {"list": "employees"} if state.employee else None
+        return Held({"list": "blacklist"})
+    return Held({"list": "employees"}) if state.employee else None

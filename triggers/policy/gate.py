@@ -8,32 +8,39 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy import caps, consent, exclusion
+from triggers.policy import attempts, caps, consent, cooldown, exclusion
+from triggers.policy.candidate import Candidate, Held
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Why a candidate may not go out: the rule's reason code and the values that decided it."""
+    """Why a candidate may not go out now: the rule's reason code and the values that decided it.
+
+    ``until`` is when it may (ms), where it only has to wait.
+    """
 
     reason: str
     detail: dict[str, str] = field(default_factory=dict)
+    until: int | None = None
 
 
-Rule = Callable[[CustomerState, Policy, str, str, int], dict[str, str] | None]
-"""Takes the customer, the policy, the candidate's channel and category, and the time in ms. ``None`` lets it pass."""
+Rule = Callable[[CustomerState, Policy, Candidate], Held | None]
+"""``None`` lets the candidate pass."""
 
 RULES: Final[tuple[tuple[str, Rule], ...]] = (
-    (exclusion.REASON, exclusion.holds_back),
-    (consent.REASON, consent.holds_back),
-    (caps.REASON, caps.holds_back),
+    (exclusion.REASON, exclusion.holds_back),  # nobody on a list is contacted, whatever else holds
+    (consent.REASON, consent.holds_back),  # nor anybody who did not agree
+    (caps.REASON, caps.holds_back),  # nor too often
+    (cooldown.REASON, cooldown.holds_back),  # nor too soon
+    (attempts.REASON, attempts.holds_back),  # nor in vain
 )
-"""The order of the rules and their reasons."""
+"""The rules in their order, with their reasons: what never changes first, then what passes with time."""
 
 
-def suppression(state: CustomerState, policy: Policy, channel: str, category: str, now: int) -> Suppression | None:
+def suppression(state: CustomerState, policy: Policy, candidate: Candidate) -> Suppression | None:
     """The first rule's refusal, or ``None`` where the contact is allowed."""
     for reason, holds_back in RULES:
-        detail = holds_back(state, policy, channel, category, now)
-        if detail is not None:
-            return Suppression(reason, detail)
+        held = holds_back(state, policy, candidate)
+        if held is not None:
+            return Suppression(reason, held.detail, held.until)
     return None

@@ -21,25 +21,33 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
         if not all(step.after_ms for _, step in draft.ladder[1:]):
             continue  # the time of a step could not be read
         category = draft.action.get("category") if draft.action is not None else None
-        caps = [cap for cap in draft.policy.caps if cap.category in (None, category and category.value)]
+        caps = [
+            cap
+            for cap in draft.policy.caps
+            # A ladder may fall into two days, weeks or months, so that such a cap holds it back at times only.
+            if cap.category in (None, category and category.value) and cap.calendar is None
+        ]
         times = list(accumulate(step.after_ms for _, step in draft.ladder))
+        made = [(at, step.channel) for at, (_, step) in zip(times, draft.ladder, strict=True)]
         for position, (place, _) in enumerate(draft.ladder):
-            full = next((cap for cap in caps if _is_full(cap, times[:position], times[position])), None)
+            before, here = made[:position], made[position]
+            full = next((cap for cap in caps if _is_full(cap, before, here)), None)
             if full is not None:
                 text = (
                     f"the policy allows {full.at_most} contacts in {show_duration(full.per_ms)}, "
-                    f"and the ladder itself has made {_made(full, times[:position], times[position])} by then"
+                    f"and the ladder itself has made {_count(full, before, here[0])} by then"
                 )
                 yield draft.problem(CODE, place, text)
                 break  # those after it never come either
 
 
-def _is_full(cap: Cap, before: Sequence[int], at: int) -> bool:
-    return _made(cap, before, at) >= cap.at_most
+def _is_full(cap: Cap, before: Sequence[tuple[int, str]], here: tuple[int, str]) -> bool:
+    at, channel = here
+    return cap.channel in (None, channel) and _count(cap, before, at) >= cap.at_most
 
 
-def _made(cap: Cap, before: Sequence[int], at: int) -> int:
-    return sum(time > at - cap.per_ms for time in before)
+def _count(cap: Cap, before: Sequence[tuple[int, str]], at: int) -> int:
+    return sum(time > at - cap.per_ms and cap.channel in (None, channel) for time, channel in before)
 
 
 CHECK = Check(CODE, find)

@@ -1,0 +1,24 @@
+"""After so many contacts in one category without a sale, the bank stops asking for a while (R9)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.base import from_ms
+from triggers.engine.state import CustomerState
+from triggers.language.model import Policy
+from triggers.policy.candidate import Candidate, Held
+
+REASON: Final = "no_sale"
+
+
+def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
+    """Refuses a category that pauses. The pause begins with the last contact; a sale ends it."""
+    attempts = policy.attempts
+    if attempts is None:
+        return None
+    made, last = state.attempts.get(candidate.category, (0, 0))
+    resumes = last + attempts.pause_ms
+    if made < attempts.at_most or candidate.now >= resumes:
+        return None
+    return Held({"category": candidate.category, "attempts": str(made), "pauses_until": from_ms(resumes).isoformat()})

@@ -1,0 +1,26 @@
+"""What the gate judges: one contact that a trigger proposes, at the moment it would go out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from triggers.engine.scope import Scope
+
+
+class Candidate(NamedTuple):
+    """A proposed contact; ``now`` in ms. ``scope`` is what an expression of the policy reads the customer from."""
+
+    trigger: str
+    category: str
+    channel: str
+    complexity: str
+    step: int
+    now: int
+    scope: Scope
+
+
+class Held(NamedTuple):
+    """A rule's refusal: the values that decided it, as bounded text; ``until`` when the contact only has to wait."""
+
+    detail: dict[str, str]
+    until: int | None = None
