@@ -203,7 +203,7 @@ def test_a_step_as_far_away_as_the_cap_is_long_is_reached() -> None:
 def test_a_cap_on_a_channel_holds_back_the_steps_on_that_channel() -> None:
     """The first step is a push, the second an SMS. One by the calendar may begin anew between two steps."""
     ladder = ("use: sms}]", "use: sms}, {after: 1d, use: push}]")
-    caps = (("7d, channel: push", [75]), ("7d, channel: sms", []), ("week", []))
+    caps = (("7d, channel: push", [74]), ("7d, channel: sms", []), ("week", []))
     for per, columns in caps:
         loaded = load({"good.yaml": vary(ladder), "policy.yaml": f"caps: [{{at_most: 1, per: {per}}}]"})
         assert places(loaded) == [("good.yaml", 18, column, "W113") for column in columns]
