@@ -26,8 +26,9 @@ class CustomerStage:
 
     name = "customer"
 
-    def __init__(self, tenant: str) -> None:
-        self._run = Evaluation(tenant)
+    def __init__(self, tenant: str, run: Evaluation | None = None) -> None:
+        """``run`` may be an evaluation that also notes what it sees: production has none."""
+        self._run = run if run is not None else Evaluation(tenant)
 
     def key_of(self, record: Any) -> str:
         key: str = record.customer_id

@@ -106,6 +106,13 @@ class Evaluation:
         features[index] = value
         return value
 
+    def samples_of(self, index: int) -> int:
+        """How many samples a feature sees now; of a level also the value in force at its window's beginning."""
+        feature = self.plan.ruleset.features[index]
+        series = self.plan.ruleset.series[feature.series]
+        samples = self.state.series.get(_series_name(series.id, series.by == "account", self.scope.account))
+        return int(window_value("count", samples, self.at - feature.over_ms, self.at, level=series.level))
+
     # --- samples -------------------------------------------------------------------------------------------------
 
     def sample_baselines(self) -> None:

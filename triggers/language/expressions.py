@@ -15,7 +15,7 @@ from triggers.language.compiler import compile_term
 from triggers.language.document import Node
 from triggers.language.model import Expression
 from triggers.language.reader import Reader
-from triggers.language.scanner import Refused, Token, scan
+from triggers.language.scanner import Refused, Token, scan, source_between
 from triggers.language.tree import FeatureReference, Logic, Reference, Term
 
 __all__ = ["Checked", "Context", "FeatureName", "read_expression", "split_clauses"]
@@ -56,7 +56,7 @@ def read_expression(reader: Reader, node: Node, context: Context, *, expect: str
     if checker.mistakes or not _complete(term):
         return None
     names = frozenset(checker.names)
-    whole = Expression(_source(tokens, 0, len(node.text)), compile_term(term), names)
+    whole = Expression(source_between(tokens, 0, len(node.text)), compile_term(term), names)
     parts = [
         (whole if part is term else _clause(part, tokens), part) for part in split_clauses(term) if expect == "flag"
     ]
@@ -101,20 +101,7 @@ def _clause(term: Term, tokens: list[Token]) -> Expression:
         for part in term.walk()
         if isinstance(part, Reference | FeatureReference)
     }
-    return Expression(_source(tokens, term.begin, term.end), compile_term(term), frozenset(names))
-
-
-def _source(tokens: list[Token], begin: int, end: int) -> str:
-    """The text between two offsets, with one space where there were several or a line end."""
-    parts: list[str] = []
-    last = None
-    for token in tokens:
-        if begin <= token.begin < end:
-            if last is not None and token.begin > last:
-                parts.append(" ")
-            parts.append(token.text)
-            last = token.begin + len(token.text)
-    return "".join(parts)
+    return Expression(source_between(tokens, term.begin, term.end), compile_term(term), frozenset(names))
 
 
 def _canonical(tokens: list[Token]) -> str:

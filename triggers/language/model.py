@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from triggers.engine.scope import Scope
+    from triggers.language.clauses import Clause
 
 Evaluate = Callable[["Scope"], Any]
 """A compiled expression. The value is ``None`` where it is unknown."""
@@ -159,6 +160,8 @@ class Trigger:
     on_change: Literal["carry", "reset", "warm"]
     file: str
     cases: tuple[Case, ...] = ()
+    condition: Clause | None = None
+    """``when`` as a tree with places, for coverage and explanations."""
 
 
 @dataclass(frozen=True, slots=True)

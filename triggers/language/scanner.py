@@ -88,6 +88,19 @@ def scan(text: str) -> list[Token]:
     return tokens
 
 
+def source_between(tokens: list[Token], begin: int, end: int) -> str:
+    """The text between two offsets, with one space where there were several or a line end."""
+    parts: list[str] = []
+    last = None
+    for token in tokens:
+        if begin <= token.begin < end:
+            if last is not None and token.begin > last:
+                parts.append(" ")
+            parts.append(token.text)
+            last = token.begin + len(token.text)
+    return "".join(parts)
+
+
 def _check(token: Token, before: Token | None, text: str) -> None:
     if token.kind == "number":
         digits = token.text.replace(".", "")

@@ -6,6 +6,7 @@ from typing import Final, Literal, cast, get_args
 
 from triggers.language import codes
 from triggers.language.cases import read_cases
+from triggers.language.clauses import read_clauses
 from triggers.language.document import Document, Node, Place
 from triggers.language.draft import Draft
 from triggers.language.expressions import Checked, Context, read_expression
@@ -69,6 +70,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
         on_change=cast("OnChange", on_change),
         file=document.file,
         cases=draft.cases,
+        condition=read_clauses(document, when) if when else None,
     )
     return draft
 

@@ -1,0 +1,134 @@
+"""What a trigger's condition came to, clause by clause, each time the production engine evaluated it.
+
+``TracedEvaluation`` takes the place of the engine's own evaluation; an engine without one does no work for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+from triggers.engine.evaluation import Evaluation
+from triggers.engine.journeys import Cause
+from triggers.language.clauses import Clause
+from triggers.language.compiler import compile_term
+from triggers.language.model import Evaluate, Trigger
+from triggers.language.tree import FeatureReference
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a feature looked at: a function of ``source`` over the last ``over_ms``, and how many samples there were."""
+
+    function: str
+    source: str
+    over_ms: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value that a leaf read; ``None`` is unknown."""
+
+    source: str
+    value: Any
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one clause came to: true, false, or ``None`` for unknown."""
+
+    clause: Clause
+    value: bool | None
+    readings: tuple[Reading, ...] = ()
+    parts: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One evaluation of a trigger's condition. ``at`` is the event's time and ``clock`` when the system acts, in ms.
+
+    ``event`` is the record that woke the trigger, ``None`` where time did; ``occasion`` names either. ``finding``
+    is ``None`` for a trigger without ``when``.
+    """
+
+    trigger: str
+    at: int
+    clock: int
+    occasion: str
+    event: Any
+    finding: Finding | None
+
+    @property
+    def fires(self) -> bool:
+        """Whether the trigger became a candidate for the gate."""
+        return self.finding is None or self.finding.value is True
+
+
+class TracedEvaluation(Evaluation):
+    """An evaluation that notes each finding of the triggers in ``watched`` in ``trace``."""
+
+    __slots__ = ("_probes", "trace", "watched")
+
+    def __init__(self, tenant: str, watched: Container[str]) -> None:
+        super().__init__(tenant)
+        self.watched = watched
+        self.trace: list[Evaluated] = []
+        self._probes: dict[int, _Probe] = {}
+
+    def wake(self, woken: list[Trigger], cause: Cause) -> None:
+        # Before the gate changes anything: the engine evaluates all conditions first as well.
+        noted = [(trigger, self._find(trigger)) for trigger in woken if trigger.id in self.watched]
+        super().wake(woken, cause)
+        for trigger, finding in noted:
+            self.trace.append(
+                Evaluated(trigger.id, self.at, self.clock, cause.occasion, self.scope.event, finding)
+            )
+
+    def _find(self, trigger: Trigger) -> Finding | None:
+        condition = trigger.condition
+        if condition is None:
+            return None
+        probe = self._probes.get(id(condition))
+        if probe is None:
+            # It keeps the condition, whose identity then names nothing else.
+            probe = self._probes[id(condition)] = _probe(condition)
+        return self._finding(probe)
+
+    def _finding(self, probe: _Probe) -> Finding:
+        value = probe.evaluate(self.scope)
+        readings = tuple(
+            Reading(source, read(self.scope), None if feature is None else self._window(feature))
+            for source, read, feature in probe.reads
+        )
+        return Finding(probe.clause, value, readings, tuple(self._finding(part) for part in probe.parts))
+
+    def _window(self, index: int) -> Window:
+        ruleset = self.plan.ruleset
+        feature = ruleset.features[index]
+        series = ruleset.series[feature.series]
+        return Window(feature.function, series.expression.source, feature.over_ms, self.samples_of(index))
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A clause made ready to evaluate alone. ``reads`` are text, function and the index of a feature."""
+
+    clause: Clause
+    evaluate: Evaluate
+    reads: tuple[tuple[str, Evaluate, int | None], ...]
+    parts: tuple[_Probe, ...]
+
+
+def _probe(clause: Clause) -> _Probe:
+    reads = tuple(
+        (
+            operand.source,
+            compile_term(operand.term),
+            operand.term.index if isinstance(operand.term, FeatureReference) else None,
+        )
+        for operand in clause.operands
+    )
+    return _Probe(clause, compile_term(clause.term), reads, tuple(_probe(part) for part in clause.parts))
