@@ -126,16 +126,18 @@ def test_a_failing_case_shows_what_was_expected_and_what_came(tmp_path: Path) ->
 
 def test_a_choice_that_matches_no_case_is_an_error() -> None:
     """Nothing tested is not a success."""
-    result = call("test", "--trigger", "no_such_trigger")
+    result = call("test", "--case", "no such case")
     assert result.exit_code == Exit.FAILED
     assert "no case matches" in result.stderr
 
 
 def test_test_for_a_machine() -> None:
-    """``--json`` gives an object a case."""
+    """``--json`` gives an object a line, each with its type: an object a case, then the sums."""
     result = call("test", "--trigger", "dormancy", "--json")
     assert result.exit_code == Exit.OK
-    cases = [json.loads(line) for line in result.stdout.splitlines()]
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["type"] for one in objects[-2:]] == ["summary", "coverage"]
+    cases = [one for one in objects if one["type"] == "case"]
     assert cases
     assert all(case["passed"] is True and case["trigger"] == "dormancy" for case in cases)
 

@@ -1,254 +1,151 @@
 """Runs the inline tests of a trigger on a virtual clock, through the production engine, gate and ladder.
 
-A case is one customer. What the author leaves out of an event is filled in: ids, the publisher's sequence, the
-bank's currency, the balance that follows from direction and amount. After the last event the clock runs on until no
-timer is left, so that "expect nothing" covers all that could still come.
+A case is one customer and one trigger, whatever its status. After the last event the clock runs on until no timer is
+left, so that "expect nothing" covers all that could still come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-
-from schemas.actions import Cancellation, NextBestAction
-from schemas.base import Record, from_ms
-from schemas.decisions import Decision
-from schemas.events import Behaviour, Feedback, Maturity, Profile, Transaction
+from schemas.actions import NextBestAction
+from schemas.base import Record
+from triggers.casework.case_customer import customer_of, start_of
+from triggers.casework.case_records import TENANT, BadCaseEvent
+from triggers.casework.timeline import Row, lay_out
+from triggers.casework.trace import Evaluated, TracedEvaluation
 from triggers.engine.customer import CustomerStage
-from triggers.engine.signals import set_profile
-from triggers.engine.state import PROFILE_FIELDS, Account, CustomerState
-from triggers.language.model import Case, CaseEvent, Expected, RuleSet, Trigger
+from triggers.engine.plan import Plan
+from triggers.engine.stage import Outcome
+from triggers.language.model import Case, OnEvent, RuleSet, Trigger
+from triggers.language.names import DETAILS, RECORDS
 
-_CUSTOMER: Final = "case-customer"
-_TENANT: Final = "case"
-_ACCOUNT: Final = "main"
 _HORIZON_MS: Final = 3 * 366 * 86_400_000
-_CHANNELS: Final = ("push", "sms", "wechat", "email", "manager", "agent", "branch")
-_MODELS: Final[dict[str, type[Record]]] = {
-    "transaction": Transaction,
-    "maturity": Maturity,
-    "profile": Profile,
-    "behaviour": Behaviour,
-    "feedback": Feedback,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What became of one case. ``report`` is empty for a case that passed, else what was expected and what came."""
+    """What became of one case.
+
+    ``problem`` says what is wrong with the case itself, at ``line`` of the file; a case that ran has none. ``rows``
+    set what was expected beside what came, ``trace`` is every evaluation of the trigger, ``outputs`` what followed.
+    """
 
     trigger: str
     case: str
     file: str
     line: int
-    report: str
+    zone: ZoneInfo
+    problem: str = ""
+    rows: tuple[Row, ...] = ()
+    trace: tuple[Evaluated, ...] = ()
+    outputs: tuple[Record, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every expected action came, and nothing else."""
-        return not self.report
+        """Whether everything expected came, and nothing else."""
+        return not self.problem and not any(row.wrong for row in self.rows)
+
+
+class CaseRunner:
+    """Runs the cases of one trigger, alone, under the rule set's policy and calendar."""
+
+    def __init__(self, ruleset: RuleSet, trigger: Trigger) -> None:
+        self._trigger = replace(trigger, status="live")
+        self._ruleset = replace(ruleset, triggers=(self._trigger,))
+        self._run = TracedEvaluation(TENANT, {trigger.id})
+        self._stage = CustomerStage(TENANT, self._run)
+
+    def run(self, case: Case) -> CaseResult:
+        """The result of one case; what an earlier one did has no effect on it."""
+        ruleset = self._ruleset if case.policy is None else replace(self._ruleset, policy=case.policy)
+        self._run.trace = []
+        under_way = _Run(self._stage, self._run.adopt(ruleset), self._trigger, case)
+        zone = ruleset.policy.timezone
+        about = CaseResult(self._trigger.id, case.name, self._trigger.file, case.line, zone)
+        problem, line = "", case.line
+        try:
+            under_way.go()
+        except BadCaseEvent as error:
+            problem, line = str(error), error.line
+        else:
+            if not (case.expect or self._run.trace or under_way.could_fire):
+                problem = _asserts_nothing(self._trigger)
+        outputs = tuple(under_way.outputs)
+        rows = () if problem else lay_out(case, outputs)
+        return replace(about, line=line, problem=problem, rows=rows, trace=tuple(self._run.trace), outputs=outputs)
 
 
 def run_case(ruleset: RuleSet, trigger: Trigger, case: Case) -> CaseResult:
-    """Runs one case of a trigger, alone, under the rule set's policy."""
-    alone = replace(ruleset, triggers=(replace(trigger, status="live"),))
-    run = _Run(alone, case)
-    try:
-        outputs = run.outputs()
-    except _BadCaseEvent as error:
-        return CaseResult(trigger.id, case.name, trigger.file, error.line, f"line {error.line}: {error}")
-    return CaseResult(trigger.id, case.name, trigger.file, case.line, _compare(ruleset, case, outputs))
-
-
-class _BadCaseEvent(Exception):
-    """An event of the case is not a valid record, once the defaults are filled in."""
-
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(message)
-        self.line = line
+    """One case alone. For several of a trigger one ``CaseRunner`` prepares its condition once."""
+    return CaseRunner(ruleset, trigger).run(case)
 
 
 class _Run:
-    """One case under way: the customer's state and what the defaults of the next event need."""
+    """One case under way.
 
-    def __init__(self, ruleset: RuleSet, case: Case) -> None:
-        self._ruleset = ruleset
+    ``could_fire`` turns true once the trigger, even if it was never evaluated, had a chance: it waits for its time, or
+    an event that wakes it came (which the engine leaves out where its reversal had arrived before).
+    """
+
+    def __init__(self, stage: CustomerStage, plan: Plan, trigger: Trigger, case: Case) -> None:
+        self._stage = stage
+        self._plan = plan
+        self._trigger = trigger
         self._case = case
-        self._stage = CustomerStage(_TENANT)
-        self._state = self._customer(case.customer)
-        self._outputs: list[Record] = []
-        self._count = 0
-        self._transactions: dict[str, Transaction] = {}
-        self._holdings: dict[str, dict[str, Any]] = {}
-        self._profile = {name: getattr(self._state, name) for name in PROFILE_FIELDS}
+        self._sent: list[NextBestAction] = []
+        self.outputs: list[Record] = []
+        self.could_fire = False
 
-    def outputs(self) -> list[Record]:
-        events = sorted(self._case.events, key=lambda event: event.at_ms)
-        start = events[0].at_ms if events else 0
-        for fields in self._case.customer.get("holdings", ()):
-            self._feed(CaseEvent(start, "maturity", fields, self._case.line))
-        for event in events:
-            self._feed(event)
-        end = self._case.until_ms or (events[-1].at_ms if events else start) + _HORIZON_MS
-        outcome = self._stage.run_timers(self._state, self._ruleset, end, None)
+    def go(self) -> None:
+        """Runs the case to its end. Raises ``BadCaseEvent``."""
+        case, ruleset = self._case, self._plan.ruleset
+        state, filler = customer_of(case, self._trigger, self._plan)
+        last = start_of(case, ruleset.policy)
+        for event in sorted(case.events, key=lambda event: event.at_ms):
+            last = event.at_ms
+            record = filler.record(event, self._sent)
+            outcome = self._stage.process(record, state, ruleset, None)
+            if outcome is not None and outcome.rejected is not None:
+                refused = outcome.rejected
+                raise BadCaseEvent(event.line, f"{event.record_type}.{refused.field}: {refused.problem}")
+            self._take(outcome)
+            self.could_fire |= _wakes(self._trigger, record) or _waits(self._trigger, state.timers)
+        # Without events this sets the timers of what the customer holds.
+        self._take(self._stage.run_timers(state, ruleset, last, None))
+        self.could_fire |= _waits(self._trigger, state.timers)
+        self._take(self._stage.run_timers(state, ruleset, case.until_ms or last + _HORIZON_MS, None))
+
+    def _take(self, outcome: Outcome | None) -> None:
         if outcome is not None:
-            self._outputs.extend(outcome.outputs)
-        return self._outputs
-
-    def _customer(self, given: Mapping[str, Any]) -> CustomerState:
-        state = CustomerState(_CUSTOMER)
-        # Consent is given unless the case says otherwise: most cases are about something else.
-        values = dict.fromkeys(PROFILE_FIELDS) | {
-            "consents": dict.fromkeys(_CHANNELS, True),
-            "segments": (),
-        }
-        set_profile(state, 0, values | {name: given[name] for name in PROFILE_FIELDS if name in given})
-        currency = self._ruleset.policy.currency
-        if "balance" in given:
-            state.account_map[_ACCOUNT] = Account(_ACCOUNT, currency, Decimal(given["balance"]), 0)
-        state.settle(currency)
-        return state
-
-    def _feed(self, event: CaseEvent) -> None:
-        self._count += 1
-        filled = {
-            "tenant": _TENANT,
-            "event_id": f"e{self._count}",
-            "customer_id": _CUSTOMER,
-            "occurred_at": from_ms(event.at_ms).astimezone(self._ruleset.policy.timezone),
-            **getattr(self, f"_{event.record_type}_defaults")(event),
-            **event.fields,
-        }
-        try:
-            record = _MODELS[event.record_type].model_validate(filled)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            path = ".".join(str(part) for part in first["loc"])
-            raise _BadCaseEvent(event.line, f"{event.record_type}.{path}: {first['msg']}") from None
-        if isinstance(record, Transaction):
-            self._transactions[record.event_id] = record
-        if isinstance(record, Maturity):
-            self._holdings[record.holding_id] = filled
-        outcome = self._stage.process(record, self._state, self._ruleset, None)
-        if outcome is not None:
-            if outcome.rejected is not None:
-                raise _BadCaseEvent(event.line, f"{outcome.rejected.field}: {outcome.rejected.problem}")
-            self._outputs.extend(outcome.outputs)
-
-    def _transaction_defaults(self, event: CaseEvent) -> dict[str, Any]:
-        given = event.fields
-        original = self._transactions.get(str(given.get("reversal_of")))
-        name = given.get("account_id", original.account_id if original else _ACCOUNT)
-        account = self._state.account_map.get(name)
-        amount = given.get("amount", original.amount if original else Decimal(0))
-        opposite = {"credit": "debit", "debit": "credit"}
-        direction = given.get("direction", opposite[original.direction] if original else "debit")
-        before = account.balance if account else Decimal(0)
-        filled: dict[str, Any] = {
-            "account_id": name,
-            "sequence": account.sequence + 1 if account else 1,
-            "direction": direction,
-            "amount": amount,
-            "currency": account.currency if account else self._ruleset.policy.currency,
-        }
-        if isinstance(amount, Decimal | int):
-            filled["balance_after"] = before + amount if direction == "credit" else before - amount
-        return filled
-
-    def _maturity_defaults(self, event: CaseEvent) -> dict[str, Any]:
-        name = event.fields.get("holding_id", "h1")
-        today = from_ms(event.at_ms).astimezone(self._ruleset.policy.timezone).date()
-        known = self._holdings.get(name)
-        if known is not None:
-            kept = {key: value for key, value in known.items() if key not in ("event_id", "occurred_at", "status")}
-            return {**kept, "sequence": known["sequence"] + 1, "status": "corrected"}
-        matures = event.fields.get("matures_on", today)
-        purchased = event.fields.get("purchased_on", today)
-        try:
-            days = (_day(matures) - _day(purchased)).days
-        except (TypeError, ValueError):
-            days = 0
-        return {
-            "holding_id": name,
-            "sequence": 1,
-            "status": "purchased",
-            "product_id": "p1",
-            "product_kind": "deposit",
-            "amount": Decimal(10_000),
-            "currency": self._ruleset.policy.currency,
-            "term_days": max(days, 0),
-            "purchased_on": today,
-            "matures_on": matures,
-        }
-
-    def _profile_defaults(self, event: CaseEvent) -> dict[str, Any]:
-        self._profile.update(event.fields)
-        return {
-            **self._profile,
-            "sequence": self._state.profile_sequence + 1,
-        }
-
-    def _behaviour_defaults(self, _event: CaseEvent) -> dict[str, Any]:
-        return {"source": "app"}
-
-    def _feedback_defaults(self, _event: CaseEvent) -> dict[str, Any]:
-        sent = [output for output in self._outputs if isinstance(output, NextBestAction)]
-        return {"action_id": sent[-1].action_id, "channel": sent[-1].channel} if sent else {"action_id": "none"}
+            self.outputs += outcome.outputs
+            self._sent += [output for output in outcome.outputs if isinstance(output, NextBestAction)]
 
 
-def _day(value: Any) -> Any:
-    return datetime.fromisoformat(value).date() if isinstance(value, str) else value
-
-
-def _compare(ruleset: RuleSet, case: Case, outputs: list[Record]) -> str:
-    actual = [output for output in outputs if isinstance(output, NextBestAction | Cancellation)]
-    matches = len(actual) == len(case.expect) and all(map(_fits, case.expect, actual))
-    if matches:
-        return ""
-    zone = ruleset.policy.timezone
-    lines = ["expected:"]
-    for expected in case.expect:
-        what = "cancelled " if expected.cancelled else ""
-        wanted = " ".join(f"{name}={value}" for name, value in expected.fields.items())
-        lines.append(f"  {_moment(from_ms(expected.at_ms), zone)} {what}{wanted} (line {expected.line})")
-    lines.extend([] if case.expect else ["  nothing"])
-    lines.append("came:")
-    lines.extend(f"  {line}" for line in filter(None, (_line(output, zone) for output in outputs)))
-    lines.extend([] if outputs else ["  nothing"])
-    return "\n".join(lines)
-
-
-def _line(output: Record, zone: ZoneInfo) -> str:
-    if isinstance(output, Cancellation):
-        return f"{_moment(output.created_at, zone)} cancelled channel={output.channel} reason={output.reason}"
-    if isinstance(output, NextBestAction):
-        what = f"offer={output.offer} channel={output.channel} step={output.step} value={output.value}"
-        return f"{_moment(output.created_at, zone)} {what}"
-    if isinstance(output, Decision) and output.outcome == "suppressed":
-        detail = " ".join(f"{name}={value}" for name, value in output.detail.items())
-        return f"{_moment(output.decided_at, zone)} held back: {output.reason} {detail}".rstrip()
-    return ""
-
-
-def _moment(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
-
-
-def _fits(expected: Expected, output: NextBestAction | Cancellation) -> bool:
-    if expected.cancelled != isinstance(output, Cancellation):
+def _wakes(trigger: Trigger, record: Any) -> bool:
+    """Whether a record is of a kind that wakes the trigger. What the engine derives may follow from any record."""
+    if getattr(record, "reversal_of", None) is not None:
         return False
-    if from_ms(expected.at_ms) != output.created_at:
-        return False
-    for name, wanted in expected.fields.items():
-        if name == "message" and isinstance(output, NextBestAction):
-            if any(output.fields.get(key) != str(text) for key, text in wanted.items()):
-                return False
-        elif getattr(output, name, None) != wanted:
-            return False
-    return True
+    kind = record.record_type
+    detail = getattr(record, DETAILS[kind]) if kind in DETAILS else None
+    return any(
+        isinstance(wake, OnEvent)
+        and (wake.record_type not in RECORDS or (wake.record_type == kind and wake.detail in (None, detail)))
+        for wake in trigger.on
+    )
+
+
+def _waits(trigger: Trigger, timers: dict[str, int]) -> bool:
+    """Whether a timer of the trigger's own is set, a ladder's step aside."""
+    names = (name.split(":", 2) for name in timers)
+    return any(kind != "l" and owner == trigger.id for kind, owner, _ in names)
+
+
+def _asserts_nothing(trigger: Trigger) -> str:
+    kinds = sorted({wake.record_type for wake in trigger.on if isinstance(wake, OnEvent)})
+    what = (
+        f"no event of it wakes the trigger ({', '.join(kinds)})" if kinds else "nothing in it sets the trigger's time"
+    )
+    return f"the case asserts nothing: {what}, so nothing could have come"

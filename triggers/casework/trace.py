@@ -83,9 +83,7 @@ class TracedEvaluation(Evaluation):
         noted = [(trigger, self._find(trigger)) for trigger in woken if trigger.id in self.watched]
         super().wake(woken, cause)
         for trigger, finding in noted:
-            self.trace.append(
-                Evaluated(trigger.id, self.at, self.clock, cause.occasion, self.scope.event, finding)
-            )
+            self.trace.append(Evaluated(trigger.id, self.at, self.clock, cause.occasion, self.scope.event, finding))
 
     def _find(self, trigger: Trigger) -> Finding | None:
         condition = trigger.condition

@@ -22,7 +22,7 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     known = state.holding_map.get(record.holding_id)
     if known is not None and record.sequence <= known.sequence:
         return
-    holding = _holding(record, known)
+    holding = holding_of(record, known)
     key = event_key(record.event_id)
     run.begin(at, record)
     run.scope.product = holding
@@ -53,7 +53,8 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
         run.wake(woken, Cause(f"maturity_record:{record.event_id}", key, record.holding_id, at))
 
 
-def _holding(record: Maturity, known: Holding | None) -> Holding:
+def holding_of(record: Maturity, known: Holding | None) -> Holding:
+    """The holding as its record states it, with the reminders given for the same due day."""
     return Holding(
         holding_id=record.holding_id,
         sequence=record.sequence,

@@ -1,8 +1,12 @@
-"""The inline tests of a trigger file: events and expectations, checked against the schemas field by field."""
+"""The inline tests of a trigger file: events and expectations, checked against the schemas field by field.
+
+A case's own ``policy`` and ``calendar`` have the keys of the files of that name, and are read by the same readers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final, get_type_hints
 from zoneinfo import ZoneInfo
@@ -10,26 +14,32 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.actions import Cancellation, NextBestAction
-from schemas.events import Maturity, Profile, Transaction
+from schemas.decisions import Decision
+from schemas.events import Feedback, Maturity, Profile, Transaction
 from triggers.language import codes
-from triggers.language.document import Node, shorten
-from triggers.language.model import Case, CaseEvent, Expected
+from triggers.language.document import Document, Node, shorten
+from triggers.language.model import Case, CaseContact, CaseEvent, Expected
 from triggers.language.names import RECORDS, literal_values
+from triggers.language.policy_file import CHANNELS, read_calendar, read_policy
 from triggers.language.reader import Fields, Reader, one_of, suggest
+from triggers.language.shared import Shared
 
 _GIVEN_BY_RUNNER: Final = frozenset({"schema_version", "tenant", "customer_id"})
 _NOT_OF_CUSTOMER: Final = _GIVEN_BY_RUNNER | {"event_id", "occurred_at", "sequence"}
 _STATED: Final = ("offer", "channel", "category", "complexity", "priority", "value", "template", "step")
+_OF_HELD_BACK: Final = ("channel", "step")
+_OUTCOMES: Final = literal_values(Feedback.model_fields["outcome"].annotation)
+_OPTIONAL: Final = ("customer", "contacts", "policy", "calendar", "until")
 _MOST_CASES: Final = 500
 _MOST_EVENTS: Final = 2000
 
 
-def read_cases(reader: Reader, node: Node, zone: ZoneInfo) -> tuple[Case, ...]:
-    """Every case under ``tests``. Times without an offset are in ``zone``."""
+def read_cases(reader: Reader, node: Node, shared: Shared) -> tuple[Case, ...]:
+    """Every case under ``tests``. Times without an offset are in the time zone of the calendar, or the case's own."""
     cases: list[Case] = []
     names: dict[str, int] = {}
     for item in reader.items(node, "cases", _MOST_CASES) or ():
-        case = _case(reader, item, zone)
+        case = _case(reader, item, shared)
         if case is None:
             continue
         if case.name in names:
@@ -40,15 +50,23 @@ def read_cases(reader: Reader, node: Node, zone: ZoneInfo) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def _case(reader: Reader, node: Node, zone: ZoneInfo) -> Case | None:
-    fields = reader.mapping(node, "a case", ("name", "events", "expect"), ("customer", "until"))
+def _case(reader: Reader, node: Node, shared: Shared) -> Case | None:
+    fields = reader.mapping(node, "a case", ("name", "events", "expect"), _OPTIONAL)
     if fields is None:
         return None
+    shared = _override(reader, fields.get("calendar"), read_calendar, shared)
+    own = _override(reader, fields.get("policy"), read_policy, shared)
+    zone = own.policy.timezone
     name = fields.text("name")
     customer = fields.get("customer")
     events = [_event(reader, item, zone) for item in fields.items("events", "events", _MOST_EVENTS)]
     expect = [_expected(reader, item, zone) for item in fields.items("expect", "expectations", _MOST_EVENTS)]
+    times = [event.at_ms for event in events if event]
+    first = min(times, default=None)
+    contacts = [_contact(reader, item, zone, first) for item in fields.items("contacts", "contacts", _MOST_EVENTS)]
     until = fields.moment("until", zone)
+    if until is not None and until < max(times, default=until):
+        reader.report(codes.CONTRADICTION, fields.key_place("until"), "until lies before the last event of the case")
     return Case(
         name=name or "",
         customer=_customer(reader, customer) if customer else {},
@@ -56,7 +74,16 @@ def _case(reader: Reader, node: Node, zone: ZoneInfo) -> Case | None:
         expect=tuple(expected for expected in expect if expected),
         line=node.place.line,
         until_ms=until,
+        contacts=tuple(contact for contact in contacts if contact),
+        policy=own.policy if "policy" in fields or "calendar" in fields else None,
     )
+
+
+def _override(
+    reader: Reader, node: Node | None, read: Callable[[Reader, Document, Shared], Shared], shared: Shared
+) -> Shared:
+    """What the case's own policy or calendar changes, read as the file of that name."""
+    return shared if node is None else read(reader, replace(reader.document, root=node), shared)
 
 
 def _event(reader: Reader, node: Node, zone: ZoneInfo) -> CaseEvent | None:
@@ -71,15 +98,48 @@ def _event(reader: Reader, node: Node, zone: ZoneInfo) -> CaseEvent | None:
             reader.report(codes.CONTRADICTION, node.place, message)
         return None
     body = fields.get(kinds[0])
+    answers = None
+    if body is not None and kinds[0] == "feedback":
+        body, answers = _answered(reader, body)
     values = _record(reader, body, kinds[0], RECORDS[kinds[0]], _GIVEN_BY_RUNNER) if body else None
     if at is None or values is None:
         return None
-    return CaseEvent(at, kinds[0], values, node.place.line)
+    return CaseEvent(at, kinds[0], values, node.place.line, answers)
+
+
+def _answered(reader: Reader, node: Node) -> tuple[Node, int | None]:
+    """The fields of a feedback without ``action``, and which action that says it answers."""
+    if not isinstance(node.value, dict) or "action" not in node.value:
+        return node, None
+    entry = node.value["action"]
+    others = {key: other for key, other in node.value.items() if key != "action"}
+    if "action_id" in others:
+        reader.report(codes.CONTRADICTION, entry.place, "action and action_id both say which action is answered")
+    return replace(node, value=others), reader.integer(entry.value, 1, _MOST_EVENTS)
+
+
+def _contact(reader: Reader, node: Node, zone: ZoneInfo, first: int | None) -> CaseContact | None:
+    """A contact before the ``first`` event."""
+    fields = reader.mapping(node, "a contact", ("at", "channel", "category"), ("trigger", "offer", "outcome"))
+    if fields is None:
+        return None
+    at = fields.moment("at", zone)
+    channel = fields.choice("channel", CHANNELS)
+    category = fields.identifier("category")
+    trigger = fields.identifier("trigger")
+    offer = fields.identifier("offer")
+    outcome = fields.choice("outcome", _OUTCOMES)
+    if at is None or channel is None or category is None:
+        return None
+    if first is not None and at >= first:
+        message = "contacts are what the customer had heard before the first event of the case"
+        reader.report(codes.CONTRADICTION, node.place, message)
+    return CaseContact(at, channel, category, trigger, offer, outcome or "", node.place.line)
 
 
 def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
-    """Profile fields, the balance of the main account, and holdings."""
-    allowed = (*_field_names(Profile, _NOT_OF_CUSTOMER), "balance", "holdings")
+    """Profile fields, the balance of the main account or several accounts, and holdings."""
+    allowed = (*_field_names(Profile, _NOT_OF_CUSTOMER), "balance", "accounts", "holdings")
     fields = reader.mapping(node, "a customer", (), allowed)
     if fields is None:
         return {}
@@ -88,6 +148,11 @@ def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
         balance = _as_money(reader, fields, "balance")
         if balance is not None:
             values["balance"] = balance
+    if "accounts" in fields:
+        if "balance" in fields:
+            message = "balance is that of one account; with accounts each has its own"
+            reader.report(codes.CONTRADICTION, fields.key_place("balance"), message)
+        values["accounts"] = _accounts(reader, fields)
     if "holdings" in fields:
         items = fields.items("holdings", "holdings", 100)
         holdings = [_record(reader, item, "holdings", Maturity, _GIVEN_BY_RUNNER) for item in items]
@@ -95,11 +160,32 @@ def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
     return values
 
 
+def _accounts(reader: Reader, fields: Fields) -> tuple[Mapping[str, Any], ...]:
+    """The accounts that the customer has before the first event."""
+    accounts: dict[str, Mapping[str, Any]] = {}
+    for node in fields.items("accounts", "accounts", 100):
+        account = reader.mapping(node, "an account", ("id", "balance"), ("currency",))
+        if account is None:
+            continue
+        values = _validated(reader, account, Transaction, [key for key in account.entries if key == "currency"])
+        name = account.text("id", 64)
+        if "balance" in account:
+            values["balance"] = _as_money(reader, account, "balance")
+        if name in accounts:
+            reader.report(codes.CONTRADICTION, node.place, f'the account "{shorten(name)}" stands here already')
+        if name is not None:
+            accounts[name] = {"id": name, **values}
+    return tuple(accounts.values())
+
+
 def _expected(reader: Reader, node: Node, zone: ZoneInfo) -> Expected | None:
-    fields = reader.mapping(node, "an expectation", ("at",), (*_STATED, "message", "cancelled", "reason"))
+    allowed = (*_STATED, "message", "cancelled", "reason", "held_back")
+    fields = reader.mapping(node, "an expectation", ("at",), allowed)
     if fields is None:
         return None
     at = fields.moment("at", zone)
+    if "held_back" in fields:
+        return _held_back(reader, fields, at)
     cancelled = fields.flag("cancelled") or False
     model: type[BaseModel] = Cancellation if cancelled else NextBestAction
     for name in fields.entries:
@@ -114,6 +200,19 @@ def _expected(reader: Reader, node: Node, zone: ZoneInfo) -> Expected | None:
         else:
             reader.wrong_type(message, "the message's fields by name")
     return Expected(at, values, node.place.line, cancelled) if at is not None else None
+
+
+def _held_back(reader: Reader, fields: Fields, at: int | None) -> Expected | None:
+    """A candidate that the trigger's own memory or the gate stopped, with the reason."""
+    for name in fields.entries:
+        if name not in ("at", "held_back", *_OF_HELD_BACK):
+            message = f"what is held back has no {name}; it may have {one_of(_OF_HELD_BACK)}"
+            reader.report(codes.CONTRADICTION, fields.key_place(name), message)
+    reason = fields.identifier("held_back")
+    values = _validated(reader, fields, Decision, [name for name in _OF_HELD_BACK if name in fields])
+    if at is None or reason is None:
+        return None
+    return Expected(at, values, fields.node.place.line, held_back=reason)
 
 
 def _record(

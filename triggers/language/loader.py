@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -40,10 +40,17 @@ _LOOK_UP: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading: ``ruleset`` is ``None`` where a problem is an error; warnings may stand beside it."""
+    """What came of loading: ``ruleset`` is ``None`` where a problem is an error; warnings may stand beside it.
+
+    ``sound`` has the triggers of the files without errors, for whoever tests those: ``None`` where there are none, or
+    where a file that all triggers build on has errors. ``files`` maps each name in the rule set to the path it was
+    found at.
+    """
 
     ruleset: RuleSet | None
     problems: list[Problem]
+    sound: RuleSet | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class InvalidRuleSet(Exception):
@@ -73,7 +80,7 @@ def load_ruleset(paths: Sequence[Path]) -> Loaded:
     loaded = _load(found.files)
     problems = [replace(problem, file=found.shown.get(problem.file, problem.file)) for problem in loaded.problems]
     problems = sorted([*found.problems, *problems])
-    return Loaded(None if found.problems else loaded.ruleset, problems)
+    return Loaded(None if found.problems else loaded.ruleset, problems, loaded.sound, found.shown)
 
 
 def load_documents(files: Mapping[str, str]) -> Loaded:
@@ -119,19 +126,19 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
     for check in ALL_CHECKS:
         problems += check.find(drafts)
     problems.sort()
-    if any(problem.severity == "error" for problem in problems):
-        return Loaded(None, problems)
+    wrong = {problem.file for problem in problems if problem.severity == "error"}
     text = json.dumps({name: document.text for name, document in documents.items()}, sort_keys=True)
     ruleset = RuleSet(
         hash=hashlib.sha256(text.encode()).hexdigest()[:16],
-        triggers=tuple(draft.trigger for draft in drafts if draft.trigger),
+        triggers=tuple(draft.trigger for draft in drafts if draft.trigger and draft.file not in wrong),
         series=shared.table.series,
         features=shared.table.features,
         policy=shared.policy,
         document=text,
         offers=shared.offers,
     )
-    return Loaded(ruleset, problems)
+    sound = ruleset.triggers and not any(_role(name) in ROLES for name in wrong)
+    return Loaded(None if wrong else ruleset, problems, ruleset if sound else None)
 
 
 def _shared(documents: Mapping[str, Document], problems: list[Problem]) -> Shared:

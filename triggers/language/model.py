@@ -166,27 +166,48 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class CaseEvent:
-    """An event of a case: its time, its kind (``transaction`` …) and the fields the author gave."""
+    """An event of a case: its time, its kind (``transaction`` …) and the fields the author gave.
+
+    ``answers`` says which action a feedback is about, counted from 1; ``None`` is the latest.
+    """
 
     at_ms: int
     record_type: str
     fields: Mapping[str, Any]
     line: int
+    answers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseContact:
+    """A contact that the customer had before the case: it counts for caps, and for its trigger's ``once_per``."""
+
+    at_ms: int
+    channel: str
+    category: str
+    trigger: str | None
+    offer: str | None
+    outcome: str
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a case expects: ``cancelled`` for a withdrawal. Only the fields given are compared."""
+    """What a case expects. Only the fields given are compared.
+
+    ``cancelled`` is a withdrawal; ``held_back`` the reason why a candidate did not go out.
+    """
 
     at_ms: int
     fields: Mapping[str, Any]
     line: int
     cancelled: bool = False
+    held_back: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One inline test on a virtual clock."""
+    """One inline test on a virtual clock. ``policy`` is its own, where it overrides the rule set's."""
 
     name: str
     customer: Mapping[str, Any]
@@ -194,6 +215,8 @@ class Case:
     expect: tuple[Expected, ...]
     line: int
     until_ms: int | None = None
+    contacts: tuple[CaseContact, ...] = ()
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     action = _action(reader, draft, context, shared)
     on_change = fields.choice("on_change", get_args(OnChange)) or "carry"
     tests = fields.get("tests")
-    draft.cases = read_cases(reader, tests, shared.policy.timezone) if tests else ()
+    draft.cases = read_cases(reader, tests, shared) if tests else ()
     if reader.problems or action is None or draft.id is None:
         return draft
     draft.trigger = Trigger(

@@ -13,6 +13,7 @@ from schemas.topics import TOPIC
 from streams.event_file import EventLine, read_events
 from streams.importer import import_files
 from triggers.casework.case_runner import run_case
+from triggers.casework.report import report
 from triggers.engine.customer import CustomerStage
 from triggers.engine.state import CustomerState
 from triggers.language.loader import load_ruleset
@@ -36,7 +37,7 @@ def test_every_case_passes(bank: str) -> None:
     """No problem, no warning, and each trigger has at least one case that fires and one that is silent."""
     ruleset = load(bank)
     for trigger in ruleset.triggers:
-        assert [run_case(ruleset, trigger, case).report for case in trigger.cases] == [""] * len(trigger.cases)
+        assert [report(run_case(ruleset, trigger, case)) for case in trigger.cases] == [[]] * len(trigger.cases)
         assert {bool(case.expect) for case in trigger.cases} == {True, False}
 
 

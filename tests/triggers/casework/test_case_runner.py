@@ -6,7 +6,8 @@ from textwrap import dedent
 
 import pytest
 
-from triggers.casework.case_runner import CaseResult, run_case
+from triggers.casework.case_runner import CaseResult, CaseRunner
+from triggers.casework.report import report
 from triggers.language.loader import load_documents
 
 HEAD = """\
@@ -50,7 +51,8 @@ def run(text: str, policy: str = "") -> list[CaseResult]:
     loaded = load_documents(files)
     assert loaded.ruleset is not None, loaded.problems
     (trigger,) = loaded.ruleset.triggers
-    return [run_case(loaded.ruleset, trigger, case) for case in trigger.cases]
+    runner = CaseRunner(loaded.ruleset, trigger)
+    return [runner.run(case) for case in trigger.cases]
 
 
 def test_a_case_runs_until_nothing_can_come_any_more() -> None:
@@ -63,15 +65,17 @@ def test_an_action_nobody_expected_fails_the_case() -> None:
     short = FIRES.replace('      - {at: "2026-03-04 10:00", offer: call, channel: sms}\n', "")
     fires, _ = run(HEAD + short + SILENT)
     assert not fires.passed
-    assert "channel=sms" in fires.report.partition("came:")[2]
+    assert [(row.kind, row.expected) for row in fires.rows if row.wrong] == [("unexpected", "")]
+    assert "channel=sms" in fires.rows[-1].came
 
 
 def test_expect_nothing_fails_when_something_comes() -> None:
     """The report shows the action beside the empty expectation."""
     _, silent = run(HEAD + FIRES + SILENT.replace("499", "500"))
     assert not silent.passed
-    assert "expected:\n  nothing" in silent.report
-    assert "offer=call channel=push" in silent.report
+    shown = "\n".join(report(silent))
+    assert "2026-03-02 10:00  + nothing  | offer=call channel=push step=0" in shown
+    assert "transaction: true, sent offer=call channel=push" in shown
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,8 @@ def test_the_report_says_why_a_candidate_was_held_back() -> None:
     )
     fires, _ = run(HEAD + twice + SILENT, policy)
     assert not fires.passed
-    assert "held back: capped" in fires.report
+    assert any(row.kind == "noted" and row.came.startswith("held back: capped") for row in fires.rows)
+    assert "transaction: true, held back: capped" in "\n".join(report(fires))
 
 
 def test_an_event_that_is_no_record_is_named_with_its_line() -> None:
@@ -109,7 +114,7 @@ def test_an_event_that_is_no_record_is_named_with_its_line() -> None:
     )
     fires, _ = run(HEAD + late + SILENT)
     assert not fires.passed
-    assert fires.report == f"line {fires.line}: currency: the account is kept in another currency"
+    assert fires.problem == "transaction.currency: the account is kept in another currency"
     assert fires.line == (HEAD + late).splitlines().index(next(line for line in late.splitlines() if "USD" in line)) + 1
 
 
@@ -118,4 +123,4 @@ def test_a_case_may_hold_products_and_give_feedback() -> None:
     answered = FIRES.replace(
         "500}}\n", '500}}\n      - {at: "2026-03-03 10:00", feedback: {outcome: opened}}\n'
     ).replace('      - {at: "2026-03-04 10:00", offer: call, channel: sms}\n', "")
-    assert [result.report for result in run(HEAD + answered + SILENT)] == ["", ""]
+    assert [result.passed for result in run(HEAD + answered + SILENT)] == [True, True]

@@ -1,0 +1,80 @@
+"""The customer of a case before its first event: profile, accounts, holdings and earlier contacts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from schemas.base import to_ms
+from triggers.casework.case_records import ACCOUNT, CUSTOMER, RecordFiller
+from triggers.engine.contact_log import note_contact
+from triggers.engine.holdings import holding_of
+from triggers.engine.journeys import record_feedback
+from triggers.engine.plan import Plan
+from triggers.engine.signals import set_profile
+from triggers.engine.state import PROFILE_FIELDS, Account, Contact, CustomerState, Journey, Memory, Sent
+from triggers.language.model import Case, CaseEvent, Policy, Trigger
+from triggers.language.policy_file import CHANNELS
+
+_ANOTHER_TRIGGER: Final = "another_trigger"
+_ANOTHER_OFFER: Final = "another_offer"
+
+
+def start_of(case: Case, policy: Policy) -> int:
+    """When a case begins: at its first event; without any, when the last of its holdings was bought (ms)."""
+    times = [event.at_ms for event in case.events]
+    if times:
+        return min(times)
+    bought = [holding["purchased_on"] for holding in case.customer.get("holdings", ()) if "purchased_on" in holding]
+    if not bought:
+        return 0
+    return to_ms(datetime.combine(max(bought), datetime.min.time(), tzinfo=policy.timezone))
+
+
+def customer_of(case: Case, trigger: Trigger, plan: Plan) -> tuple[CustomerState, RecordFiller]:
+    """The customer as the case describes it, and what fills in the events that follow. Raises ``BadCaseEvent``."""
+    given, policy = case.customer, plan.policy
+    state = CustomerState(CUSTOMER)
+    # Consent is given unless the case says otherwise: most cases are about something else.
+    unsaid = dict.fromkeys(PROFILE_FIELDS) | {"consents": dict.fromkeys(CHANNELS, True), "segments": ()}
+    set_profile(state, 0, unsaid | {name: given[name] for name in PROFILE_FIELDS if name in given})
+    accounts = given.get("accounts", ())
+    if "balance" in given:
+        accounts = ({"id": ACCOUNT, "balance": given["balance"]},)
+    for account in accounts:
+        currency = account.get("currency", policy.currency)
+        state.account_map[account["id"]] = Account(account["id"], currency, Decimal(account["balance"]), 0)
+    state.clock = start = start_of(case, policy)
+    filler = RecordFiller(state, policy)
+    for fields in given.get("holdings", ()):
+        record = filler.record(CaseEvent(start, "maturity", fields, case.line), ())
+        state.holding_map[record.holding_id] = holding_of(record, None)
+    state.settle(policy.currency)
+    _remember_contacts(state, case, trigger, plan)
+    return state, filler
+
+
+def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger, plan: Plan) -> None:
+    """As if each contact had gone out: it counts for caps, and its trigger remembers that it fired."""
+    for number, contact in enumerate(sorted(case.contacts, key=lambda contact: contact.at_ms), start=1):
+        by = contact.trigger or _ANOTHER_TRIGGER
+        state.journeys.append(
+            Journey(
+                trigger=by,
+                occasion=f"contact:{number}",
+                event_key=0,
+                holding_id="",
+                category=contact.category,
+                offer=contact.offer or _ANOTHER_OFFER,
+                complexity="simple",
+                value=None,
+                fields={},
+                sent=[Sent(f"contact-{number}", contact.channel, 0, contact.at_ms, contact.at_ms)],
+            )
+        )
+        note_contact(state, plan, Contact(contact.at_ms, by, contact.category, contact.channel))
+        if contact.outcome:
+            record_feedback(state, f"contact-{number}", contact.outcome)
+        if contact.trigger == trigger.id:
+            state.memory[trigger.id] = Memory(fired_ms=contact.at_ms, armed=trigger.rearm is None)
