@@ -43,6 +43,10 @@ NOT_SUPPORTED: Final = Code("E017", "a form of the language that is not supporte
 CONTRADICTION: Final = Code("E018", "two keys, or a key and its value, contradict each other")
 SECOND_FILE: Final = Code("E019", "the rule set already has a file with this role")
 
+BAD_SILENCE: Final = Code("E020", "a noqa comment without a code or without a reason")
+NOT_SILENCEABLE: Final = Code("E021", "a noqa comment with a code that does not exist or cannot be silenced")
+NOTHING_SILENCED: Final = Code("W022", "a noqa comment with nothing to silence")
+
 BAD_SYNTAX: Final = Code("E030", "not an expression")
 UNKNOWN_NAME: Final = Code("E031", "a name that does not exist")
 TYPE_MISMATCH: Final = Code("E032", "values of types that do not go together")
@@ -69,6 +73,9 @@ READING: Final = (
     NOT_SUPPORTED,
     CONTRADICTION,
     SECOND_FILE,
+    BAD_SILENCE,
+    NOT_SILENCEABLE,
+    NOTHING_SILENCED,
     BAD_SYNTAX,
     UNKNOWN_NAME,
     TYPE_MISMATCH,

@@ -22,6 +22,7 @@ from triggers.language.codes import Code
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 20
 MAX_NODES: Final = 50_000
+_MOST_PROBLEMS: Final = 200
 
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)
 _DECIMAL: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}", re.ASCII)
@@ -41,6 +42,10 @@ class Place:
     line: int
     column: int
     path: str
+
+    def under(self, key: str) -> Place:
+        """The same position, for a key that should stand there."""
+        return Place(self.line, self.column, f"{self.path}.{key}" if self.path else key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +110,23 @@ def read_document(file: str, data: bytes | str) -> tuple[Document | None, list[P
 
     def report(code: Code, message: str, place: Place) -> None:
         problems.append(Problem(file, place.line, place.column, code.id, message, place.path))
+        if len(problems) == _MOST_PROBLEMS:
+            raise _Refused(codes.TOO_BIG, f"{_MOST_PROBLEMS} keys stand twice; the rest is not looked for", place)
 
     try:
         text = decode(data)
         root = _Composer(text, report).compose()
     except _Refused as refused:
-        report(refused.code, refused.message, refused.place)
-        return None, problems
+        code, message, place = refused.code, refused.message, refused.place
     except yaml.MarkedYAMLError as error:
         place = _mark_place(error, text)
-        report(codes.NOT_YAML, _explain(error, text, place), place)
-        return None, problems
+        code, message = codes.NOT_YAML, _explain(error, text, place)
     except yaml.reader.ReaderError as error:
-        report(codes.UNREADABLE, str(error.reason), Place(1, 1, ""))
-        return None, problems
-    return Document(file, text, root), problems
+        code, message, place = codes.UNREADABLE, str(error.reason), Place(1, 1, "")
+    else:
+        return Document(file, text, root), problems
+    problems.append(Problem(file, place.line, place.column, code.id, message, place.path))
+    return None, problems
 
 
 def decode(data: bytes | str) -> str:
@@ -224,7 +231,7 @@ class _Composer:
     def _bound(self, event: Any, path: str, depth: int) -> None:
         self._count += 1
         if depth > MAX_DEPTH:
-            raise _Refused(codes.TOO_BIG, f"nested more than {MAX_DEPTH} deep", _event_place(event, ""))
+            raise _Refused(codes.TOO_BIG, f"nested more than {MAX_DEPTH} deep", _event_place(event, path))
         if self._count > MAX_NODES:
             raise _Refused(codes.TOO_BIG, f"more than {MAX_NODES} values in one file", _event_place(event, path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from triggers.errors import Problem
 from triggers.language.codes import Code
@@ -10,6 +11,9 @@ from triggers.language.document import Place
 from triggers.language.expressions import Checked, FeatureName
 from triggers.language.model import Case, Policy, Step, Trigger, Wake
 from triggers.language.reader import Fields
+
+MOST_FIELDS: Final = 20
+"""How many fields a message may have."""
 
 
 @dataclass(slots=True)
@@ -45,4 +49,4 @@ class Draft:
 
     def top(self, key: str) -> Place:
         """The place of a top-level key; of the file's first value where it is missing."""
-        return self.fields.key_place(key)
+        return self.fields.key_place(key) if key in self.fields else self.fields.node.place.under(key)

@@ -16,6 +16,7 @@ from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.tree import FeatureReference, Reference
 
 FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
+MOST_FEATURES: Final = 100
 LONGEST_WINDOW_MS: Final = 400 * DAY_MS
 
 By = Literal["customer", "account"]
@@ -61,6 +62,10 @@ def read_features(reader: Reader, node: Node, woken_by: frozenset[str], table: F
     if not isinstance(node.value, dict):
         reader.wrong_type(node, "features by name: peak_7d: {max: customer.balance, over: 7d}")
         return {}
+    if len(node.value) > MOST_FEATURES:
+        message = f"a trigger has at most {MOST_FEATURES} features, found {len(node.value)}"
+        reader.report(codes.OUT_OF_RANGE, node.place, message)
+        return dict.fromkeys(node.value, _UNKNOWN)
     return {name: _read_feature(reader, name, entry, woken_by, table) for name, entry in node.value.items()}
 
 

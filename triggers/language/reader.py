@@ -53,6 +53,14 @@ def one_of(values: Iterable[str]) -> str:
     return ", ".join(values)
 
 
+MOST_PROBLEMS: Final = 200
+"""How many mistakes of one file are reported: a file with more is no rule file, and near names cost time."""
+
+
+class TooManyProblems(Exception):
+    """A file has so many mistakes that the rest is not looked for; all so far are reported."""
+
+
 @dataclass(slots=True)
 class Reader:
     """One document and what was found wrong in it."""
@@ -63,9 +71,17 @@ class Reader:
     """Every condition of the document that is without mistakes: ``when``, ``rearm``, ``where`` …"""
 
     def report(self, code: Code, place: Place, message: str) -> None:
+        """Notes a mistake. Raises ``TooManyProblems`` where the file has too many of them."""
+        if len(self.problems) >= MOST_PROBLEMS:
+            message = f"more than {MOST_PROBLEMS} mistakes in one file; the rest is not looked for"
+            code, enough = codes.TOO_BIG, True
+        else:
+            enough = False
         self.problems.append(
             Problem(self.document.file, place.line, place.column, code.id, message, place.path, code.severity)
         )
+        if enough:
+            raise TooManyProblems
 
     def mapping(
         self, node: Node, what: str, required: Sequence[str] = (), optional: Sequence[str] = ()
@@ -74,7 +90,7 @@ class Reader:
         if not isinstance(node.value, dict):
             self.wrong_type(node, f"the keys of {what}: {one_of((*required, *optional))}")
             return None
-        known = (*required, *optional)
+        known = dict.fromkeys((*required, *optional))
         meant: set[str] = set()
         for key, entry in node.value.items():
             if key not in known:
@@ -84,7 +100,7 @@ class Reader:
                 self.report(codes.UNKNOWN_KEY, entry.place, f'unknown key "{shorten(key)}"{hint}')
         for key in required:
             if key not in node.value and key not in meant:
-                self.report(codes.MISSING_KEY, node.place, f'missing key "{key}" in {what}')
+                self.report(codes.MISSING_KEY, node.place.under(key), f'missing key "{key}" in {what}')
         entries = {key: entry for key, entry in node.value.items() if key in known}
         return Fields(self, node, entries, frozenset(meant))
 

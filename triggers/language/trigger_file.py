@@ -8,7 +8,7 @@ from triggers.language import codes
 from triggers.language.cases import read_cases
 from triggers.language.clauses import read_clauses
 from triggers.language.document import Document, Node, Place
-from triggers.language.draft import Draft
+from triggers.language.draft import MOST_FIELDS, Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import FeatureTable, read_features, used_features
 from triggers.language.model import ActionSpec, Complexity, Expression, OnMaturity, Step, Trigger, Wake
@@ -240,10 +240,11 @@ def _message(
         return None, {}
     template = message.text("template", 64)
     found: dict[str, Expression] = {}
-    for name in message.entries:
-        if name == "template":
-            continue
-        checked = _expression(reader, draft, message.get(name), context)
+    for name in [name for name in message.entries if name != "template"][:MOST_FIELDS]:
+        value = message.get(name)
+        if value is None or value.value is None:
+            continue  # a check says so
+        checked = _expression(reader, draft, value, context)
         if checked is not None:
             draft.message_fields[name] = checked
             found[name] = checked.expression

@@ -89,6 +89,9 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ((("channel: push}", "channel: push, reason: reversed}"),), [(26, 62, "E018")]),
         ((("transaction: {direction: debit, amount: 60000}}", "profile: {}, feedback: {}}"),), [(24, 9, "E018")]),
     ],
+    "E020": [((("owner: team", "owner: team  # noqa: E104"),), [(4, 14, "E020")])],
+    "E021": [((("owner: team", "owner: team  # noqa: E031 the name will come"),), [(4, 14, "E021")])],
+    "W022": [((("owner: team", "owner: team  # noqa: E104 there is one case only"),), [(4, 14, "W022")])],
     "E030": [((("peak * 0.7", "peak * 0.7 ("),), [(9, 38, "E030")])],
     "E031": [((("customer.balance <=", "customer.ballance <="),), [(9, 7, "E031")])],
     "E032": [((("customer.balance <=", "customer.tier <="),), [(9, 7, "E032")])],
@@ -125,6 +128,7 @@ EXAMPLES: Mapping[str, list[Example]] = {
     "E109": [
         ((("drop: peak", "Drop: peak"),), [(19, 32, "E109")]),
         ((("drop: peak - customer.balance", "drop: 1 / 0"),), [(19, 38, "E109")]),
+        ((("drop: peak - customer.balance", "drop: "),), [(19, 38, "E109")]),
         ((("drop: peak", ", ".join(f"f{i}: 1" for i in range(20)) + ", drop: peak"),), [(19, 12, "E109")]),
     ],
     "E110": [
@@ -207,6 +211,33 @@ def test_a_cap_on_a_channel_holds_back_the_steps_on_that_channel() -> None:
     for per, columns in caps:
         loaded = load({"good.yaml": vary(ladder), "policy.yaml": f"caps: [{{at_most: 1, per: {per}}}]"})
         assert places(loaded) == [("good.yaml", 18, column, "W113") for column in columns]
+
+
+_OF_THE_FILE = {"E001", "E002"}
+
+
+@pytest.mark.parametrize("code", sorted(set(EXAMPLES) - _OF_THE_FILE))
+def test_every_problem_has_its_key_path(code: str) -> None:
+    """But what keeps a file from being read at all."""
+    for changes, _ in EXAMPLES[code]:
+        for problem in load({"good.yaml": vary(*changes)}).problems:
+            assert problem.path, str(problem)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (("status: live\n", ""), "status"),
+        ((", over: 7d", ""), "features.peak.over"),
+        (("owner: team\n", ""), "owner"),
+        (("  expires: 48h\n", ""), "action.expires"),
+        ((GOOD[GOOD.index("tests:") :], ""), "tests"),
+        (("{template: good-v1, drop", "{drop"), "action.message.template"),
+    ],
+)
+def test_a_missing_key_is_named_as_if_it_stood_there(change: Change, path: str) -> None:
+    """The position is that of the mapping that lacks it."""
+    assert [problem.path for problem in load({"good.yaml": vary(change)}).problems] == [path]
 
 
 def test_the_good_trigger_has_no_problem() -> None:

@@ -16,7 +16,7 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
     for draft in drafts:
         if draft.action is not None and draft.action.lacks("expires"):
             message = "the action has no expiry: say how long it is worth making, such as expires: 48h"
-            yield draft.problem(CODE, draft.top("action"), message)
+            yield draft.problem(CODE, draft.top("action").under("expires"), message)
 
 
 CHECK = Check(CODE, find)

@@ -16,7 +16,7 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
     for draft in drafts:
         if draft.fields.lacks("owner"):
             message = "the trigger has no owner: name the team that answers for it, such as owner: retail-deposits"
-            yield draft.problem(CODE, draft.fields.node.place, message)
+            yield draft.problem(CODE, draft.top("owner"), message)
 
 
 CHECK = Check(CODE, find)
