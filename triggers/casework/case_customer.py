@@ -35,7 +35,7 @@ def start_of(case: Case, policy: Policy) -> int:
 def customer_of(case: Case, trigger: Trigger, plan: Plan) -> tuple[CustomerState, RecordFiller]:
     """The customer as the case describes it, and what fills in the events that follow. Raises ``BadCaseEvent``."""
     given, policy = case.customer, plan.policy
-    state = CustomerState(CUSTOMER)
+    state = CustomerState(key=CUSTOMER)
     # Consent is given unless the case says otherwise: most cases are about something else.
     unsaid = dict.fromkeys(PROFILE_FIELDS) | {"consents": dict.fromkeys(CHANNELS, True), "segments": ()}
     set_profile(state, 0, unsaid | {name: given[name] for name in PROFILE_FIELDS if name in given})

@@ -35,7 +35,7 @@ class CustomerStage:
         return key
 
     def fresh(self, key: str) -> CustomerState:
-        return CustomerState(key)
+        return CustomerState(key=key)
 
     def decode(self, key: str, data: bytes) -> CustomerState:
         return decode_state(key, data)

@@ -12,7 +12,7 @@ from schemas.base import Record, from_ms
 from triggers.engine.journeys import Cause, Contacts, memory_name
 from triggers.engine.plan import Plan, Sampler
 from triggers.engine.scope import Scope
-from triggers.engine.series import SeriesState, window_value
+from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
 from triggers.language.model import RuleSet, Trigger
 
@@ -137,9 +137,7 @@ class Evaluation:
                 continue
             value = self._value(level)
             if value is not None:
-                samples = self._samples(level)
-                newest = max(self.at, samples.times[-1]) if samples.times else self.at
-                samples.add(self.at, key, value, newest - level.retain_ms, level=True)
+                self._samples(level).add_late_level(self.at, key, value, level.retain_ms)
 
     def sample_flows(self, kind: str, key: int, *, own_account: bool = False) -> None:
         """Notes the event in every flow series that samples its kind.
@@ -155,16 +153,12 @@ class Evaluation:
             value = self._value(flow)
             if value is None:
                 continue
-            samples = self._samples(flow)
-            newest = max(at, samples.times[-1]) if samples.times else at
-            keep_from = newest - flow.retain_ms
-            if at >= keep_from:
-                samples.add(at, key, value, keep_from, level=False)
+            self._samples(flow).add_flow(at, key, pack(value), value, flow.retain_ms)
 
     def _set_level(self, level: Sampler, at: int, key: int) -> None:
         value = self._value(level)
         if value is not None:
-            self._samples(level).set_level(at, key, value, level.retain_ms)
+            self._samples(level).set_level(at, key, pack(value), value, level.retain_ms)
 
     def _value(self, sampler: Sampler) -> Any:
         scope = self.scope

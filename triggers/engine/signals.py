@@ -8,7 +8,6 @@ from typing import Any
 
 from schemas.decode import Rejected
 from schemas.events import Behaviour, Feedback, Profile
-from triggers.engine.codec import profile_row
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.journeys import Cause, record_feedback
 from triggers.engine.seen import admit, event_key
@@ -35,7 +34,6 @@ def set_profile(state: CustomerState, sequence: int, values: Mapping[str, Any]) 
     state.profile_sequence = sequence
     for name in PROFILE_FIELDS:
         setattr(state, name, values[name])
-    state.profile_row = profile_row(values[name] for name in PROFILE_FIELDS)
 
 
 def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | None:

@@ -1,18 +1,26 @@
-"""What the system keeps of one customer. Plain mutable data: the engine changes it, the codec writes it."""
+"""What the system keeps of one customer. Plain mutable data: the engine changes it, the codec writes it.
+
+Structs of msgspec, which reads and writes them without a step of Python for each field. The collector does not look at
+them (``gc=False``): no state can hold itself, and a worker has hundreds of thousands of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from struct import Struct
+from typing import Any, Final
+
+import msgspec
 
 from triggers.engine.seen import Seen
 from triggers.engine.series import SeriesState
 
+_HEARD: Final = Struct("<qQ")
+_REMEMBERED: Final = 4
 
-@dataclass(slots=True)
-class Account:
+
+class Account(msgspec.Struct, array_like=True, gc=False):
     """An account as settled by the publisher's sequence: the balance of the highest one seen."""
 
     id: str
@@ -21,8 +29,7 @@ class Account:
     sequence: int
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(msgspec.Struct, array_like=True, gc=False):
     """A product the customer holds or held. ``id`` is the product's own.
 
     ``reminded`` maps a wake to the due day it fired for.
@@ -39,7 +46,7 @@ class Holding:
     expected_yield: Decimal | None
     purchased_on: date
     matures_on: date
-    reminded: dict[str, str] = field(default_factory=dict)
+    reminded: dict[str, str] = {}
 
     @property
     def open(self) -> bool:
@@ -47,8 +54,7 @@ class Holding:
         return self.status in ("purchased", "corrected")
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(msgspec.Struct, array_like=True, gc=False):
     """What one trigger remembers: when it fired, through which event, and whether it is armed again.
 
     ``before_ms`` is the firing before, so that a reversal of the latest one can be taken back (0: none).
@@ -60,8 +66,7 @@ class Memory:
     armed: bool = True
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(msgspec.Struct, array_like=True, gc=False):
     """One step of a journey that went out."""
 
     action_id: str
@@ -71,8 +76,7 @@ class Sent:
     expires: int
 
 
-@dataclass(slots=True)
-class Journey:
+class Journey(msgspec.Struct, array_like=True, gc=False):
     """An occasion that led to contact, with its ladder's progress. ``outcome`` is the best feedback so far.
 
     ``offer`` and its ``complexity`` are those of the first step: every later one carries the same.
@@ -87,12 +91,12 @@ class Journey:
     complexity: str
     value: str | None
     fields: dict[str, str]
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[Sent] = []
     outcome: str = ""
     cancelled: bool = False
 
 
-class Contact(NamedTuple):
+class Contact(msgspec.Struct, array_like=True, gc=False, frozen=True, order=True):
     """A contact as the policy's rules count it; ``at`` in ms."""
 
     at: int
@@ -101,104 +105,93 @@ class Contact(NamedTuple):
     channel: str
 
 
-class CustomerState:
+class Heard(msgspec.Struct, array_like=True, gc=False):
+    """The latest events of a kind, oldest first: packed rows of time (ms) and key."""
+
+    rows: bytearray = msgspec.field(default_factory=bytearray)
+
+    @property
+    def newest(self) -> int | None:
+        """The time of the latest."""
+        return None if not self.rows else _HEARD.unpack_from(self.rows, len(self.rows) - _HEARD.size)[0]
+
+    def note(self, at: int, key: int) -> None:
+        """Adds an event; of more than four the oldest goes: as many reversals in a row can be taken back."""
+        rows = self.rows
+        newest = self.newest
+        rows += _HEARD.pack(at, key)
+        if newest is not None and newest > at:
+            self.rows = rows = bytearray().join(_HEARD.pack(*row) for row in sorted(_HEARD.iter_unpack(rows)))
+        if len(rows) > _REMEMBERED * _HEARD.size:
+            del rows[: _HEARD.size]
+
+    def remove(self, key: int) -> bool:
+        """Takes an event back; whether it was there."""
+        kept = [_HEARD.pack(*row) for row in _HEARD.iter_unpack(self.rows) if row[1] != key]
+        if len(kept) * _HEARD.size == len(self.rows):
+            return False
+        self.rows = bytearray().join(kept)
+        return True
+
+
+class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Everything kept of one customer.
+
+    A section is a field: to add one, add it here, before ``key``; the codec writes every field up to there, in this
+    order. Its type is one that msgspec can write: numbers, texts, dates, mappings, lists, structs of them.
 
     The attributes of the profile are those that expressions name (``customer.tier`` …). ``balance`` is the sum of
     the known accounts in the bank's currency, with transfers between own accounts counted as never away;
     ``aum`` adds the open holdings. Both are ``None`` while nothing is known.
     """
 
-    __slots__ = (
-        "account_map",
-        "activity",
-        "app_user",
-        "attempts",
-        "aum",
-        "balance",
-        "birth_date",
-        "blacklisted",
-        "branch_visits_per_month",
-        "clock",
-        "completeness",
-        "consents",
-        "contacts",
-        "currency",
-        "district",
-        "employee",
-        "holding_map",
-        "indexed_due",
-        "journeys",
-        "key",
-        "manager_id",
-        "memory",
-        "mobile_pay_user",
-        "mobile_valid",
-        "online_wealth_user",
-        "profile_row",
-        "profile_sequence",
-        "ruleset",
-        "seen",
-        "segments",
-        "series",
-        "sex",
-        "tier",
-        "timers",
-        "today",
-        "told",
-        "transit",
-        "undone",
-        "wealth_elsewhere",
-    )
+    ruleset: str = ""
+    currency: str = ""
+    """The bank's currency, in which the totals are reckoned."""
+    clock: int = 0
+    indexed_due: int | None = None
+    account_map: dict[str, Account] = {}
+    seen: dict[str, Seen] = {}
+    series: dict[str, SeriesState] = {}
+    activity: dict[str, Heard] = {}
+    timers: dict[str, int] = {}
+    memory: dict[str, Memory] = {}
+    journeys: list[Journey] = []
+    contacts: list[Contact] = []
+    """The contacts the customer has had, oldest first, as far back as the policy looks."""
+    attempts: dict[str, tuple[int, int]] = {}
+    """Contacts in a category since the last sale in it, or since its pause: how many, and the last one's time."""
+    holding_map: dict[str, Holding] = {}
+    transit: dict[int, tuple[int, int]] = {}
+    """Legs of own-account transfers whose other leg has not come: key → (amount in 1/10,000, time)."""
+    undone: dict[int, int] = {}
+    """Events whose reversal came before them: key → time of the reversal."""
+    told: dict[str, int] = {}
+    """The event (its time) after which a silence timer has last run."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.ruleset = ""
-        self.clock = 0
-        self.indexed_due: int | None = None
-        self.currency = ""
-        """The bank's currency, in which the totals are reckoned."""
-        self.balance: Decimal | None = None
-        self.aum: Decimal | None = None
-        self.today: date | None = None
-        self.account_map: dict[str, Account] = {}
-        self.holding_map: dict[str, Holding] = {}
-        self.transit: dict[int, tuple[int, int]] = {}
-        """Legs of own-account transfers whose other leg has not come: key → (amount in 1/10,000, time)."""
-        self.seen: dict[str, Seen] = {}
-        self.undone: dict[int, int] = {}
-        """Events whose reversal came before them: key → time of the reversal."""
-        self.series: dict[str, SeriesState] = {}
-        self.activity: dict[str, list[tuple[int, int]]] = {}
-        """The latest events of a kind: (time, key), oldest first."""
-        self.told: dict[str, int] = {}
-        """The event (its time) after which a silence timer has last run."""
-        self.memory: dict[str, Memory] = {}
-        self.journeys: list[Journey] = []
-        self.contacts: list[Contact] = []
-        """The contacts the customer has had, oldest first, as far back as the policy looks."""
-        self.attempts: dict[str, tuple[int, int]] = {}
-        """Contacts in a category since the last sale in it, or since its pause: how many, and the last one's time."""
-        self.timers: dict[str, int] = {}
-        self.profile_sequence = -1
-        self.profile_row: tuple[Any, ...] | None = None
-        """The profile as the codec writes it."""
-        self.tier: str | None = None
-        self.birth_date: date | None = None
-        self.sex: str | None = None
-        self.district: str | None = None
-        self.manager_id: str | None = None
-        self.segments: tuple[str, ...] | None = None
-        self.employee: bool | None = None
-        self.blacklisted: bool | None = None
-        self.consents: dict[str, bool] = {}
-        self.app_user: bool | None = None
-        self.mobile_valid: bool | None = None
-        self.mobile_pay_user: bool | None = None
-        self.online_wealth_user: bool | None = None
-        self.branch_visits_per_month: int | None = None
-        self.completeness: Decimal | None = None
-        self.wealth_elsewhere: Decimal | None = None
+    profile_sequence: int = -1
+    tier: str | None = None
+    birth_date: date | None = None
+    sex: str | None = None
+    district: str | None = None
+    manager_id: str | None = None
+    segments: tuple[str, ...] | None = None
+    employee: bool | None = None
+    blacklisted: bool | None = None
+    consents: dict[str, bool] = {}
+    app_user: bool | None = None
+    mobile_valid: bool | None = None
+    mobile_pay_user: bool | None = None
+    online_wealth_user: bool | None = None
+    branch_visits_per_month: int | None = None
+    completeness: Decimal | None = None
+    wealth_elsewhere: Decimal | None = None
+
+    # From here on: not written.
+    key: str = ""
+    balance: Decimal | None = None
+    aum: Decimal | None = None
+    today: date | None = None
 
     @property
     def accounts(self) -> int:
@@ -251,7 +244,7 @@ PROFILE_FIELDS = (
     "completeness",
     "wealth_elsewhere",
 )
-"""The fields a profile record replaces, in the order the codec writes them."""
+"""The fields a profile record replaces."""
 
 
 class Before:

@@ -10,12 +10,10 @@ from datetime import date, datetime, timedelta
 
 from schemas.base import to_ms
 from triggers.engine.plan import Plan
-from triggers.engine.state import CustomerState, Holding
+from triggers.engine.state import CustomerState, Heard, Holding
 from triggers.language.model import OnMaturity, Policy
 
 _WEEKEND = 5
-_REMEMBERED = 4
-"""How many of the latest events of a kind are remembered: as many reversals in a row can be taken back."""
 
 
 def next_due(state: CustomerState) -> int | None:
@@ -53,16 +51,9 @@ def note_activity(state: CustomerState, plan: Plan, kind: str, detail: str | Non
 
 def _note(state: CustomerState, name: str, at: int, key: int) -> None:
     heard = state.activity.get(name)
-    if not heard:
-        state.activity[name] = [(at, key)]
-        return
-    if heard[-1][0] > at:
-        heard.append((at, key))
-        heard.sort()
-    else:
-        heard.append((at, key))
-    if len(heard) > _REMEMBERED:
-        del heard[0]
+    if heard is None:
+        heard = state.activity[name] = Heard()
+    heard.note(at, key)
 
 
 def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | None) -> None:
@@ -75,8 +66,9 @@ def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | 
         if quiet.detail is not None and quiet.detail != detail:
             continue
         heard = state.activity.get(quiet.heard)
-        if heard and heard[-1][0] > state.told.get(quiet.timer, -1):
-            state.timers[quiet.timer] = heard[-1][0] + quiet.after_ms
+        newest = heard.newest if heard is not None else None
+        if newest is not None and newest > state.told.get(quiet.timer, -1):
+            state.timers[quiet.timer] = newest + quiet.after_ms
         else:
             state.timers.pop(quiet.timer, None)
 

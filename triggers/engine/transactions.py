@@ -116,8 +116,7 @@ def _reverse(run: Evaluation, record: Transaction, original: int) -> None:
     for series in state.series.values():
         series.remove(original)
     for name, heard in state.activity.items():
-        if any(key == original for _, key in heard):
-            heard[:] = [entry for entry in heard if entry[1] != original]
+        if heard.remove(original):
             kind, _, detail = name.partition(".")
             schedule_silence(state, plan, kind, detail or None)
     for memory in state.memory.values():

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,16 +145,9 @@ def test_decoding_restores_every_value(stream: list[Any]) -> None:
     for record in stream:
         customer.feed(record)
     restored = decode_state("c1", customer.stage.encode(customer.state))
-    for name in type(restored).__slots__:
-        if name in ("series", "seen", "today"):
-            continue
-        assert getattr(restored, name) == getattr(customer.state, name), name
-    for name, series in customer.state.series.items():
-        assert list(restored.series[name].times) == list(series.times)
-        assert list(restored.series[name].values) == list(series.values)
-    for kind, seen in customer.state.seen.items():
-        there = restored.seen[kind]
-        assert (there.keys, there.times, there.newest) == (seen.keys, seen.times, seen.newest)
+    assert msgspec.structs.asdict(restored) | {"today": None} == msgspec.structs.asdict(customer.state) | {
+        "today": None
+    }
 
 
 def test_a_later_format_and_damaged_bytes_are_refused() -> None:
@@ -178,5 +172,5 @@ def test_a_state_of_a_plain_customer_is_small() -> None:
     customer = Customer(rules)
     for day in range(60):
         customer.feed(transaction(f"t{day}", day, -10, 10_000 - day, occurred_at=at(day)))
-    assert len(customer.state.series["outflow_customer"].times) == 31
+    assert len(customer.state.series["outflow_customer"]) == 31
     assert len(customer.stage.encode(customer.state)) < 2048
