@@ -11,6 +11,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -73,6 +74,23 @@ def read_events(path: Path) -> Iterator[EventLine | Problem]:
 def format_event(topic: str, key: str, value: str) -> str:
     """One line of an event file, with its line end. ``value`` is JSON text without a line break."""
     return f'{{"topic":{json.dumps(topic)},"key":{json.dumps(key)},"value":{value}}}\n'
+
+
+@contextmanager
+def replacing(output: Path, scratch: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the output's place when it is whole; packed where the name ends in .gz.
+
+    ``scratch`` is a folder on the output's file system.
+    """
+    whole = scratch / "output"
+    with whole.open("wb") as raw:
+        if output.suffix == ".gz":
+            # Neither a name nor a time in the header: the same events give the same bytes.
+            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+                yield cast("BinaryIO", packed)
+        else:
+            yield raw
+    whole.replace(output)
 
 
 def open_for_reading(path: Path) -> BinaryIO:

@@ -1,7 +1,8 @@
-"""``publish`` and ``import``: events from a file to Kafka, history from CSV to a file."""
+"""``publish``, ``import``, ``simulate``: a file of events to Kafka; CSV or a made-up bank to a file of events."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Awaitable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,14 +24,17 @@ from streams.commands.console import (
     settings_or_exit,
 )
 from streams.connections import await_kafka, kafka_options
-from streams.event_file import EventLine, read_events
+from streams.event_file import EventLine, format_event, read_events, replacing
 from streams.importer import ImportRefused, ImportReport, ImportStopped, import_files
 from streams.settings import Settings
+from streams.simulator import BankPlan, simulate_bank
+from streams.simulator.records import moment
 from streams.topic_reader import NoSuchTopic, partition_counts
 from triggers.errors import Problem
 
 PUBLISH_EXAMPLE = "Example: bank-triggers publish events.jsonl.gz"
 IMPORT_EXAMPLE = "Example: bank-triggers import berka.yaml ./berka --output events.jsonl.gz"
+SIMULATE_EXAMPLE = "Example: bank-triggers simulate --output year.jsonl.gz"
 
 _IN_FLIGHT = 5_000
 
@@ -79,6 +83,38 @@ def import_(
         _show(report)
     if report.error_count:
         raise typer.Exit(Exit.FAILED)
+
+
+def simulate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; .gz packs it.")],
+    events: Annotated[int, typer.Option(min=1_000, max=5_000_000, help="About how many events.")] = 20_000,
+    days: Annotated[int, typer.Option(min=100, max=3_660, help="Over how many days.")] = 365,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives another bank.")] = 1,
+) -> None:
+    """Writes the events of a made-up bank to a file: history to try triggers on where there is none yet.
+
+    Customers with salaries, spending, own transfers, reversals, late and repeated events, products falling due and
+    visits to the app. The same options give the same bytes.
+    """
+    records = [
+        record
+        for record in simulate_bank(BankPlan(events=events, days=days, seed=seed))
+        # What no reader would take is for testing a system, not for trying a trigger.
+        if record.what != "spoiled" and record.key is not None and record.value is not None
+    ]
+    try:
+        with (
+            tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch,
+            replacing(output, Path(scratch)) as file,
+        ):
+            for record in records:
+                assert record.key is not None
+                assert record.value is not None
+                file.write(format_event(record.topic, record.key.decode(), record.value.decode()).encode())
+    except OSError as error:
+        fail(f"{output}: cannot be written ({error.strerror}); expected a file in a folder that exists")
+    first, last = (f"{moment(records[at].at_ms):%Y-%m-%d}" for at in (0, -1))
+    say(f"{len(records)} events from {first} to {last}")
 
 
 def _show(report: ImportReport) -> None:

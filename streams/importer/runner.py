@@ -6,16 +6,14 @@ the key they are numbered in, then by event time. The output appears only when a
 
 from __future__ import annotations
 
-import gzip
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
-from streams.event_file import format_event
+from streams.event_file import format_event, replacing
 from streams.importer.binding import BoundOutput, SourceFile, assign_files, bind, read_headers
 from streams.importer.mapping import Mapping as MappingFile
 from streams.importer.mapping_reader import read_mapping
@@ -76,7 +74,7 @@ def import_files(
         by_time: Sorter[str] = Sorter(_folder(scratch, "by-time"), run_length)
         _read_rows(mapping, headers, outputs, by_key, report, note)
         _number(mapping.tenant, outputs, by_key, by_time, report, note)
-        with _replacing(output, Path(scratch)) as file:
+        with replacing(output, Path(scratch)) as file:
             for _, line in by_time:
                 file.write(line.encode())
     return report
@@ -170,17 +168,3 @@ def _folder(scratch: str, name: str) -> Path:
     folder = Path(scratch) / name
     folder.mkdir()
     return folder
-
-
-@contextmanager
-def _replacing(output: Path, scratch: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the output's place when it is whole."""
-    whole = scratch / "output"
-    with whole.open("wb") as raw:
-        if output.suffix == ".gz":
-            # Neither a name nor a time in the header: the same events give the same bytes.
-            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
-                yield cast("BinaryIO", packed)
-        else:
-            yield raw
-    whole.replace(output)

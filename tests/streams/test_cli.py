@@ -11,10 +11,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from schemas.topics import TOPICS
+from schemas.decode import Rejected, decode
+from schemas.topics import TOPIC, TOPICS
 from streams.cli import app
 from streams.commands.console import Exit
 from streams.commands.library import SHIPPED
+from streams.event_file import EventLine, read_events
 
 ROOT = typer.main.get_command(app)
 
@@ -54,6 +56,7 @@ def test_the_commands_are_those_promised() -> None:
         "topics check",
         "publish",
         "import",
+        "simulate",
         "actions",
         "decisions",
         "dead-letters list",
@@ -195,3 +198,29 @@ def test_import_lists_the_mistakes_of_its_mapping(tmp_path: Path) -> None:
     assert result.exit_code == Exit.FAILED
     assert "mapping.yaml:2:" in result.stderr
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_simulate_writes_a_year_of_events_that_can_all_be_read(tmp_path: Path) -> None:
+    """A year of a bank, the same bytes for the same options, and no record that a reader would refuse."""
+    first, second = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz"
+    shown = call("simulate", "--output", str(first), "--events", "2000")
+    assert shown.exit_code == Exit.OK, shown.output
+    assert call("simulate", "-o", str(second), "--events", "2000").exit_code == Exit.OK
+    assert first.read_bytes() == second.read_bytes()
+    lines = [line for line in read_events(first) if isinstance(line, EventLine)]
+    assert shown.output.startswith(f"{len(lines)} events from 2026-01-05 to 2027-01-")
+    refused = []
+    for line in lines:
+        key = None if line.key is None else line.key.encode()
+        found = decode(TOPIC[line.topic], "bank", key, line.value)
+        if isinstance(found, Rejected):
+            refused.append((line.line, found))
+    assert refused == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl.gz", "b.jsonl.gz"]
+
+
+def test_simulate_says_where_it_cannot_write(tmp_path: Path) -> None:
+    """A folder that does not exist is named, with what is expected."""
+    shown = call("simulate", "--output", str(tmp_path / "none" / "x.jsonl"), "--events", "1000")
+    assert shown.exit_code == Exit.FAILED
+    assert "expected a file in a folder that exists" in shown.stderr
