@@ -34,12 +34,18 @@ _MOST_CASES: Final = 500
 _MOST_EVENTS: Final = 2000
 
 
-def read_cases(reader: Reader, node: Node, shared: Shared) -> tuple[Case, ...]:
-    """Every case under ``tests``. Times without an offset are in the time zone of the calendar, or the case's own."""
+ReadExpected = Callable[[Reader, Node, ZoneInfo], Expected | None]
+
+
+def read_cases(reader: Reader, node: Node, shared: Shared, expected: ReadExpected | None = None) -> tuple[Case, ...]:
+    """Every case under ``tests``. Times without an offset are in the time zone of the calendar, or the case's own.
+
+    ``expected`` reads one expectation; without it they are of actions and what became of them.
+    """
     cases: list[Case] = []
     names: dict[str, int] = {}
     for item in reader.items(node, "cases", _MOST_CASES) or ():
-        case = _case(reader, item, shared)
+        case = _case(reader, item, shared, expected or _expected)
         if case is None:
             continue
         if case.name in names:
@@ -50,7 +56,7 @@ def read_cases(reader: Reader, node: Node, shared: Shared) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def _case(reader: Reader, node: Node, shared: Shared) -> Case | None:
+def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) -> Case | None:
     fields = reader.mapping(node, "a case", ("name", "events", "expect"), _OPTIONAL)
     if fields is None:
         return None
@@ -60,7 +66,7 @@ def _case(reader: Reader, node: Node, shared: Shared) -> Case | None:
     name = fields.text("name")
     customer = fields.get("customer")
     events = [_event(reader, item, zone) for item in fields.items("events", "events", _MOST_EVENTS)]
-    expect = [_expected(reader, item, zone) for item in fields.items("expect", "expectations", _MOST_EVENTS)]
+    expect = [expected(reader, item, zone) for item in fields.items("expect", "expectations", _MOST_EVENTS)]
     times = [event.at_ms for event in events if event]
     first = min(times, default=None)
     contacts = [_contact(reader, item, zone, first) for item in fields.items("contacts", "contacts", _MOST_EVENTS)]
@@ -71,7 +77,7 @@ def _case(reader: Reader, node: Node, shared: Shared) -> Case | None:
         name=name or "",
         customer=_customer(reader, customer) if customer else {},
         events=tuple(event for event in events if event),
-        expect=tuple(expected for expected in expect if expected),
+        expect=tuple(found for found in expect if found),
         line=node.place.line,
         until_ms=until,
         contacts=tuple(contact for contact in contacts if contact),

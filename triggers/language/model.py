@@ -54,7 +54,18 @@ class OnSilence:
     after_ms: int
 
 
-Wake = OnEvent | OnMaturity | OnSilence
+@dataclass(frozen=True, slots=True)
+class OnDerived:
+    """Wakes on what the engine itself derives: ``tier.up``, ``digital_tier.down``, ``tag.added``, ``action.exhausted``.
+
+    ``detail`` is the tag where only one is meant.
+    """
+
+    event: str
+    detail: str | None = None
+
+
+Wake = OnEvent | OnMaturity | OnSilence | OnDerived
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +100,15 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the ladder: use ``channel``, ``after_ms`` after the step before, unless its feedback was ``unless``."""
+    """A step of the ladder: use ``channel``, ``after_ms`` after the step before.
+
+    Not where its feedback was ``unless`` or better, nor where the condition ``unless_true`` holds.
+    """
 
     channel: str
     after_ms: int = 0
     unless: str | None = None
+    unless_true: Expression | None = None
 
 
 Complexity = Literal["simple", "medium", "complex"]
@@ -220,6 +235,46 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiering:
+    """Customers in tiers by a measure. ``names`` and their lower ``edges`` (inclusive) stand lowest first.
+
+    What lies below the lowest edge is in the lowest tier too. A tier that was reached is left downwards only below
+    its ``floors``, which are the edges less the margin. ``touched_by`` are the records after which the measure may
+    have another value; ``None`` where time alone may change it.
+    """
+
+    name: str
+    measure: Expression
+    names: tuple[str, ...]
+    edges: tuple[Decimal, ...]
+    floors: tuple[Decimal, ...]
+    touched_by: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag: on a customer while ``when`` is true and for ``holds_ms`` after it was last true.
+
+    ``touched_by`` are the records after which that may have changed; ``None`` where time alone may change it.
+    """
+
+    name: str
+    when: Expression
+    holds_ms: int = 0
+    touched_by: frozenset[str] | None = None
+    title: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The inline tests of a file that is no trigger: tiers or tags."""
+
+    file: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cap:
     """At most ``at_most`` contacts of a customer, of one category and on one channel where they are given.
 
@@ -285,3 +340,9 @@ class RuleSet:
     """The files it was built from, as one canonical JSON text: whoever holds it can build the rule set again."""
     offers: Mapping[str, Offer] | None = None
     """The catalogue by name, in the order of names; ``None`` where there is none and any name will do."""
+    tierings: tuple[Tiering, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    """In the order in which they are worked out: each may read those before it."""
+    derived_hash: str = ""
+    """Names the content of the files they come from; the rule set's hash stands for it where it is empty."""
+    suites: tuple[Suite, ...] = ()

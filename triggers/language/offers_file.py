@@ -9,7 +9,7 @@ from typing import Final, cast
 from triggers.language import codes
 from triggers.language.document import Document, Entry, Node, Place
 from triggers.language.model import Complexity, Offer, OfferKind
-from triggers.language.names import CATALOGUE, literal_values
+from triggers.language.names import literal_values
 from triggers.language.reader import Fields, Reader
 from triggers.language.shared import Shared
 
@@ -39,11 +39,12 @@ def read_offers(reader: Reader, document: Document, shared: Shared) -> Shared:
         if node is not None:
             reader.wrong_type(node, "offers by name: deposit_90d: {kind: deposit, term: 90}")
         return replace(shared, offers_read=False)
-    found = {name: _offer(reader, name, node.value[name]) for name in sorted(node.value)}
+    known = shared.vocabulary.catalogue["customer.tier"].type.values
+    found = {name: _offer(reader, name, node.value[name], known) for name in sorted(node.value)}
     return replace(shared, offers=found, offers_read=not reader.problems)
 
 
-def _offer(reader: Reader, name: str, entry: Entry) -> Offer:
+def _offer(reader: Reader, name: str, entry: Entry, tiers: tuple[str, ...]) -> Offer:
     reader.key("an offer", name, entry.place)
     fields = reader.mapping(entry.value, "an offer", ("kind",), OPTIONAL)
     if fields is None:
@@ -62,18 +63,19 @@ def _offer(reader: Reader, name: str, entry: Entry) -> Offer:
         expected_yield=fields.decimal("expected_yield", Decimal(0), Decimal(1)),
         complexity=cast("Complexity | None", fields.choice("complexity", COMPLEXITIES)),
         min_amount=fields.decimal("min_amount", Decimal(0), _LARGEST_AMOUNT),
-        tiers=_tiers(reader, fields),
+        tiers=_tiers(reader, fields, tiers),
         valid_from=first,
         valid_until=last,
     )
 
 
-def _tiers(reader: Reader, fields: Fields) -> frozenset[str] | None:
+def _tiers(reader: Reader, fields: Fields, known: tuple[str, ...]) -> frozenset[str] | None:
     node = fields.get("tiers")
     if node is None:
         return None
     items = reader.items(node, "tiers", _MOST_TIERS)
+    if not known:
+        return None  # tiers.yaml has a mistake: whatever stands here may be right
     if items is not None and not items:
         reader.report(codes.OUT_OF_RANGE, node.place, "an offer for nobody; leave tiers out where it is for all")
-    known = CATALOGUE["customer.tier"].type.values
     return frozenset(filter(None, (reader.choice(item, known) for item in items or ())))

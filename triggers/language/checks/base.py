@@ -14,6 +14,7 @@ from triggers.language.expressions import Checked
 from triggers.language.model import OnEvent
 from triggers.language.names import DETAILS
 from triggers.language.outcomes import Facts, Finding, idle_parts
+from triggers.language.shared import Shared
 from triggers.language.tree import Term
 
 
@@ -23,6 +24,14 @@ class Check:
 
     code: Code
     find: Callable[[Sequence[Draft]], Iterator[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCheck:
+    """A check that compares the trigger files with the files beside them."""
+
+    code: Code
+    find: Callable[[Sequence[Draft], Shared], Iterator[Problem]]
 
 
 def idle_parts_of(draft: Draft) -> Iterator[tuple[Checked, Finding]]:
