@@ -49,8 +49,8 @@ def source_of(checked: Checked, term: Term) -> str:
 
 def _given_by_wakes(draft: Draft) -> Facts:
     """Which ``event.action`` or ``event.outcome`` there can be, where every event of ``on`` is narrowed to one."""
-    kinds = {wake.record_type for wake in draft.on if isinstance(wake, OnEvent)}
-    details = {wake.detail for wake in draft.on if isinstance(wake, OnEvent)}
-    if len(kinds) != 1 or None in details:
-        return {}
+    events = [wake for wake in draft.on if isinstance(wake, OnEvent)]
+    kinds, details = {wake.record_type for wake in events}, {wake.detail for wake in events}
+    if len(events) < len(draft.on) or len(kinds) != 1 or None in details:
+        return {}  # what the engine derives comes of events of any kind
     return {f"event.{DETAILS[kinds.pop()]}": Choices(frozenset(details))}
