@@ -230,9 +230,7 @@ class _Generator:
         if term.only is not None:
             allowed = self._keep(term.only)
             before.append(ast.Compare(_field(_name(holder), "record_type"), [ast.NotIn()], [allowed]))
-        load: ast.expr = _field(_name(holder), term.name.attribute)
-        if term.name.key:
-            load = ast.Call(_field(load, "get"), [ast.Constant(term.name.key)], [])
+        load = _field(_name(holder), term.name.attribute)
         return self._load(term.name.path, load, before, seen, nullable=term.type.nullable, top=top)
 
     def _load(
