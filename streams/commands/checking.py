@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from streams.commands.console import Exit, JsonOption, say
-from streams.commands.library import SHIPPED, PathsArgument, report_problems
-from triggers.language.loader import load_ruleset
+from streams.commands.console import Exit, JsonOption, complain, fail, say, say_json, show_table
+from streams.commands.library import SHIPPED, PathsArgument
+from streams.commands.problem_formats import Format, formatted
+from triggers.language.checks import ALL_CODES
+from triggers.language.checks.pages import page_of
+from triggers.language.loader import Loaded, load_ruleset
+from triggers.language.reader import suggest
 
-CHECK_EXAMPLE = "Example: bank-triggers check triggers/library"
+CHECK_EXAMPLE = "Example: bank-triggers check triggers/library --format github"
 
 
-def check_rules(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
-    """Reads trigger files and reports every mistake in them, each as file:line:col CODE message."""
-    loaded = load_ruleset(paths or [SHIPPED])
-    report_problems(loaded, as_json=as_json)
-    errors = sum(problem.severity == "error" for problem in loaded.problems)
-    if errors:
+def check_rules(
+    paths: PathsArgument = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="text; json, an object a line; sarif; github annotations.")
+    ] = None,
+    as_json: JsonOption = False,
+    list_codes: Annotated[bool, typer.Option("--list", help="List every code with one line about it.")] = False,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="CODE", help="What a code means, with examples.")
+    ] = None,
+) -> None:
+    """Reads trigger files and reports every mistake in them, each as file:line:col CODE message (key path).
+
+    A check is silenced by a comment with its code and a reason at the end of the line, or at the head of the file:
+    # noqa: E104 the silent case is tested elsewhere
+    """
+    if as_json and form not in (None, Format.JSON):
+        fail("--json is --format json: give one of them", Exit.USAGE)
+    if explain is not None:
+        _explain(explain.upper())
+    elif list_codes:
+        _list(as_json=as_json or form is Format.JSON)
+    else:
+        _check(load_ruleset(paths or [SHIPPED]), Format.JSON if as_json else form or Format.TEXT)
+
+
+def _check(loaded: Loaded, form: Format) -> None:
+    for line in formatted(loaded, form):
+        if form is Format.TEXT:
+            complain(line)
+        else:
+            say(line)
+    if any(problem.severity == "error" for problem in loaded.problems):
         raise typer.Exit(Exit.FAILED)
     assert loaded.ruleset is not None
-    if not as_json:
-        say(f"{len(loaded.ruleset.triggers)} triggers, rule set {loaded.ruleset.hash}: no errors")
+    if form is Format.TEXT:
+        silenced = f", {len(loaded.silenced)} silenced" if loaded.silenced else ""
+        say(f"{len(loaded.ruleset.triggers)} triggers, rule set {loaded.ruleset.hash}: no errors{silenced}")
+
+
+def _list(*, as_json: bool) -> None:
+    if as_json:
+        for code in ALL_CODES:
+            say_json({"code": code.id, "severity": code.severity, "silenceable": code.silenceable, "about": code.about})
+        return
+    rows = [(code.id, code.severity, "noqa" if code.silenceable else "", code.about) for code in ALL_CODES]
+    show_table("", ("code", "severity", "silenced by", "about"), rows)
+
+
+def _explain(code: str) -> None:
+    known = [one.id for one in ALL_CODES]
+    if code not in known:
+        fail(f"there is no code {code}{suggest(code, known)}; --list shows all", Exit.USAGE)
+    say(page_of(code).rstrip())

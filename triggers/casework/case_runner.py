@@ -19,8 +19,8 @@ from triggers.casework.trace import Evaluated, TracedEvaluation
 from triggers.engine.customer import CustomerStage
 from triggers.engine.plan import Plan
 from triggers.engine.stage import Outcome
-from triggers.language.model import Case, OnEvent, RuleSet, Trigger
-from triggers.language.names import DETAILS, RECORDS
+from triggers.language.model import Case, OnDerived, OnEvent, RuleSet, Trigger
+from triggers.language.names import DETAILS
 
 _HORIZON_MS: Final = 3 * 366 * 86_400_000
 
@@ -131,8 +131,8 @@ def _wakes(trigger: Trigger, record: Any) -> bool:
     kind = record.record_type
     detail = getattr(record, DETAILS[kind]) if kind in DETAILS else None
     return any(
-        isinstance(wake, OnEvent)
-        and (wake.record_type not in RECORDS or (wake.record_type == kind and wake.detail in (None, detail)))
+        isinstance(wake, OnDerived)
+        or (isinstance(wake, OnEvent) and wake.record_type == kind and wake.detail in (None, detail))
         for wake in trigger.on
     )
 

@@ -80,10 +80,14 @@ class TracedEvaluation(Evaluation):
 
     def wake(self, woken: list[Trigger], cause: Cause) -> None:
         # Before the gate changes anything: the engine evaluates all conditions first as well.
-        noted = [(trigger, self._find(trigger)) for trigger in woken if trigger.id in self.watched]
+        noted = [(trigger.id, *self._seen_by(trigger)) for trigger in woken if trigger.id in self.watched]
         super().wake(woken, cause)
-        for trigger, finding in noted:
-            self.trace.append(Evaluated(trigger.id, self.at, self.clock, cause.occasion, self.scope.event, finding))
+        for trigger_id, event, finding in noted:
+            self.trace.append(Evaluated(trigger_id, self.at, self.clock, cause.occasion, event, finding))
+
+    def _seen_by(self, trigger: Trigger) -> tuple[Any, Finding | None]:
+        self.plan.show_event(self.scope, trigger)
+        return self.scope.event, self._find(trigger)
 
     def _find(self, trigger: Trigger) -> Finding | None:
         condition = trigger.condition

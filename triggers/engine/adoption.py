@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from triggers.engine.derived import adopt_derived
 from triggers.engine.journeys import memory_name
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState
@@ -23,11 +24,14 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     state.timers = {
         name: due
         for name, due in state.timers.items()
-        if name.startswith("l:") and name.split(":", 2)[1] in plan.triggers
+        if name.startswith(("l:", "x:")) and name.split(":", 2)[1] in plan.triggers
     }
     categories = {trigger.action.category for trigger in plan.triggers.values()}
     state.attempts = {name: made for name, made in state.attempts.items() if name in categories}
+    if state.currency != plan.policy.currency:
+        state.derived = ""  # in another currency everything may look different, and nobody moved
     state.settle(plan.policy.currency)
+    adopt_derived(state, plan)
     for holding in state.holding_map.values():
         schedule_holding(state, plan, holding, clock)
     for name in state.activity:

@@ -13,7 +13,7 @@ import msgspec
 from triggers.engine.stage import UnreadableState
 from triggers.engine.state import CustomerState
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _PREFIX: Final = bytes((VERSION,))
 _WRITTEN: Final = CustomerState.__struct_fields__.index("key")

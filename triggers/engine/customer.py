@@ -18,6 +18,7 @@ from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
 from triggers.engine.timers import next_due
 from triggers.engine.transactions import apply_transaction
+from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import OnSilence, RuleSet
 
 
@@ -109,13 +110,21 @@ class CustomerStage:
             # On history a timer runs as of its own time, even when the sweep comes later.
             run.clock = due if now is None else max(state.clock, now)
             kind, trigger_id, rest = name.split(":", 2)
+            run.begin(run.clock, None)
+            if kind == "g":
+                run.follow_time([], Cause(f"tag:{trigger_id}:{_moment(due)}", 0, "", run.at))
+                continue
             trigger = plan.triggers.get(trigger_id)
             if trigger is None:
                 continue
             run.begin(run.clock, None)
             if kind == "l":
                 step, occasion = rest.split(":", 1)
+                run.follow_time([], Cause(f"step:{trigger_id}:{step}:{_moment(due)}", 0, "", run.at))
                 run.contacts.climb(state, plan, trigger, int(step), occasion, run.scope, run.clock, run.outputs)
+                continue
+            if kind == "x":
+                self._exhausted(trigger_id, rest)
                 continue
             if kind == "m":
                 index, holding_id = rest.split(":", 1)
@@ -128,9 +137,24 @@ class CustomerStage:
                 wake = trigger.on[int(rest)]
                 assert isinstance(wake, OnSilence)
                 state.told[name] = due - wake.after_ms
-                since = from_ms(due - wake.after_ms)
-                cause = Cause(f"silence:{rest}:{since:%Y%m%dT%H%M%S.%f}", 0, "", run.at)
-            run.wake([trigger], cause)
+                since = _moment(due - wake.after_ms)
+                cause = Cause(f"silence:{rest}:{since}", 0, "", run.at)
+            run.follow_time([trigger], cause)
+
+    def _exhausted(self, trigger_id: str, occasion: str) -> None:
+        """The last action of a ladder has expired: wakes whoever waits for ladders that nobody answered."""
+        run = self._run
+        found = run.contacts.exhausted(run.state, trigger_id, occasion, run.at)
+        if found is None:
+            return
+        run.scope.action, cause = found
+        # Not the ladder's own trigger: it would begin again and again.
+        woken = [trigger for trigger in run.plan.woken_also([], [(EXHAUSTED, "")]) if trigger.id != trigger_id]
+        run.follow_time(woken, cause)
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{from_ms(milliseconds):%Y%m%dT%H%M%S.%f}"
 
 
 def _from_the_future(plan: Plan) -> Rejected:

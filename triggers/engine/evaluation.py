@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from schemas.base import Record, from_ms
+from triggers.engine.derived import TIMER, Change, look, look_before
 from triggers.engine.journeys import Cause, Contacts, memory_name
 from triggers.engine.plan import Plan, Sampler
 from triggers.engine.scope import Scope
@@ -20,13 +21,15 @@ from triggers.language.model import RuleSet, Trigger
 class Evaluation:
     """``at`` is the event's own time and ends its windows; ``clock`` is when the system acts. Both in ms."""
 
-    __slots__ = ("_day", "_features", "at", "clock", "contacts", "outputs", "plan", "scope", "state")
+    __slots__ = ("_day", "_features", "at", "clock", "contacts", "outputs", "plan", "scope", "state", "tier_before")
 
     state: CustomerState
     plan: Plan
     at: int
     clock: int
     outputs: list[Record]
+    tier_before: str | None
+    """The customer's tier before the event."""
 
     def __init__(self, tenant: str) -> None:
         self.contacts = Contacts(tenant)
@@ -45,15 +48,58 @@ class Evaluation:
 
     def begin(self, at: int, event: Any) -> None:
         """Makes ready to evaluate at a moment: only customer and event are in scope, no feature has a value yet."""
-        self.at = at
         scope = self.scope
         scope.customer = self.state
-        scope.event = event
+        scope.event = scope.record = event
         scope.account = scope.product = scope.before = scope.offer = scope.action = None
+        self.move_to(at)
+
+    def move_to(self, at: int) -> None:
+        """Looks at a moment: no feature has a value there yet."""
+        self.at = at
         if self._features:
             self._features.clear()
         if self.plan.reads_age:
             self.state.today = self.today()
+
+    def settle_before(self, occasion: str, account: Account | None = None, *, opened: bool = False) -> None:
+        """Before an event takes effect: what holds is noted where it is not yet, and kept for ``before.*``.
+
+        ``opened`` says that the account has just become known, with its balance before the event.
+        """
+        self.sample_baselines()
+        if self.plan.derives:
+            look_before(self, occasion, opened=opened)
+            self.tier_before = self.state.tier
+        self.remember_before(account)
+
+    def follow(self, woken: list[Trigger], kind: str, cause: Cause) -> None:
+        """After an event took effect: wakes what it wakes, together with what tiers and tags come to."""
+        if self.plan.derives:
+            changes = self.derive(kind, cause)
+            if changes:
+                woken = self.plan.woken_also(woken, changes)
+        if woken:
+            self.wake(woken, cause)
+
+    def follow_time(self, woken: list[Trigger], cause: Cause) -> None:
+        """The same for a timer. Before it everything was as it is, but for tiers and tags that move with time."""
+        if not self.plan.derives:
+            if woken:
+                self.wake(woken, cause)
+            return
+        self.settle_before(cause.occasion)
+        changes = self.derive(TIMER, cause)
+        if changes:
+            woken = self.plan.woken_also(woken, changes)
+        else:
+            self.scope.before = None
+        if woken:
+            self.wake(woken, cause)
+
+    def derive(self, kind: str, cause: Cause) -> list[Change]:
+        """Works out tiers and tags after a touch; returns what changed."""
+        return look(self, kind, cause.occasion, cause.event_key)
 
     def remember_before(self, account: Account | None) -> None:
         """Keeps the values before the event that some expression reads."""
@@ -73,6 +119,8 @@ class Evaluation:
         scope, state = self.scope, self.state
         candidates: list[Trigger] = []
         for trigger in woken:
+            if self.plan.sees:
+                self.plan.show_event(scope, trigger)
             try:
                 if trigger.rearm is not None:
                     memory = state.memory.get(memory_name(trigger))
@@ -130,11 +178,21 @@ class Evaluation:
             if not level.by_account or self.scope.account is not None:
                 self._set_level(level, self.at, key)
 
+    def sample_derived_levels(self, at: int, key: int) -> None:
+        """Notes what holds now of the levels that read tiers or tags, which have just changed."""
+        for level in self.plan.derived_levels:
+            if not level.by_account or self.scope.account is not None:
+                self._set_level(level, at, key)
+        if self._features:
+            self._features.clear()
+
     def sample_late_levels(self, key: int) -> None:
         """Notes, at its place in the past, what held at the time of a record that came late."""
         for level in self.plan.levels:
             if level.by_account and self.scope.account is None:
                 continue
+            if level in self.plan.derived_levels:
+                continue  # which tier or tag it was then is not known any more
             value = self._value(level)
             if value is not None:
                 self._samples(level).add_late_level(self.at, key, value, level.retain_ms)

@@ -26,8 +26,8 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     key = event_key(record.event_id)
     run.begin(at, record)
     run.scope.product = holding
-    run.sample_baselines()
-    run.remember_before(None)
+    cause = Cause(f"maturity_record:{record.event_id}", key, record.holding_id, at)
+    run.settle_before(cause.occasion)
     state.holding_map[holding.holding_id] = holding
     state.settle(plan.policy.currency)
     run.sample_levels(key)
@@ -48,9 +48,7 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     _drop_closed(state)
     run.sample_flows("maturity", key)
     note_activity(state, plan, "maturity", record.status, at, key)
-    woken = plan.woken("maturity", record.status)
-    if woken:
-        run.wake(woken, Cause(f"maturity_record:{record.event_id}", key, record.holding_id, at))
+    run.follow(plan.woken("maturity", record.status), "maturity", cause)
 
 
 def holding_of(record: Maturity, known: Holding | None) -> Holding:

@@ -20,6 +20,7 @@ from triggers.engine.plan import Plan
 from triggers.engine.scope import Scope
 from triggers.engine.state import Contact, CustomerState, Journey, Memory, Sent
 from triggers.engine.texts import plain, text_of
+from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import Choice, Trigger
 from triggers.policy.candidate import Candidate
 from triggers.policy.gate import suppression
@@ -27,6 +28,8 @@ from triggers.policy.gate import suppression
 _MAX_JOURNEYS: Final = 100
 _MONEY_UNIT: Final = Decimal("0.0001")
 _MONEY_LIMIT: Final = Decimal(10) ** 14
+_EXHAUSTED: Final = "exhausted:"
+_LONGEST_OCCASION: Final = 200
 _RANK: Final = {"": 0, "failed": 1, "delivered": 2, "opened": 3, "clicked": 4, "answered": 5, "bought": 6, "refused": 7}
 
 
@@ -37,6 +40,19 @@ class Cause(NamedTuple):
     event_key: int
     holding_id: str
     at: int
+
+
+class ActionView:
+    """An action as expressions see it (``action.*``): one step that went out, and the best outcome of its ladder."""
+
+    __slots__ = ("category", "channel", "outcome", "step", "trigger")
+
+    def __init__(self, journey: Journey, sent: Sent) -> None:
+        self.trigger = journey.trigger
+        self.category = journey.category
+        self.channel = sent.channel
+        self.step = sent.step
+        self.outcome = journey.outcome or None
 
 
 class Contacts:
@@ -95,10 +111,41 @@ class Contacts:
         error: Exception,
         clock: int,
         outputs: list[Record],
+        step: int = 0,
     ) -> None:
         """Records that a trigger's expression failed, which a checked one never does: a bug to mend, not a crash."""
         detail = {"error": type(error).__name__}
-        self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, "broken", detail=detail)
+        self._decide(state, plan, trigger, cause.occasion, step, clock, outputs, "broken", detail=detail)
+
+    def report_broken_name(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        name: str,
+        occasion: str,
+        error: Exception,
+        clock: int,
+        outputs: list[Record],
+    ) -> None:
+        """The same of a tiering or a tag, under its name."""
+        outputs.append(
+            Decision.model_validate(
+                {
+                    "tenant": self._tenant,
+                    "decision_id": make_id(self._tenant, state.key, name, occasion, "broken"),
+                    "customer_id": state.key,
+                    "trigger": name,
+                    "trigger_version": 0,
+                    "ruleset": plan.ruleset.hash,
+                    "occasion": occasion,
+                    "step": 0,
+                    "outcome": "suppressed",
+                    "reason": "broken",
+                    "detail": {"error": type(error).__name__},
+                    "decided_at": from_ms(clock),
+                }
+            )
+        )
 
     def climb(
         self,
@@ -112,19 +159,46 @@ class Contacts:
         outputs: list[Record],
     ) -> None:
         """A ladder's next step, due now. ``scope`` holds the customer."""
-        journey = next((j for j in state.journeys if j.trigger == trigger.id and j.occasion == occasion), None)
+        journey = _journey_of(state, trigger.id, occasion)
         if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
             return
-        unless = trigger.action.ladder[step].unless
+        rung = trigger.action.ladder[step]
+        unless, condition = rung.unless, rung.unless_true
         if journey.outcome == "refused" or (unless is not None and _RANK[journey.outcome] >= _RANK[unless]):
             detail = {"feedback": journey.outcome}
             self._decide(state, plan, trigger, occasion, step, clock, outputs, "answered", detail=detail)
             return
+        if condition is not None:
+            scope.action = ActionView(journey, journey.sent[-1])
+            scope.product = state.holding_map.get(journey.holding_id)
+            try:
+                holds = condition.evaluate(scope)
+            except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
+                cause = Cause(occasion, journey.event_key, journey.holding_id, clock)
+                self.report_broken(state, plan, trigger, cause, error, clock, outputs, step)
+                return
+            if holds is True:
+                detail = {"unless": condition.source[:200]}
+                self._decide(state, plan, trigger, occasion, step, clock, outputs, "unless", detail=detail)
+                return
         gone = offers.named_refusal(journey.offer, plan, state.tier, _day(plan, clock))
         if gone is not None:
             self._decide(state, plan, trigger, occasion, step, clock, outputs, offers.REASON, detail=gone)
         else:
             self._step(state, plan, trigger, journey, step, scope, clock, outputs)
+
+    def exhausted(
+        self, state: CustomerState, trigger_id: str, occasion: str, at: int
+    ) -> tuple[ActionView, Cause] | None:
+        """What became of a ladder whose last action has just expired; ``None`` where there was an answer."""
+        journey = _journey_of(state, trigger_id, occasion)
+        if journey is None or journey.cancelled or _RANK[journey.outcome] > _RANK["delivered"]:
+            return None
+        sent = journey.sent[-1]
+        found = f"{_EXHAUSTED}{trigger_id}:{occasion}"
+        if len(found) > _LONGEST_OCCASION:
+            found = f"{_EXHAUSTED}{trigger_id}:{make_id(occasion)}"
+        return ActionView(journey, sent), Cause(found, journey.event_key, journey.holding_id, at)
 
     def take_back(
         self,
@@ -191,6 +265,7 @@ class Contacts:
         outputs: list[Record],
     ) -> Journey | Mapping[str, str] | None:
         """What would go out, or why no offer fits; ``None`` where an expression failed, which is recorded."""
+        plan.show_event(scope, trigger)
         try:
             return _journey(trigger, cause, plan, scope, _day(plan, clock))
         except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
@@ -277,6 +352,9 @@ class Contacts:
         )
         if step + 1 < len(action.ladder):
             state.timers[step_timer(trigger.id, step + 1, journey.occasion)] = clock + action.ladder[step + 1].after_ms
+        elif EXHAUSTED in plan.on_derived and not journey.occasion.startswith(_EXHAUSTED):
+            # What a ladder that ran out has led to is not followed again: triggers would wake each other for ever.
+            state.timers[f"x:{trigger.id}:{journey.occasion}"] = expires
         return True
 
     def _decide(
@@ -319,7 +397,7 @@ class Contacts:
         keep_from = clock - plan.journey_ms
         journeys = state.journeys
         if len(journeys) > _MAX_JOURNEYS or journeys[0].sent[-1].at < keep_from:
-            waiting = {name.split(":", 3)[3] for name in state.timers if name.startswith("l:")}
+            waiting = {_occasion_of(name) for name in state.timers if name.startswith(("l:", "x:"))}
             state.journeys = [
                 journey
                 for index, journey in enumerate(journeys)
@@ -378,8 +456,8 @@ def _day(plan: Plan, clock: int) -> date:
     return from_ms(clock).astimezone(plan.policy.timezone).date()
 
 
-def record_feedback(state: CustomerState, action_id: str, outcome: str) -> Sent | None:
-    """Notes what became of an action; the best outcome so far counts. Returns the step, ``None`` where unknown."""
+def record_feedback(state: CustomerState, action_id: str, outcome: str) -> ActionView | None:
+    """Notes what became of an action; the best outcome so far counts. Returns the action, ``None`` where unknown."""
     for journey in reversed(state.journeys):
         for sent in journey.sent:
             if sent.action_id == action_id:
@@ -387,7 +465,7 @@ def record_feedback(state: CustomerState, action_id: str, outcome: str) -> Sent 
                     journey.outcome = outcome
                 if outcome == "bought":
                     note_sale(state, journey.category)
-                return sent
+                return ActionView(journey, sent)
     return None
 
 
@@ -397,8 +475,18 @@ def step_timer(trigger_id: str, step: int, occasion: str) -> str:
 
 
 def is_step_of(timer: str, journey: Journey) -> bool:
-    """Whether a timer waits for a step of this journey."""
-    return timer.startswith(f"l:{journey.trigger}:") and timer.split(":", 3)[3] == journey.occasion
+    """Whether a timer waits for a step of this journey, or for its end."""
+    mine = timer.startswith((f"l:{journey.trigger}:", f"x:{journey.trigger}:"))
+    return mine and _occasion_of(timer) == journey.occasion
+
+
+def _occasion_of(timer: str) -> str:
+    """The occasion of a ladder's timer: ``l:trigger:step:occasion`` or ``x:trigger:occasion``."""
+    return timer.split(":", 3)[3] if timer.startswith("l:") else timer.split(":", 2)[2]
+
+
+def _journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey | None:
+    return next((found for found in state.journeys if found.trigger == trigger_id and found.occasion == occasion), None)
 
 
 def _amount(value: Any) -> str | None:

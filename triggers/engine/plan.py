@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from triggers.engine.scope import Scope
 from triggers.language.model import (
     Choice,
     Evaluate,
     Expression,
+    OnDerived,
     OnEvent,
     OnMaturity,
     OnSilence,
     Policy,
     RuleSet,
     Series,
+    Tag,
+    Tiering,
     Trigger,
 )
+from triggers.language.vocabulary import MAIN_TIERING
 
 _DAY_MS: Final = 86_400_000
 
@@ -58,12 +64,15 @@ class Plan:
         self.on_event: dict[str, list[tuple[Trigger, str | None]]] = {}
         self.on_maturity: list[tuple[Trigger, int, OnMaturity]] = []
         self.silences: dict[str, list[Quiet]] = {}
+        self.on_derived: dict[str, list[tuple[Trigger, str | None]]] = {}
         for trigger in active:
             for index, wake in enumerate(trigger.on):
                 if isinstance(wake, OnEvent):
                     self.on_event.setdefault(wake.record_type, []).append((trigger, wake.detail))
                 elif isinstance(wake, OnMaturity):
                     self.on_maturity.append((trigger, index, wake))
+                elif isinstance(wake, OnDerived):
+                    self.on_derived.setdefault(wake.event, []).append((trigger, wake.detail))
                 else:
                     self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
         self.offers = ruleset.offers
@@ -76,10 +85,15 @@ class Plan:
         names = {name for trigger in active for expression in _expressions(trigger) for name in expression.names}
         names |= {name for series in ruleset.series for name in series.expression.names}
         names |= {name for series in ruleset.series if series.where for name in series.where.names}
+        names |= {name for tiering in ruleset.tierings for name in tiering.measure.names}
+        names |= {name for tag in ruleset.tags for name in tag.when.names}
+        derived = {"tier": "tier"} | {tiering.name: "tiers" for tiering in ruleset.tierings if tiering.name != "tier"}
         self.before_names = sorted(
-            name.removeprefix("before.")
-            for name in names
-            if name.startswith("before.") and not name.startswith("before.account.")
+            {
+                derived.get(field, field)
+                for root, _, field in (name.partition(".") for name in names)
+                if root == "before" and not field.startswith("account.")
+            }
         )
         self.before_account = any(name.startswith("before.account.") for name in names)
         self.reads_before = bool(self.before_names) or self.before_account
@@ -90,6 +104,7 @@ class Plan:
         }
         """The details of a kind of event whose silence some trigger waits for."""
         self._woken: dict[tuple[str, str | None], list[Trigger]] = {}
+        self._plan_derived(ruleset)
         self.journey_ms = max([30 * _DAY_MS, *(trigger.action.expires_ms for trigger in active)])
         """How long a journey is kept after its last contact: feedback and a reversal may still concern it."""
         self.contact_ms = _looks_back(ruleset.policy)
@@ -101,6 +116,61 @@ class Plan:
             known = _distinct([found for found, wanted in self.on_event.get(kind, ()) if wanted in (None, detail)])
             self._woken[kind, detail] = known
         return known
+
+    def _plan_derived(self, ruleset: RuleSet) -> None:
+        self.derives = bool(ruleset.tierings or ruleset.tags)
+        self.derived_hash = ruleset.derived_hash or ruleset.hash if self.derives else ""
+        main = next((tiering for tiering in ruleset.tierings if tiering.name == MAIN_TIERING), None)
+        self.main_tiers = None if main is None else main.names
+        self._touched: dict[str, tuple[list[Tiering], list[Tag]]] = {}
+        names = {f"customer.{tiering.name}" for tiering in ruleset.tierings} | {"customer.tags"}
+        derived = {
+            series.id
+            for series in ruleset.series
+            if names & (series.expression.names | (series.where.names if series.where else frozenset()))
+        }
+        self.derived_levels = [level for level in self.levels if level.id in derived]
+        self._order = {trigger_id: position for position, trigger_id in enumerate(self.triggers)}
+        self.sees: dict[str, frozenset[str]] = {
+            trigger.id: frozenset(wake.record_type for wake in trigger.on if isinstance(wake, OnEvent))
+            for trigger in self.triggers.values()
+            if any(isinstance(wake, OnEvent) for wake in trigger.on)
+            and any(isinstance(wake, OnDerived) for wake in trigger.on)
+        }
+        """The records that a trigger can read as its event, where what is derived from others wakes it as well."""
+
+    def show_event(self, scope: Scope, trigger: Trigger) -> None:
+        """Lets a trigger see the record only where it is of a kind that wakes it."""
+        record, kinds = scope.record, self.sees.get(trigger.id)
+        scope.event = record if kinds is None or record is None or record.record_type in kinds else None
+
+    def touched(self, kind: str) -> tuple[list[Tiering], list[Tag]]:
+        """The tierings and tags that a touch (a kind of record, or a timer) may have changed."""
+        known = self._touched.get(kind)
+        if known is None:
+            known = self._touched[kind] = (
+                [
+                    tiering
+                    for tiering in self.ruleset.tierings
+                    if tiering.touched_by is None
+                    or kind in tiering.touched_by
+                    or (kind == "profile" and tiering.name == MAIN_TIERING)
+                ],
+                [tag for tag in self.ruleset.tags if tag.touched_by is None or kind in tag.touched_by],
+            )
+        return known
+
+    def woken_also(self, woken: list[Trigger], changes: Iterable[tuple[str, str]]) -> list[Trigger]:
+        """``woken`` with the triggers that derived events wake, in the order in which all are considered."""
+        found = [
+            trigger
+            for event, detail in changes
+            for trigger, wanted in self.on_derived.get(event, ())
+            if wanted in (None, detail)
+        ]
+        if not found:
+            return woken
+        return sorted(_distinct([*woken, *found]), key=lambda trigger: self._order[trigger.id])
 
 
 def _looks_back(policy: Policy) -> int:
@@ -136,7 +206,8 @@ def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:
 
 def _expressions(trigger: Trigger) -> list[Expression]:
     action = trigger.action
-    found = [trigger.when, trigger.rearm, action.value, *action.fields.values()]
+    steps = [step.unless_true for step in action.ladder]
+    found = [trigger.when, trigger.rearm, action.value, *action.fields.values(), *steps]
     if isinstance(action.offer, Choice):
         found += [action.offer.where, action.offer.best]
     return [expression for expression in found if expression is not None]

@@ -15,7 +15,7 @@ class Scope:
     entry of the catalogue while one is chosen, and then the one chosen.
     """
 
-    __slots__ = ("account", "action", "before", "customer", "event", "feature", "offer", "product", "today")
+    __slots__ = ("account", "action", "before", "customer", "event", "feature", "offer", "product", "record", "today")
 
     event: Any
     customer: Any
@@ -24,11 +24,13 @@ class Scope:
     before: Any
     offer: Any
     action: Any
+    record: Any
+    """What came, whether or not the trigger under evaluation may read it as ``event``."""
     feature: Callable[[int], Any]
     """The value of the rule set's feature with this index, ``None`` where unknown."""
     today: Callable[[], date]
     """The day in the bank's time zone at the moment of evaluation."""
 
     def __init__(self) -> None:
-        self.event = self.customer = self.account = self.product = self.before = None
+        self.record = self.event = self.customer = self.account = self.product = self.before = None
         self.offer = self.action = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from schemas.decode import Rejected
 from schemas.events import Behaviour, Feedback, Profile
+from triggers.engine.derived import settle_tier
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.journeys import Cause, record_feedback
 from triggers.engine.seen import admit, event_key
@@ -21,9 +21,9 @@ def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
     if record.sequence <= state.profile_sequence:
         return
     run.begin(at, record)
-    run.sample_baselines()
-    run.remember_before(None)
+    run.settle_before(_occasion(record))
     set_profile(state, record.sequence, {name: getattr(record, name) for name in PROFILE_FIELDS})
+    settle_tier(state, run.plan)
     key = event_key(record.event_id)
     run.sample_levels(key)
     _follow(run, "profile", None, record, key, at)
@@ -34,6 +34,7 @@ def set_profile(state: CustomerState, sequence: int, values: Mapping[str, Any]) 
     state.profile_sequence = sequence
     for name in PROFILE_FIELDS:
         setattr(state, name, values[name])
+    state.profile_tier = state.tier
 
 
 def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | None:
@@ -43,6 +44,7 @@ def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | N
     if admitted is not True:
         return admitted or None
     run.begin(at, record)
+    run.settle_before(_occasion(record))
     _follow(run, "behaviour", record.action, record, key, at)
     return None
 
@@ -54,9 +56,8 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
     if admitted is not True:
         return admitted or None
     run.begin(at, record)
-    sent = record_feedback(run.state, record.action_id, record.outcome)
-    if sent is not None:
-        run.scope.action = SimpleNamespace(channel=sent.channel, step=sent.step, outcome=record.outcome)
+    run.settle_before(_occasion(record))
+    run.scope.action = record_feedback(run.state, record.action_id, record.outcome)
     _follow(run, "feedback", record.outcome, record, key, at)
     return None
 
@@ -64,6 +65,8 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
 def _follow(run: Evaluation, kind: str, detail: str | None, record: Any, key: int, at: int) -> None:
     run.sample_flows(kind, key)
     note_activity(run.state, run.plan, kind, detail, at, key)
-    woken = run.plan.woken(kind, detail)
-    if woken:
-        run.wake(woken, Cause(f"{kind}:{record.event_id}", key, "", at))
+    run.follow(run.plan.woken(kind, detail), kind, Cause(_occasion(record), key, "", at))
+
+
+def _occasion(record: Any) -> str:
+    return f"{record.record_type}:{record.event_id}"

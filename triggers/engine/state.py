@@ -168,6 +168,16 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Events whose reversal came before them: key → time of the reversal."""
     told: dict[str, int] = {}
     """The event (its time) after which a silence timer has last run."""
+    derived: str = ""
+    """The definitions of tiers and tags that were last looked at."""
+    looked: int = 0
+    """The time (ms) of that look."""
+    tiers: dict[str, str] = {}
+    """The tier in each tiering whose measure is known. Replaced when it changes, as ``tags``."""
+    tags: dict[str, int] = {}
+    """The tags: each with the time until which it stays (ms), 0 where it goes with its condition."""
+    profile_tier: str | None = None
+    """What the profile says. ``tier`` is the one that counts: the main one of ``tiers`` where there is one."""
 
     profile_sequence: int = -1
     tier: str | None = None

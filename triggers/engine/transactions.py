@@ -37,12 +37,13 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     seen.add(key, at, policy.lateness_ms)
 
     amount = record.amount if record.direction == "credit" else -record.amount
+    opened = account is None
     if account is None:
         account = _open(state, record, amount, policy.currency)
     run.begin(at, record)
     run.scope.account = account
-    run.sample_baselines()
-    run.remember_before(account)
+    cause = Cause(f"transaction:{record.event_id}", key, "", at)
+    run.settle_before(cause.occasion, account, opened=opened)
 
     undone = state.undone.pop(key, None) is not None
     if state.transit or record.transfer_id is not None:
@@ -63,12 +64,14 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
 
     if record.reversal_of is not None:
         _reverse(run, record, event_key(record.reversal_of))
-    elif not undone:
-        run.sample_flows("transaction", key, own_account=record.own_account)
-        note_activity(state, run.plan, "transaction", None, at, key)
-        woken = run.plan.woken("transaction", None)
-        if woken:
-            run.wake(woken, Cause(f"transaction:{record.event_id}", key, "", at))
+    if record.reversal_of is not None or undone:
+        # What is taken back, and what it had changed, wakes nothing: the customer did nothing.
+        if run.plan.derives:
+            run.derive("transaction", cause)
+        return None
+    run.sample_flows("transaction", key, own_account=record.own_account)
+    note_activity(state, run.plan, "transaction", None, at, key)
+    run.follow(run.plan.woken("transaction", None), "transaction", cause)
     return None
 
 

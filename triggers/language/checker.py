@@ -14,7 +14,7 @@ from triggers.language.codes import Code
 from triggers.language.document import shorten
 from triggers.language.folding import fold, fold_logic
 from triggers.language.helpers import read_call
-from triggers.language.names import ALL_RECORDS, CATALOGUE, HELPERS, ROOTS, Name, Type
+from triggers.language.names import ALL_RECORDS, HELPERS, ROOTS, Name, Type
 from triggers.language.reader import one_of, suggest
 from triggers.language.scanner import MAX_DEPTH, MAX_LIST, MAX_NODES, Refused, Token
 from triggers.language.tree import (
@@ -28,6 +28,7 @@ from triggers.language.tree import (
     Reference,
     Term,
 )
+from triggers.language.vocabulary import STANDARD, Vocabulary
 
 FLAG: Final = Type("flag")
 ANY: Final = Type("any")
@@ -77,6 +78,7 @@ class Context:
     features: Mapping[str, FeatureName] = field(default_factory=dict)
     record_types: frozenset[str] = ALL_RECORDS
     absent: Mapping[str, str] = field(default_factory=dict)
+    vocabulary: Vocabulary = STANDARD
 
 
 class Checker:
@@ -205,7 +207,11 @@ class Checker:
         if feature is not None:
             self.names.add(path)
             return FeatureReference(feature.type, begin, end, path, feature.index)
-        name = CATALOGUE.get(path)
+        vocabulary = self.context.vocabulary
+        name = vocabulary.catalogue.get(path)
+        if name is None and path in vocabulary.absent:
+            message = f"{path} has no value here: {vocabulary.absent[path]}"
+            return self.mistake(codes.NOT_HERE, message, node)
         if name is None:
             return self.mistake(codes.UNKNOWN_NAME, self._unknown(path), node)
         return self.reference(name, node)
@@ -230,10 +236,11 @@ class Checker:
         return Reference(kind, begin, end, name, only if only != self.context.record_types else None)
 
     def _unknown(self, path: str) -> str:
-        known = [*self.context.features, *CATALOGUE]
+        catalogue = self.context.vocabulary.catalogue
+        known = [*self.context.features, *catalogue]
         message = f'unknown name "{shorten(path)}"'
         if path in ROOTS:
-            fields = [name.rpartition(".")[2] for name in CATALOGUE if name.startswith(f"{path}.")]
+            fields = [name.rpartition(".")[2] for name in catalogue if name.startswith(f"{path}.")]
             return f'"{path}" alone is no value; it has {one_of(fields)}'
         if path in HELPERS:
             return f'"{path}" is a helper: write {path}( … )'
@@ -292,6 +299,8 @@ class Checker:
         if not isinstance(node, ast.List):
             right = self.check(node, depth + 1)
             if right.type.kind == "texts" and left.type.kind in ("text", "enum", "any"):
+                if right.type.values and not self._possible_member(left, right):
+                    return broken(left.begin, right.end), broken(right.begin, right.end)
                 return Comparison(FLAG, left.begin, right.end, operator, left, right), right
             if "any" not in (left.type.kind, right.type.kind):
                 message = f'{operator} needs a list such as ["a", "b"], or a list of text; found {right.type}'
@@ -315,6 +324,22 @@ class Checker:
                 values.append(item.value)
         right = Constant(ANY, begin, end, tuple(values))
         return fold(Comparison(FLAG, left.begin, end, operator, left, right)), right
+
+    def _possible_member(self, left: Term, right: Term) -> bool:
+        """Whether a list whose values are known ever holds the text on the left."""
+        values = right.type.values
+        what = right.name.path if isinstance(right, Reference) else "the list"
+        if not isinstance(left, Constant):
+            if left.type.kind != "any":
+                message = f'{what} is asked for one by its name: "{values[0]}" in {what}'
+                self.report(codes.TYPE_MISMATCH, message, left.begin)
+            return False
+        if left.value in values:
+            self.context.vocabulary.asked.add(left.value)
+            return True
+        hint = suggest(left.value, values) or f"; there are {one_of(values)}"
+        self.report(codes.IMPOSSIBLE_VALUE, f'{what} never has "{shorten(left.value)}"{hint}', left.begin)
+        return False
 
     def compare(self, operator: str, left: Term, right: Term) -> Term:
         """One comparison of two values; text literals become dates beside dates."""

@@ -230,7 +230,9 @@ class _Generator:
         if term.only is not None:
             allowed = self._keep(term.only)
             before.append(ast.Compare(_field(_name(holder), "record_type"), [ast.NotIn()], [allowed]))
-        load = _field(_name(holder), term.name.attribute)
+        load: ast.expr = _field(_name(holder), term.name.attribute)
+        if term.name.key:
+            load = ast.Call(_field(load, "get"), [ast.Constant(term.name.key)], [])
         return self._load(term.name.path, load, before, seen, nullable=term.type.nullable, top=top)
 
     def _load(

@@ -14,6 +14,7 @@ from triggers.language.model import Feature, Function, Series
 from triggers.language.names import ALL_RECORDS, RECORDS, Type
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.tree import FeatureReference, Reference
+from triggers.language.vocabulary import STANDARD, Vocabulary
 
 FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
 MOST_FEATURES: Final = 100
@@ -54,7 +55,13 @@ class FeatureTable:
         return self._features.setdefault(Feature(function, index, series.retain_ms), len(self._features))
 
 
-def read_features(reader: Reader, node: Node, woken_by: frozenset[str], table: FeatureTable) -> dict[str, FeatureName]:
+def read_features(
+    reader: Reader,
+    node: Node,
+    woken_by: frozenset[str],
+    table: FeatureTable,
+    vocabulary: Vocabulary = STANDARD,
+) -> dict[str, FeatureName]:
     """The features of one file by name. One with a mistake stays known by name, so that its uses are not mistakes too.
 
     ``woken_by`` are the events that wake the trigger: a flow samples those where it does not say ``of``.
@@ -66,11 +73,16 @@ def read_features(reader: Reader, node: Node, woken_by: frozenset[str], table: F
         message = f"a trigger has at most {MOST_FEATURES} features, found {len(node.value)}"
         reader.report(codes.OUT_OF_RANGE, node.place, message)
         return dict.fromkeys(node.value, _UNKNOWN)
-    return {name: _read_feature(reader, name, entry, woken_by, table) for name, entry in node.value.items()}
+    return {name: _read_feature(reader, name, entry, woken_by, table, vocabulary) for name, entry in node.value.items()}
 
 
 def _read_feature(
-    reader: Reader, name: str, entry: Entry, woken_by: frozenset[str], table: FeatureTable
+    reader: Reader,
+    name: str,
+    entry: Entry,
+    woken_by: frozenset[str],
+    table: FeatureTable,
+    vocabulary: Vocabulary,
 ) -> FeatureName:
     before = len(reader.problems)
     reader.key("a feature", name, entry.place)
@@ -98,6 +110,7 @@ def _read_feature(
             "action": "it stands in a ladder only",
             "offer": "a feature does not concern an offer",
         },
+        vocabulary=vocabulary,
     )
     expression = read_expression(reader, value, context)
     where_node = fields.get("where")

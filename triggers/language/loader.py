@@ -15,7 +15,7 @@ from typing import Final
 
 from triggers.errors import Problem
 from triggers.language import codes
-from triggers.language.checks import ALL_CHECKS, ALL_CODES
+from triggers.language.checks import ALL_CHECKS, ALL_CODES, OF_EXPRESSIONS, SHARED_CHECKS
 from triggers.language.document import Document, read_document
 from triggers.language.draft import Draft
 from triggers.language.model import RuleSet
@@ -25,16 +25,21 @@ from triggers.language.reader import Reader, TooManyProblems
 from triggers.language.rule_files import file_problem, find_files
 from triggers.language.shared import Shared
 from triggers.language.silencing import Silenced, silence
+from triggers.language.tags_file import read_tags
+from triggers.language.tiers_file import read_tiers
 from triggers.language.trigger_file import read_trigger
+from triggers.language.vocabulary import STANDARD
 
 ROLES: Final[Mapping[str, Callable[[Reader, Document, Shared], Shared]]] = {
     "policy.yaml": read_policy,
     "calendar.yaml": read_calendar,
+    "tiers.yaml": read_tiers,
+    "tags.yaml": read_tags,
     "offers.yaml": read_offers,
 }
 """The files beside the triggers, of which a rule set has at most one each, in the order they are read: each may
 build on those before it. They are known by name, in whatever folder."""
-_LATER: Final = frozenset({"tiers.yaml", "tags.yaml", "desks.yaml"})
+_LATER: Final = frozenset({"desks.yaml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,8 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
         problems += found
         if document is not None:
             documents[name] = document
-    shared = _shared(documents, problems)
+    unread = {_role(name) for name in files if name not in documents}
+    shared = _shared(documents, unread, problems)
     drafts: list[Draft] = []
     for name, document in documents.items():
         if _role(name) in ROLES:
@@ -120,7 +126,9 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
                 drafts.append(draft)
         problems += reader.problems
     for check in ALL_CHECKS:
-        problems += check.find(drafts)
+        problems += check.find([*shared.drafts, *drafts] if check in OF_EXPRESSIONS else drafts)
+    for shared_check in SHARED_CHECKS:
+        problems += shared_check.find(drafts, shared)
     problems, silenced = silence(documents, problems, ALL_CODES)
     problems.sort()
     wrong = {problem.file for problem in problems if problem.severity == "error"}
@@ -133,13 +141,18 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
         policy=shared.policy,
         document=text,
         offers=shared.offers,
+        tierings=shared.tierings,
+        tags=shared.tags,
+        derived_hash=_hash_of(documents, ("tiers.yaml", "tags.yaml")),
+        suites=shared.suites,
     )
     sound = ruleset.triggers and not any(_role(name) in ROLES for name in wrong)
     return Loaded(None if wrong else ruleset, problems, ruleset if sound else None, silenced=tuple(silenced))
 
 
-def _shared(documents: Mapping[str, Document], problems: list[Problem]) -> Shared:
-    shared = Shared()
+def _shared(documents: Mapping[str, Document], unread: set[str], problems: list[Problem]) -> Shared:
+    """What the files beside the triggers give. Of one that cannot be read, what it says is not known."""
+    shared = Shared(vocabulary=STANDARD.unknown(tiers="tiers.yaml" in unread, tags="tags.yaml" in unread))
     for role, read in ROLES.items():
         named = [name for name in documents if _role(name) == role]
         for name in named[1:]:
@@ -151,6 +164,12 @@ def _shared(documents: Mapping[str, Document], problems: list[Problem]) -> Share
                 shared = read(reader, documents[name], shared)
             problems += reader.problems
     return shared
+
+
+def _hash_of(documents: Mapping[str, Document], roles: Sequence[str]) -> str:
+    """Names the content of these files; empty where there is none of them."""
+    found = [document.text for name, document in documents.items() if _role(name) in roles]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:8] if found else ""
 
 
 def _role(name: str) -> str:

@@ -54,7 +54,18 @@ class OnSilence:
     after_ms: int
 
 
-Wake = OnEvent | OnMaturity | OnSilence
+@dataclass(frozen=True, slots=True)
+class OnDerived:
+    """Wakes on what the engine itself derives: ``tier.up``, ``digital_tier.down``, ``tag.added``, ``action.exhausted``.
+
+    ``detail`` is the tag where only one is meant.
+    """
+
+    event: str
+    detail: str | None = None
+
+
+Wake = OnEvent | OnMaturity | OnSilence | OnDerived
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ class Series:
     expression: Expression
     where: Expression | None
     record_types: frozenset[str]
-    by: By
+    by: Literal["customer", "account"]
     level: bool
     retain_ms: int
 
@@ -89,16 +100,17 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the ladder: use ``channel``, ``after_ms`` after the step before, unless its feedback was ``unless``."""
+    """A step of the ladder: use ``channel``, ``after_ms`` after the step before.
+
+    Not where its feedback was ``unless`` or better, nor where the condition ``unless_true`` holds.
+    """
 
     channel: str
     after_ms: int = 0
     unless: str | None = None
+    unless_true: Expression | None = None
 
 
-Status = Literal["draft", "shadow", "live", "retired"]
-OnChange = Literal["carry", "reset", "warm"]
-By = Literal["customer", "account"]
 Complexity = Literal["simple", "medium", "complex"]
 OfferKind = Literal["deposit", "wealth", "fund", "bond", "insurance", "loan", "service"]
 """The kinds of product, and ``service``: a contact without a product, such as a call."""
@@ -153,14 +165,14 @@ class Trigger:
     version: int
     title: str
     owner: str
-    status: Status
+    status: Literal["draft", "shadow", "live", "retired"]
     on: tuple[Wake, ...]
     when: Expression | None
     clauses: tuple[Expression, ...]
     rearm: Expression | None
     once_per_ms: int | None
     action: ActionSpec
-    on_change: OnChange
+    on_change: Literal["carry", "reset", "warm"]
     file: str
     cases: tuple[Case, ...] = ()
     condition: Clause | None = None
@@ -220,6 +232,46 @@ class Case:
     until_ms: int | None = None
     contacts: tuple[CaseContact, ...] = ()
     policy: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiering:
+    """Customers in tiers by a measure. ``names`` and their lower ``edges`` (inclusive) stand lowest first.
+
+    What lies below the lowest edge is in the lowest tier too. A tier that was reached is left downwards only below
+    its ``floors``, which are the edges less the margin. ``touched_by`` are the records after which the measure may
+    have another value; ``None`` where time alone may change it.
+    """
+
+    name: str
+    measure: Expression
+    names: tuple[str, ...]
+    edges: tuple[Decimal, ...]
+    floors: tuple[Decimal, ...]
+    touched_by: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag: on a customer while ``when`` is true and for ``holds_ms`` after it was last true.
+
+    ``touched_by`` are the records after which that may have changed; ``None`` where time alone may change it.
+    """
+
+    name: str
+    when: Expression
+    holds_ms: int = 0
+    touched_by: frozenset[str] | None = None
+    title: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The inline tests of a file that is no trigger: tiers or tags."""
+
+    file: str
+    cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,3 +340,9 @@ class RuleSet:
     """The files it was built from, as one canonical JSON text: whoever holds it can build the rule set again."""
     offers: Mapping[str, Offer] | None = None
     """The catalogue by name, in the order of names; ``None`` where there is none and any name will do."""
+    tierings: tuple[Tiering, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    """In the order in which they are worked out: each may read those before it."""
+    derived_hash: str = ""
+    """Names the content of the files they come from; the rule set's hash stands for it where it is empty."""
+    suites: tuple[Suite, ...] = ()

@@ -40,7 +40,8 @@ class Type:
 class Name:
     """A name: the part of the scope it is read from, the attribute there, its type.
 
-    ``by_record`` holds the events that have it, with its type there; empty for what is not ``event.*``.
+    ``by_record`` holds the events that have it, with its type there; empty for what is not ``event.*``. With a ``key``
+    the attribute is a mapping and the value stands under it; unknown where it does not.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Name:
     attribute: str
     type: Type
     by_record: tuple[tuple[str, Type], ...] = ()
+    key: str = ""
 
     def among(self, record_types: frozenset[str]) -> Type | None:
         """The type where only these events come; ``None`` where none of them has the name."""
@@ -178,6 +180,8 @@ _ACTION: Final[Mapping[str, Type]] = {
     "channel": Type("enum", values=literal_values(Channel)),
     "outcome": Type("enum", values=literal_values(Feedback.model_fields["outcome"].annotation)),
     "step": Type("number", whole=True),
+    "trigger": Type("text"),
+    "category": Type("text"),
 }
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from triggers.language.document import Place
+from triggers.language.draft import Draft
 from triggers.language.features import FeatureTable
-from triggers.language.model import Offer, Policy
+from triggers.language.model import Offer, Policy, Suite, Tag, Tiering
+from triggers.language.vocabulary import STANDARD, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +25,11 @@ class Shared:
     """The catalogue by name; ``None`` where there is none, and any name will do."""
     offers_read: bool = True
     """Whether the catalogue is without mistakes: only then is a choice held against it."""
+    vocabulary: Vocabulary = STANDARD
+    tierings: tuple[Tiering, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    tag_places: Mapping[str, tuple[Draft, Place]] = field(default_factory=dict)
+    """Where each tag stands: the file and the place."""
+    suites: tuple[Suite, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    """The files among these that have features and conditions."""

@@ -2,53 +2,67 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
+from typing import Final, Literal, cast, get_args
 
-from triggers.language import codes, grammar
+from triggers.language import codes
 from triggers.language.cases import read_cases
 from triggers.language.clauses import read_clauses
+from triggers.language.derived_events import EXHAUSTED
 from triggers.language.document import Document, Node, Place
 from triggers.language.draft import MOST_FIELDS, Draft
 from triggers.language.expressions import Checked, Context, read_expression
-from triggers.language.features import FeatureTable, read_features, used_features
+from triggers.language.features import read_features, used_features
 from triggers.language.model import (
     ActionSpec,
     Complexity,
     Expression,
-    OnChange,
+    OnDerived,
     OnMaturity,
-    Status,
     Step,
     Trigger,
     Wake,
 )
 from triggers.language.names import ALL_RECORDS
 from triggers.language.offer_choice import Chosen, read_offer
-from triggers.language.reader import Fields, Reader
+from triggers.language.offers_file import COMPLEXITIES
+from triggers.language.reader import DAY_MS, IDENTIFIER, MINUTE_MS, Fields, Reader
 from triggers.language.shared import Shared
 from triggers.language.wakes import event_types, read_wakes
+
+_REQUIRED: Final = ("trigger", "version", "title", "status", "on", "action")
+_OPTIONAL: Final = ("owner", "features", "when", "rearm", "once_per", "on_change", "tests")
+_ACTION_REQUIRED: Final = ("offer", "category", "priority", "ladder")
+_ACTION_OPTIONAL: Final = ("complexity", "value", "expires", "message")
+_MOST_STEPS: Final = 20
+_LONGEST_EXPIRY_MS: Final = 366 * DAY_MS
+_NO_ACTION: Final = "no action went out yet; it stands in a ladder and where feedback or action.exhausted wakes"
+_OUTCOMES: Final = ("delivered", "opened", "clicked", "answered", "bought")
+
+Status = Literal["draft", "shadow", "live", "retired"]
+OnChange = Literal["carry", "reset", "warm"]
 
 
 def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | None:
     """Reads one trigger file and reports its mistakes; ``None`` where it is no mapping at all."""
-    fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), grammar.TRIGGER)
+    fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), "a trigger", _REQUIRED, _OPTIONAL)
     if fields is None:
         return None
     draft = Draft(document.file, fields, shared.policy)
     draft.id = fields.identifier("trigger")
     title = fields.title("title")
-    version = fields.integer("version")
-    owner = fields.text("owner")
-    status = fields.choice("status")
-    wakes = _wakes(reader, fields)
+    version = fields.integer("version", 1, 1_000_000)
+    owner = fields.text("owner", 100)
+    status = fields.choice("status", get_args(Status))
+    wakes = _wakes(reader, fields, shared)
     draft.on = wakes or ()
-    _features(reader, draft, wakes, shared.table)
-    context = _context(draft, wakes)
+    _features(reader, draft, wakes, shared)
+    context = _context(draft, wakes, shared)
     when = _condition(reader, draft, "when", context)
     rearm = _condition(reader, draft, "rearm", _without_event(context))
-    once_per = fields.duration("once_per")
+    once_per = fields.duration("once_per", MINUTE_MS)
     action = _action(reader, draft, context, shared)
-    on_change = fields.choice("on_change") or "carry"
+    on_change = fields.choice("on_change", get_args(OnChange)) or "carry"
     tests = fields.get("tests")
     draft.cases = read_cases(reader, tests, shared) if tests else ()
     if reader.problems or action is None or draft.id is None:
@@ -73,46 +87,60 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     return draft
 
 
-def _wakes(reader: Reader, fields: Fields) -> tuple[Wake, ...] | None:
+def _wakes(reader: Reader, fields: Fields, shared: Shared) -> tuple[Wake, ...] | None:
     """``None`` where a form could not be read: what the expressions see is then not known."""
     node = fields.get("on")
     before = len(reader.problems)
-    wakes = read_wakes(reader, node) if node else ()
+    wakes = read_wakes(reader, node, shared.vocabulary) if node else ()
     return wakes if node and len(reader.problems) == before else None
 
 
-def _features(reader: Reader, draft: Draft, wakes: tuple[Wake, ...] | None, table: FeatureTable) -> None:
+def _features(reader: Reader, draft: Draft, wakes: tuple[Wake, ...] | None, shared: Shared) -> None:
     node = draft.fields.get("features")
     if node is None:
         return
     before = len(reader.problems)
-    draft.features = read_features(reader, node, event_types(wakes) if wakes else frozenset(), table)
+    events = event_types(wakes) if wakes else frozenset()
+    draft.features = read_features(reader, node, events, shared.table, shared.vocabulary)
     draft.complete &= len(reader.problems) == before
     if isinstance(node.value, dict):
         draft.feature_places = {name: entry.place for name, entry in node.value.items()}
 
 
-def _context(draft: Draft, wakes: tuple[Wake, ...] | None) -> Context:
+def _context(draft: Draft, wakes: tuple[Wake, ...] | None, shared: Shared) -> Context:
     """What ``when`` and the action may read, by what wakes the trigger."""
     absent = {
-        "action": "it stands in a ladder only",
+        "action": _NO_ACTION,
         "offer": "an offer is chosen after the trigger fires; the action may read it",
     }
     if wakes is None:
-        return Context(draft.features, ALL_RECORDS, absent)
+        return Context(draft.features, ALL_RECORDS, absent, shared.vocabulary)
     events = event_types(wakes)
-    if not events:
+    if "feedback" in events or OnDerived(EXHAUSTED) in wakes:
+        del absent["action"]
+    if not events and any(isinstance(wake, OnDerived) for wake in wakes):
+        absent["event"] = "what the engine derives wakes the trigger: it may come of any event, or of time"
+    elif not events:
         absent["event"] = absent["before"] = "no event wakes the trigger, only time does"
     if "transaction" not in events:
         absent["account"] = "only a transaction concerns one account"
     if "maturity" not in events and not any(isinstance(wake, OnMaturity) for wake in wakes):
         absent["product"] = "only a maturity concerns one holding"
-    return Context(draft.features, events, absent)
+    return Context(draft.features, events, absent, shared.vocabulary)
 
 
 def _without_event(context: Context) -> Context:
     reason = "rearm looks at what holds, whatever the event"
-    return Context(context.features, context.record_types, {**context.absent, "event": reason})
+    return replace(context, absent={**context.absent, "event": reason})
+
+
+def _in_ladder(context: Context) -> Context:
+    """What the condition of a step may read: the action so far, and what holds when the step is due."""
+    reason = "a step of a ladder waits for time, not for an event"
+    absent = {"event": reason, "before": reason, "account": reason, "offer": "the offer went out with the first step"}
+    if "product" in context.absent:
+        absent["product"] = context.absent["product"]
+    return replace(context, absent=absent)
 
 
 def _with_offer(context: Context, *, known: bool) -> Context:
@@ -120,7 +148,7 @@ def _with_offer(context: Context, *, known: bool) -> Context:
     absent = {**context.absent, "offer": "there is no offers.yaml beside the triggers"}
     if known:
         del absent["offer"]
-    return Context(context.features, context.record_types, absent)
+    return replace(context, absent=absent)
 
 
 def _condition(reader: Reader, draft: Draft, key: str, context: Context) -> Checked | None:
@@ -143,7 +171,7 @@ def _expression(
 
 def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> ActionSpec | None:
     node = draft.fields.get("action")
-    draft.action = fields = reader.mapping(node, grammar.ACTION) if node else None
+    draft.action = fields = reader.mapping(node, "an action", _ACTION_REQUIRED, _ACTION_OPTIONAL) if node else None
     if fields is None:
         return None
     offer_node = fields.get("offer")
@@ -152,10 +180,10 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
     chosen = _offer(reader, draft, offer_node, context, shared) if offer_node else None
     category = fields.identifier("category")
     complexity = _complexity(reader, fields, chosen, shared)
-    priority = fields.integer("priority")
+    priority = fields.integer("priority", 0, 100)
     value = _expression(reader, draft, fields.get("value"), context, expect="money")
-    expires = fields.duration("expires")
-    ladder = _ladder(reader, draft, fields)
+    expires = fields.duration("expires", MINUTE_MS, _LONGEST_EXPIRY_MS)
+    ladder = _ladder(reader, draft, fields, _in_ladder(context))
     template, message = _message(reader, draft, fields, context)
     if reader.problems or chosen is None:
         return None
@@ -184,7 +212,7 @@ def _offer(reader: Reader, draft: Draft, node: Node, context: Context, shared: S
 
 def _complexity(reader: Reader, fields: Fields, chosen: Chosen | None, shared: Shared) -> Complexity | None:
     """What the action says, else what its named offer has; ``None`` where it is that of the offer chosen."""
-    given = cast("Complexity | None", fields.choice("complexity"))
+    given = cast("Complexity | None", fields.choice("complexity", COMPLEXITIES))
     if not fields.lacks("complexity") or chosen is None or not shared.offers_read:
         return given
     without = next((offer.id for offer in chosen.candidates if offer.complexity is None), None)
@@ -194,37 +222,49 @@ def _complexity(reader: Reader, fields: Fields, chosen: Chosen | None, shared: S
     return chosen.candidates[0].complexity if isinstance(chosen.offer, str) and chosen.candidates else None
 
 
-def _ladder(reader: Reader, draft: Draft, fields: Fields) -> tuple[Step, ...]:
+def _ladder(reader: Reader, draft: Draft, fields: Fields, context: Context) -> tuple[Step, ...]:
     node = fields.get("ladder")
     if node is None:
         return ()
-    items = reader.items(node, "steps", grammar.MOST_STEPS)
+    items = reader.items(node, "steps", _MOST_STEPS)
     if items is not None and not items:
         reader.report(codes.OUT_OF_RANGE, node.place, "a ladder has at least one step, such as push")
     for position, item in enumerate(items or ()):
-        step = _step(reader, item, first=position == 0)
+        step = _step(reader, draft, item, context, first=position == 0)
         if step is not None:
             draft.ladder.append(step)
     return tuple(step for _, step in draft.ladder)
 
 
-def _step(reader: Reader, node: Node, *, first: bool) -> tuple[Place, Step] | None:
+def _step(reader: Reader, draft: Draft, node: Node, context: Context, *, first: bool) -> tuple[Place, Step] | None:
     if isinstance(node.value, str):
         if not first:
             message = f"a later step says when: {{after: 2d, use: {node.value}}}"
             reader.report(codes.MISSING_KEY, node.place, message)
         return node.place, Step(node.value)
-    fields = reader.mapping(node, grammar.STEP)
+    fields = reader.mapping(node, "a step", ("after", "use"), ("unless",))
     if fields is None:
         return None
     if first:
         reader.report(codes.CONTRADICTION, node.place, "the first step is sent at once: write its channel alone")
-    after = fields.duration("after")
-    unless = fields.choice("unless")
-    node_of_use = fields.get("use")
-    channel = reader.text(node_of_use) if node_of_use else None
+    after = fields.duration("after", MINUTE_MS, _LONGEST_EXPIRY_MS)
+    outcome, condition = _unless(reader, draft, fields.get("unless"), context)
+    channel = fields.text("use")
     # A step with a mistake in its time still has a channel to look at.
-    return (fields.entries["use"].value.place, Step(channel, after or 0, unless)) if channel else None
+    step = Step(channel, after or 0, outcome, condition) if channel else None
+    return (fields.entries["use"].value.place, step) if step else None
+
+
+def _unless(reader: Reader, draft: Draft, node: Node | None, context: Context) -> tuple[str | None, Expression | None]:
+    """What keeps a step back: an outcome by its name, or a condition."""
+    if node is None:
+        return None, None
+    if isinstance(node.value, str) and IDENTIFIER.fullmatch(node.value):
+        return reader.choice(node, _OUTCOMES), None
+    condition = _expression(reader, draft, node, context, expect="flag")
+    if condition is None:
+        return None, None
+    return None, condition.expression
 
 
 def _message(
@@ -233,10 +273,11 @@ def _message(
     node = fields.get("message")
     if node is None:
         return None, {}
-    draft.message = message = reader.mapping(node, grammar.MESSAGE)
+    keys = tuple(node.value) if isinstance(node.value, dict) else ()
+    draft.message = message = reader.mapping(node, "a message", ("template",), keys)
     if message is None:
         return None, {}
-    template = message.text("template")
+    template = message.text("template", 64)
     found: dict[str, Expression] = {}
     for name in [name for name in message.entries if name != "template"][:MOST_FIELDS]:
         value = message.get(name)

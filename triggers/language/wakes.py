@@ -6,33 +6,35 @@ import re
 from typing import Final
 
 from triggers.language import codes
+from triggers.language.derived_events import is_derived, read_derived_event
 from triggers.language.document import Node, shorten
 from triggers.language.model import OnEvent, OnMaturity, OnSilence, Wake
 from triggers.language.names import DETAILS, RECORDS, detail_values
 from triggers.language.reader import DAY_MS, HOUR_MS, Reader, describe, one_of, suggest
+from triggers.language.vocabulary import STANDARD, Vocabulary
 
 _LEAD: Final = re.compile(r"([0-9]{1,4})(d| business days?) before", re.ASCII)
 _LONGEST_LEAD: Final = 3660
 _SHORTEST_SILENCE_MS: Final = HOUR_MS
 _LONGEST_SILENCE_MS: Final = 3660 * DAY_MS
-_LATER_EVENTS: Final = frozenset({"tier", "tag", "action", "product"})
+_LATER_EVENTS: Final = frozenset({"product"})
 _LATER_KEYS: Final = frozenset({"after", "unless", "within", "every", "on_day", "at"})
 _FORMS: Final = (
-    "transaction, maturity, profile, behaviour.browse, feedback.opened, "
+    "transaction, maturity, profile, behaviour.browse, feedback.opened, tier.up, tag.added, action.exhausted, "
     "{maturity: 7d before}, {silence: transaction, for: 90d}, or a list"
 )
 
 
-def read_wakes(reader: Reader, node: Node) -> tuple[Wake, ...]:
+def read_wakes(reader: Reader, node: Node, vocabulary: Vocabulary = STANDARD) -> tuple[Wake, ...]:
     """Every form under ``on``; mistakes are reported, and what is right is returned."""
     if not isinstance(node.value, list):
-        wake = _wake(reader, node)
+        wake = _wake(reader, node, vocabulary)
         return (wake,) if wake else ()
     if not node.value:
         reader.report(codes.OUT_OF_RANGE, node.place, f"nothing wakes the trigger; expected {_FORMS}")
     found: list[Wake] = []
     for item in node.value:
-        wake = _wake(reader, item)
+        wake = _wake(reader, item, vocabulary)
         if wake is not None and wake in found:
             reader.report(codes.CONTRADICTION, item.place, "this stands in the list already")
         elif wake is not None:
@@ -45,8 +47,10 @@ def event_types(wakes: tuple[Wake, ...]) -> frozenset[str]:
     return frozenset(wake.record_type for wake in wakes if isinstance(wake, OnEvent))
 
 
-def _wake(reader: Reader, node: Node) -> Wake | None:
+def _wake(reader: Reader, node: Node, vocabulary: Vocabulary) -> Wake | None:
     if isinstance(node.value, str):
+        if is_derived(node.value, vocabulary):
+            return read_derived_event(reader, node, vocabulary)
         event = _event(reader, node)
         return OnEvent(*event) if event else None
     if not isinstance(node.value, dict):

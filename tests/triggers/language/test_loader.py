@@ -98,7 +98,7 @@ def test_mistakes_of_all_files_come_together_sorted() -> None:
         ("policy.yaml", 1, 18, "E012"),
         ("policy.yaml", 2, 11, "E013"),
         ("policy.yaml", 3, 11, "E013"),
-        ("tiers.yaml", 1, 1, "E017"),
+        ("tiers.yaml", 1, 1, "E011"),
     ]
 
 

@@ -18,9 +18,10 @@ from triggers.language.checks import (
     shadowing_feature,
     template_field,
     unreachable_step,
+    unread_tag,
     unused_feature,
 )
-from triggers.language.checks.base import Check
+from triggers.language.checks.base import Check, SharedCheck
 from triggers.language.codes import READING, Code
 
 ALL_CHECKS: Final[tuple[Check, ...]] = (
@@ -41,5 +42,17 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
 )
 """Every check, in the order of the codes."""
 
-ALL_CODES: Final[tuple[Code, ...]] = (*READING, *(check.code for check in ALL_CHECKS))
+OF_EXPRESSIONS: Final = frozenset(
+    {unused_feature.CHECK, shadowing_feature.CHECK, constant_clause.CHECK, contradiction.CHECK, never_false.CHECK}
+)
+"""Those of them that concern every file with features and conditions, ``tiers.yaml`` and ``tags.yaml`` too."""
+
+SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (unread_tag.CHECK,)
+"""The checks that compare the triggers with the files beside them."""
+
+ALL_CODES: Final[tuple[Code, ...]] = (
+    *READING,
+    *(check.code for check in ALL_CHECKS),
+    *(check.code for check in SHARED_CHECKS),
+)
 """Every code a file can be given, those of reading first."""

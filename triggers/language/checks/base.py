@@ -14,6 +14,7 @@ from triggers.language.expressions import Checked
 from triggers.language.model import OnEvent
 from triggers.language.names import DETAILS
 from triggers.language.outcomes import Facts, Finding, idle_parts
+from triggers.language.shared import Shared
 from triggers.language.tree import Term
 
 
@@ -23,6 +24,14 @@ class Check:
 
     code: Code
     find: Callable[[Sequence[Draft]], Iterator[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCheck:
+    """A check that compares the trigger files with the files beside them."""
+
+    code: Code
+    find: Callable[[Sequence[Draft], Shared], Iterator[Problem]]
 
 
 def idle_parts_of(draft: Draft) -> Iterator[tuple[Checked, Finding]]:
@@ -40,8 +49,8 @@ def source_of(checked: Checked, term: Term) -> str:
 
 def _given_by_wakes(draft: Draft) -> Facts:
     """Which ``event.action`` or ``event.outcome`` there can be, where every event of ``on`` is narrowed to one."""
-    kinds = {wake.record_type for wake in draft.on if isinstance(wake, OnEvent)}
-    details = {wake.detail for wake in draft.on if isinstance(wake, OnEvent)}
-    if len(kinds) != 1 or None in details:
-        return {}
+    events = [wake for wake in draft.on if isinstance(wake, OnEvent)]
+    kinds, details = {wake.record_type for wake in events}, {wake.detail for wake in events}
+    if len(events) < len(draft.on) or len(kinds) != 1 or None in details:
+        return {}  # what the engine derives comes of events of any kind
     return {f"event.{DETAILS[kinds.pop()]}": Choices(frozenset(details))}

@@ -1,0 +1,41 @@
+"""The inline tests of ``tiers.yaml`` and ``tags.yaml``: what is expected is that a tier moves, a tag comes or goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from triggers.language import codes
+from triggers.language.cases import read_cases
+from triggers.language.document import Node
+from triggers.language.model import Case, Expected
+from triggers.language.reader import Reader, one_of
+from triggers.language.shared import Shared
+
+Happenings = Mapping[str, tuple[str, tuple[str, ...]]]
+"""What a case may expect, as written (``tag_added``): the event (``tag.added``) and its possible details."""
+
+
+def read_derived_cases(reader: Reader, node: Node, shared: Shared, happenings: Happenings) -> tuple[Case, ...]:
+    """Every case under ``tests``; ``Expected.fields`` has the event and its detail."""
+
+    def expected(reader: Reader, item: Node, zone: ZoneInfo) -> Expected | None:
+        return _expected(reader, item, zone, happenings)
+
+    return read_cases(reader, node, shared, expected)
+
+
+def _expected(reader: Reader, node: Node, zone: ZoneInfo, happenings: Happenings) -> Expected | None:
+    fields = reader.mapping(node, "an expectation", ("at",), tuple(happenings))
+    if fields is None:
+        return None
+    at = fields.moment("at", zone)
+    found = [name for name in happenings if name in fields]
+    if len(found) != 1:
+        if not fields.meant & set(happenings):
+            message = f"an expectation is exactly one of {one_of(happenings)}, found {len(found)}"
+            reader.report(codes.CONTRADICTION, node.place, message)
+        return None
+    event, details = happenings[found[0]]
+    detail = fields.choice(found[0], details)
+    return Expected(at, {"event": event, "detail": detail}, node.place.line) if at is not None and detail else None
