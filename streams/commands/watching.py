@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -46,9 +47,7 @@ def _is_rule_file(_change: Change, path: str) -> bool:
 
 
 def _names(changes: set[FileChange]) -> list[str]:
-    here = Path.cwd()
-    paths = {Path(path) for _, path in changes}
-    return sorted(str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths)
+    return sorted({os.path.relpath(path) for _, path in changes})
 
 
 def _existing(paths: set[Path]) -> list[Path]:

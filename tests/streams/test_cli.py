@@ -56,6 +56,7 @@ def test_the_commands_are_those_promised() -> None:
         "topics check",
         "publish",
         "import",
+        "backtest",
         "simulate",
         "actions",
         "decisions",

@@ -1,0 +1,121 @@
+"""What comes in before it is shared out: which time range, whose tenant, how far the time has come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from schemas.base import to_ms
+from schemas.decode import Rejected, decode
+from streams.backtest.spill import Share, Spill
+from triggers.casework.backtest import Arrival
+
+_AT_ONCE: Final = 4_096
+_JUMP_MS: Final = 86_400_000
+
+
+class _Head(msgspec.Struct):
+    """All of an event that is read before its turn comes."""
+
+    tenant: str
+    occurred_at: datetime
+
+
+_read_head: Final = msgspec.json.Decoder(_Head).decode
+_time_of: Final = itemgetter(0)
+
+
+class Intake:
+    """Takes the messages of all sources, each source's in order, and shares out those of the time range.
+
+    ``tenant`` is that of the first event where none is given. ``end_ms`` is the newest time of any event that can be
+    read: what cannot be read has no time, so it moves no clock. ``merge`` says that several sources come side by side.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        merge: bool,
+        tenant: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+    ) -> None:
+        self.tenant = tenant
+        self.end_ms: int | None = None
+        self.taken = 0
+        self.left_out = 0
+        """Messages outside the time range."""
+        self._merge = merge
+        self._since_ms = since_ms
+        self._until_ms = until_ms
+        self._spill = Spill(folder)
+        self._clocks: dict[int, int] = {}
+        self._unsettled: list[tuple[int, Arrival]] = []
+
+    def add(self, arrival: Arrival) -> None:
+        """Takes one message."""
+        at = self._time(arrival)
+        if at is not None:
+            if (self._since_ms is not None and at < self._since_ms) or (
+                self._until_ms is not None and at > self._until_ms
+            ):
+                self.left_out += 1
+                return
+            self._unsettled.append((at, arrival))
+            if len(self._unsettled) >= _AT_ONCE:
+                self._settle()
+        self.taken += 1
+        self._spill.add(arrival, self._clock(arrival, at) if self._merge else 0)
+
+    def close(self) -> list[Share]:
+        """The shares. ``end_ms`` is known from here on."""
+        self._settle()
+        return self._spill.close()
+
+    def _time(self, arrival: Arrival) -> int | None:
+        """The event's own time; ``None`` where it cannot be read."""
+        try:
+            head = _read_head(arrival.value)
+        except (ValueError, RecursionError):
+            head = self._readable(arrival)
+        if head is None:
+            return None
+        if self.tenant is None:
+            self.tenant = head.tenant
+        return None if head.occurred_at.tzinfo is None else to_ms(head.occurred_at)
+
+    def _clock(self, arrival: Arrival, at: int | None) -> int:
+        """How far the times of the arrival's source have come. A far leap forward counts only if it can be read."""
+        known = self._clocks.get(arrival.source)
+        if at is not None and (known is None or at > known):
+            near = known is not None and at - known <= _JUMP_MS
+            if near or self._readable(arrival) is not None:
+                self._clocks[arrival.source] = known = at
+        return known or 0
+
+    def _settle(self) -> None:
+        """Moves ``end_ms`` to the newest of the times that wait. Each event is read once at most."""
+        waiting, self._unsettled = self._unsettled, []
+        if not waiting or not self._move_end(*max(waiting, key=_time_of)):
+            return
+        for at, arrival in sorted(waiting, key=_time_of, reverse=True)[1:]:
+            if not self._move_end(at, arrival):
+                return
+
+    def _move_end(self, at: int, arrival: Arrival) -> bool:
+        """Whether an older event may still move the end: this one is newer than the end, but cannot be read."""
+        if self.end_ms is not None and at <= self.end_ms:
+            return False
+        if self._readable(arrival) is None:
+            return True
+        self.end_ms = at
+        return False
+
+    def _readable(self, arrival: Arrival) -> Any:
+        record = decode(arrival.topic, self.tenant or "", arrival.key, arrival.value)
+        return None if isinstance(record, Rejected) else record

@@ -1,0 +1,176 @@
+"""What a trigger's condition measures: its features, and whatever it compares with a number, beside those numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from triggers.casework.distribution import Distribution
+from triggers.engine.evaluation import Evaluation
+from triggers.engine.journeys import Cause
+from triggers.language.clauses import Clause
+from triggers.language.compiler import compile_term
+from triggers.language.model import Evaluate, RuleSet, Trigger
+from triggers.language.tree import Call, Comparison, Constant, FeatureReference, Reference, Term
+
+_NUMERIC: Final = frozenset({"money", "number"})
+_MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_CROSSINGS: Final = {"crossed_above": ">=", "crossed_below": "<"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number that the condition compares a measure with: ``measure operator number``."""
+
+    operator: str
+    number: Decimal
+
+    def holds(self, value: Decimal | int) -> bool:
+        """Whether a value is on the side that the condition asks for."""
+        match self.operator:
+            case "<":
+                return value < self.number
+            case "<=":
+                return value <= self.number
+            case ">":
+                return value > self.number
+            case ">=":
+                return value >= self.number
+            case "==":
+                return value == self.number
+        return value != self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One measure of one trigger. ``clauses`` are the parts of ``when`` in which it stands, as they are written."""
+
+    trigger: str
+    source: str
+    is_feature: bool
+    evaluate: Evaluate
+    bounds: tuple[Bound, ...]
+    clauses: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a measure came to. ``held`` counts, for each bound, how often the value was on its side."""
+
+    values: Distribution
+    held: list[int]
+
+    def add(self, measure: Measure, value: Any) -> None:
+        """Counts one value; ``None`` is unknown."""
+        self.values.add(value)
+        if value is not None:
+            for index, bound in enumerate(measure.bounds):
+                if bound.holds(value):
+                    self.held[index] += 1
+
+    def merge(self, other: Reading) -> None:
+        """Adds what another one counted."""
+        self.values.merge(other.values)
+        self.held = [mine + theirs for mine, theirs in zip(self.held, other.held, strict=True)]
+
+
+def read_measures(ruleset: RuleSet) -> tuple[Measure, ...]:
+    """The measures of every trigger that runs, in the order of trigger and text."""
+    active = sorted((t for t in ruleset.triggers if t.status in ("live", "shadow")), key=lambda trigger: trigger.id)
+    return tuple(measure for trigger in active for measure in _of_trigger(trigger))
+
+
+def new_readings(measures: tuple[Measure, ...]) -> list[Reading]:
+    """An empty reading for each measure."""
+    return [Reading(Distribution(), [0] * len(measure.bounds)) for measure in measures]
+
+
+class MeasuredEvaluation(Evaluation):
+    """An evaluation that reads the measures of the triggers that wake, at one in ``every`` of a customer's moments.
+
+    Which moments those are depends on the customer and its events alone, and begins anew with ``begin_customer``.
+    """
+
+    __slots__ = ("_by_trigger", "_every", "_turn", "readings")
+
+    def __init__(self, tenant: str, measures: tuple[Measure, ...], every: int) -> None:
+        super().__init__(tenant)
+        self.readings = new_readings(measures)
+        self._by_trigger: dict[str, list[tuple[Measure, Reading]]] = {}
+        for measure, reading in zip(measures, self.readings, strict=True):
+            self._by_trigger.setdefault(measure.trigger, []).append((measure, reading))
+        self._every = every
+        self._turn = 0
+
+    def begin_customer(self, number: int) -> None:
+        """A customer's first moment is measured for one in ``every`` numbers; then each ``every``-th."""
+        self._turn = number % self._every
+
+    def wake(self, woken: list[Trigger], cause: Cause) -> None:
+        if self._turn == 0:
+            self._read(woken)
+            self._turn = self._every
+        self._turn -= 1
+        super().wake(woken, cause)
+
+    def _read(self, woken: list[Trigger]) -> None:
+        # Before the gate changes anything: the engine evaluates all conditions first as well.
+        scope = self.scope
+        for trigger in woken:
+            for measure, reading in self._by_trigger.get(trigger.id, ()):
+                reading.add(measure, measure.evaluate(scope))
+
+
+@dataclass(slots=True)
+class _Found:
+    term: Term
+    bounds: list[Bound] = field(default_factory=list)
+    clauses: list[str] = field(default_factory=list)
+
+
+def _of_trigger(trigger: Trigger) -> Iterator[Measure]:
+    if trigger.condition is None:
+        return
+    found: dict[str, _Found] = {}
+    for leaf in trigger.condition.leaves():
+        for source, term, bound in _in_leaf(leaf):
+            one = found.setdefault(source, _Found(term))
+            if bound is not None and bound not in one.bounds:
+                one.bounds.append(bound)
+            if leaf.source not in one.clauses:
+                one.clauses.append(leaf.source)
+    for source in sorted(found):
+        one = found[source]
+        is_feature = isinstance(one.term, FeatureReference)
+        yield Measure(trigger.id, source, is_feature, compile_term(one.term), tuple(one.bounds), tuple(one.clauses))
+
+
+def _in_leaf(leaf: Clause) -> Iterator[tuple[str, Term, Bound | None]]:
+    """What one leaf of a condition measures; a feature also where no number stands beside it."""
+    term = leaf.term
+    for part in term.walk():
+        if isinstance(part, FeatureReference) and part.type.kind in _NUMERIC:
+            yield part.name, part, None
+    if isinstance(term, Comparison) and term.operator in _MIRRORED:
+        yield from _compared(leaf, term.left, term.operator, term.right)
+        yield from _compared(leaf, term.right, _MIRRORED[term.operator], term.left)
+    elif isinstance(term, Call) and term.helper in _CROSSINGS:
+        _, now, level = term.arguments
+        yield from _compared(leaf, now, _CROSSINGS[term.helper], level)
+
+
+def _compared(leaf: Clause, side: Term, operator: str, other: Term) -> Iterator[tuple[str, Term, Bound]]:
+    if isinstance(side, Constant) or side.type.kind not in _NUMERIC:
+        return
+    if isinstance(other, Constant) and isinstance(other.value, Decimal | int):
+        yield _text(leaf, side), side, Bound(operator, Decimal(other.value))
+
+
+def _text(leaf: Clause, term: Term) -> str:
+    if isinstance(term, Reference):
+        return term.name.path
+    if isinstance(term, FeatureReference):
+        return term.name
+    return next((operand.source for operand in leaf.operands if operand.term == term), leaf.source)
