@@ -110,8 +110,12 @@ def _covers(comment: _Comment, document: Document, problem: Problem) -> bool:
 
 def _half_read(document: Document, problems: Sequence[Problem], known: Mapping[str, Code]) -> bool:
     """Whether a mistake kept the checks from seeing the file whole: then nothing can be said of what they miss."""
+    own = (codes.BAD_SILENCE.id, codes.NOT_SILENCEABLE.id)
     return any(
-        problem.file == document.file and problem.severity == "error" and not known[problem.code].silenceable
+        problem.file == document.file
+        and problem.severity == "error"
+        and not known[problem.code].silenceable
+        and problem.code not in own
         for problem in problems
     )
 

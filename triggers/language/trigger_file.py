@@ -240,7 +240,7 @@ def _step(reader: Reader, draft: Draft, node: Node, context: Context, *, first: 
     if isinstance(node.value, str):
         if not first:
             message = f"a later step says when: {{after: 2d, use: {node.value}}}"
-            reader.report(codes.MISSING_KEY, node.place, message)
+            reader.report(codes.MISSING_KEY, node.place.under("after"), message)
         return node.place, Step(node.value)
     fields = reader.mapping(node, "a step", ("after", "use"), ("unless",))
     if fields is None:
