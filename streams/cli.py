@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from streams.commands import backtest, checking, contracts, events, queues, running, state, testing, topics
+from streams.commands import (
+    backtest,
+    checking,
+    contracts,
+    events,
+    explaining,
+    queues,
+    running,
+    state,
+    testing,
+    topics,
+)
 from streams.commands.console import EXIT_CODES
 
 app = typer.Typer(
@@ -22,6 +33,7 @@ app.command(epilog=running.WORKER_EXAMPLE)(running.worker)
 app.command(epilog=running.DEMO_EXAMPLE)(running.demo)
 app.command(name="check", epilog=checking.CHECK_EXAMPLE)(checking.check_rules)
 app.command(name="test", epilog=testing.TEST_EXAMPLE)(testing.run_cases)
+app.command(name="explain", epilog=explaining.EXPLAIN_EXAMPLE)(explaining.explain_trigger)
 app.command(epilog=backtest.BACKTEST_EXAMPLE)(backtest.backtest)
 app.command(epilog=events.PUBLISH_EXAMPLE)(events.publish)
 app.command(name="import", epilog=events.IMPORT_EXAMPLE)(events.import_)

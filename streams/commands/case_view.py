@@ -44,7 +44,8 @@ def show_failure(result: CaseResult, console: Console) -> None:
 def _timeline(result: CaseResult) -> Table:
     table = Table("time", "", "expected", "came", caption=LEGEND, caption_justify="left", expand=True)
     table.columns[0].no_wrap = True
-    table.columns[2].ratio = table.columns[3].ratio = 1
+    for column in table.columns[2:]:
+        column.ratio, column.overflow = 1, "fold"
     for row in result.rows:
         style = _STYLES.get(row.kind, "dim")
         # Texts, not markup: brackets of an author stay brackets.

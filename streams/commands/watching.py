@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -47,7 +46,9 @@ def _is_rule_file(_change: Change, path: str) -> bool:
 
 
 def _names(changes: set[FileChange]) -> list[str]:
-    return sorted({os.path.relpath(path) for _, path in changes})
+    here = Path.cwd()
+    paths = {Path(path) for _, path in changes}
+    return sorted(str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths)
 
 
 def _existing(paths: set[Path]) -> list[Path]:

@@ -14,8 +14,8 @@ from triggers.engine.journeys import record_feedback
 from triggers.engine.plan import Plan
 from triggers.engine.signals import set_profile
 from triggers.engine.state import PROFILE_FIELDS, Account, Contact, CustomerState, Journey, Memory, Sent
+from triggers.language.grammar import CHANNELS
 from triggers.language.model import Case, CaseEvent, Policy, Trigger
-from triggers.language.policy_file import CHANNELS
 
 _ANOTHER_TRIGGER: Final = "another_trigger"
 _ANOTHER_OFFER: Final = "another_offer"

@@ -106,6 +106,8 @@ class _Run:
         last = start_of(case, ruleset.policy)
         for event in sorted(case.events, key=lambda event: event.at_ms):
             last = event.at_ms
+            # First what is due by then: a feedback answers the latest action, also one that a timer sent.
+            self._take(self._stage.run_timers(state, ruleset, last, None))
             record = filler.record(event, self._sent)
             outcome = self._stage.process(record, state, ruleset, None)
             if outcome is not None and outcome.rejected is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from schemas.actions import NextBestAction
-from schemas.base import Record, from_ms
+from schemas.actions import Cancellation, NextBestAction
+from schemas.base import Record, from_ms, to_ms
 from schemas.decisions import Decision
 from triggers.casework.case_runner import CaseResult
 from triggers.casework.timeline import Row, show_output, show_value
@@ -78,6 +78,27 @@ def followed(evaluated: Evaluated, outputs: Sequence[Record]) -> list[str]:
         elif output.outcome == "suppressed":
             found.append(show_output(output))
     return found or ["nothing followed"]
+
+
+def aftermath(evaluated: Evaluated, outputs: Sequence[Record], zone: ZoneInfo) -> list[str]:
+    """Everything that came of a candidate, with its time: each step of the ladder, and what withdrew it."""
+    of_occasion = [
+        output
+        for output in outputs
+        if isinstance(output, NextBestAction | Decision)
+        and (output.trigger, output.occasion) == (evaluated.trigger, evaluated.occasion)
+    ]
+    sent = {output.action_id for output in of_occasion if isinstance(output, NextBestAction)}
+    lines = []
+    for output in outputs:
+        if isinstance(output, Cancellation):
+            if output.action_id in sent:
+                lines.append(f"{moment(to_ms(output.created_at), zone)}  {show_output(output)}")
+        elif output in of_occasion and isinstance(output, NextBestAction):
+            lines.append(f"{moment(to_ms(output.created_at), zone)}  sent {show_output(output)}")
+        elif output in of_occasion and isinstance(output, Decision) and output.outcome == "suppressed":
+            lines.append(f"{moment(to_ms(output.decided_at), zone)}  {show_output(output)}")
+    return lines
 
 
 def top_clauses(finding: Finding | None) -> Sequence[Finding]:

@@ -37,7 +37,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise BadSelection(f"the quotation that begins at character {at + 1} does not end")
+            begin = at + len(text[at:]) - len(text[at:].lstrip())
+            raise BadSelection(f"the quotation that begins at character {begin + 1} does not end")
         bracket, *quoted, word = match.groups()
         words = [one for one in quoted if one is not None]
         if bracket:

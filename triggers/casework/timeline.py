@@ -137,7 +137,9 @@ def show_output(output: Record, beside: Expected | None = None) -> str:
     if isinstance(output, Cancellation):
         return " ".join(["cancelled", *_pairs({"channel": output.channel, "reason": output.reason})])
     assert isinstance(output, NextBestAction)
-    shown = {name: getattr(output, name) for name in ("offer", "channel", "step", "value")}
+    shown: dict[str, Any] = {"offer": output.offer, "channel": output.channel, "step": output.step}
+    if output.value is not None:
+        shown["value"] = output.value
     for name, wanted in beside.fields.items() if beside else ():
         if name == "message":
             shown[name] = {key: output.fields.get(key) for key in wanted}

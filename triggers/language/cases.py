@@ -15,23 +15,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.decisions import Decision
-from schemas.events import Feedback, Maturity, Profile, Transaction
-from triggers.language import codes
+from schemas.events import Maturity, Profile, Transaction
+from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, shorten
 from triggers.language.model import Case, CaseContact, CaseEvent, Expected
 from triggers.language.names import RECORDS, literal_values
-from triggers.language.policy_file import CHANNELS, read_calendar, read_policy
+from triggers.language.policy_file import read_calendar, read_policy
 from triggers.language.reader import Fields, Reader, one_of, suggest
 from triggers.language.shared import Shared
 
-_GIVEN_BY_RUNNER: Final = frozenset({"schema_version", "tenant", "customer_id"})
-_NOT_OF_CUSTOMER: Final = _GIVEN_BY_RUNNER | {"event_id", "occurred_at", "sequence"}
-_STATED: Final = ("offer", "channel", "category", "complexity", "priority", "value", "template", "step")
 _OF_HELD_BACK: Final = ("channel", "step")
-_OUTCOMES: Final = literal_values(Feedback.model_fields["outcome"].annotation)
-_OPTIONAL: Final = ("customer", "contacts", "policy", "calendar", "until")
-_MOST_CASES: Final = 500
-_MOST_EVENTS: Final = 2000
 
 
 ReadExpected = Callable[[Reader, Node, ZoneInfo], Expected | None]
@@ -44,7 +37,7 @@ def read_cases(reader: Reader, node: Node, shared: Shared, expected: ReadExpecte
     """
     cases: list[Case] = []
     names: dict[str, int] = {}
-    for item in reader.items(node, "cases", _MOST_CASES) or ():
+    for item in reader.items(node, "cases", grammar.MOST_CASES) or ():
         case = _case(reader, item, shared, expected or _expected)
         if case is None:
             continue
@@ -57,7 +50,7 @@ def read_cases(reader: Reader, node: Node, shared: Shared, expected: ReadExpecte
 
 
 def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) -> Case | None:
-    fields = reader.mapping(node, "a case", ("name", "events", "expect"), _OPTIONAL)
+    fields = reader.mapping(node, grammar.CASE)
     if fields is None:
         return None
     shared = _override(reader, fields.get("calendar"), read_calendar, shared)
@@ -65,11 +58,11 @@ def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) ->
     zone = own.policy.timezone
     name = fields.text("name")
     customer = fields.get("customer")
-    events = [_event(reader, item, zone) for item in fields.items("events", "events", _MOST_EVENTS)]
-    expect = [expected(reader, item, zone) for item in fields.items("expect", "expectations", _MOST_EVENTS)]
+    events = [_event(reader, item, zone) for item in fields.items("events", "events")]
+    expect = [expected(reader, item, zone) for item in fields.items("expect", "expectations")]
     times = [event.at_ms for event in events if event]
     first = min(times, default=None)
-    contacts = [_contact(reader, item, zone, first) for item in fields.items("contacts", "contacts", _MOST_EVENTS)]
+    contacts = [_contact(reader, item, zone, first) for item in fields.items("contacts", "contacts")]
     until = fields.moment("until", zone)
     if until is not None and until < max(times, default=until):
         reader.report(codes.CONTRADICTION, fields.key_place("until"), "until lies before the last event of the case")
@@ -93,7 +86,7 @@ def _override(
 
 
 def _event(reader: Reader, node: Node, zone: ZoneInfo) -> CaseEvent | None:
-    fields = reader.mapping(node, "an event", ("at",), tuple(RECORDS))
+    fields = reader.mapping(node, grammar.EVENT)
     if fields is None:
         return None
     at = fields.moment("at", zone)
@@ -107,7 +100,7 @@ def _event(reader: Reader, node: Node, zone: ZoneInfo) -> CaseEvent | None:
     answers = None
     if body is not None and kinds[0] == "feedback":
         body, answers = _answered(reader, body)
-    values = _record(reader, body, kinds[0], RECORDS[kinds[0]], _GIVEN_BY_RUNNER) if body else None
+    values = _record(reader, body, kinds[0], RECORDS[kinds[0]], grammar.GIVEN_BY_RUNNER) if body else None
     if at is None or values is None:
         return None
     return CaseEvent(at, kinds[0], values, node.place.line, answers)
@@ -121,20 +114,20 @@ def _answered(reader: Reader, node: Node) -> tuple[Node, int | None]:
     others = {key: other for key, other in node.value.items() if key != "action"}
     if "action_id" in others:
         reader.report(codes.CONTRADICTION, entry.place, "action and action_id both say which action is answered")
-    return replace(node, value=others), reader.integer(entry.value, 1, _MOST_EVENTS)
+    return replace(node, value=others), reader.integer(entry.value, 1, grammar.MOST_EVENTS)
 
 
 def _contact(reader: Reader, node: Node, zone: ZoneInfo, first: int | None) -> CaseContact | None:
     """A contact before the ``first`` event."""
-    fields = reader.mapping(node, "a contact", ("at", "channel", "category"), ("trigger", "offer", "outcome"))
+    fields = reader.mapping(node, grammar.CONTACT)
     if fields is None:
         return None
     at = fields.moment("at", zone)
-    channel = fields.choice("channel", CHANNELS)
+    channel = fields.choice("channel")
     category = fields.identifier("category")
     trigger = fields.identifier("trigger")
     offer = fields.identifier("offer")
-    outcome = fields.choice("outcome", _OUTCOMES)
+    outcome = fields.choice("outcome")
     if at is None or channel is None or category is None:
         return None
     if first is not None and at >= first:
@@ -145,8 +138,7 @@ def _contact(reader: Reader, node: Node, zone: ZoneInfo, first: int | None) -> C
 
 def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
     """Profile fields, the balance of the main account or several accounts, and holdings."""
-    allowed = (*_field_names(Profile, _NOT_OF_CUSTOMER), "balance", "accounts", "holdings")
-    fields = reader.mapping(node, "a customer", (), allowed)
+    fields = reader.mapping(node, grammar.CUSTOMER)
     if fields is None:
         return {}
     values = _validated(reader, fields, Profile, [name for name in fields.entries if name in Profile.model_fields])
@@ -160,8 +152,8 @@ def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
             reader.report(codes.CONTRADICTION, fields.key_place("balance"), message)
         values["accounts"] = _accounts(reader, fields)
     if "holdings" in fields:
-        items = fields.items("holdings", "holdings", 100)
-        holdings = [_record(reader, item, "holdings", Maturity, _GIVEN_BY_RUNNER) for item in items]
+        items = fields.items("holdings", "holdings")
+        holdings = [_record(reader, item, "holdings", Maturity, grammar.GIVEN_BY_RUNNER) for item in items]
         values["holdings"] = tuple(holding for holding in holdings if holding is not None)
     return values
 
@@ -169,12 +161,12 @@ def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
 def _accounts(reader: Reader, fields: Fields) -> tuple[Mapping[str, Any], ...]:
     """The accounts that the customer has before the first event."""
     accounts: dict[str, Mapping[str, Any]] = {}
-    for node in fields.items("accounts", "accounts", 100):
-        account = reader.mapping(node, "an account", ("id", "balance"), ("currency",))
+    for node in fields.items("accounts", "accounts"):
+        account = reader.mapping(node, grammar.ACCOUNT)
         if account is None:
             continue
         values = _validated(reader, account, Transaction, [key for key in account.entries if key == "currency"])
-        name = account.text("id", 64)
+        name = account.text("id")
         if "balance" in account:
             values["balance"] = _as_money(reader, account, "balance")
         if name in accounts:
@@ -185,8 +177,7 @@ def _accounts(reader: Reader, fields: Fields) -> tuple[Mapping[str, Any], ...]:
 
 
 def _expected(reader: Reader, node: Node, zone: ZoneInfo) -> Expected | None:
-    allowed = (*_STATED, "message", "cancelled", "reason", "held_back")
-    fields = reader.mapping(node, "an expectation", ("at",), allowed)
+    fields = reader.mapping(node, grammar.EXPECTED)
     if fields is None:
         return None
     at = fields.moment("at", zone)
@@ -195,7 +186,7 @@ def _expected(reader: Reader, node: Node, zone: ZoneInfo) -> Expected | None:
     cancelled = fields.flag("cancelled") or False
     model: type[BaseModel] = Cancellation if cancelled else NextBestAction
     for name in fields.entries:
-        if name in (*_STATED, "reason") and name not in model.model_fields:
+        if name in (*grammar.STATED, "reason") and name not in model.model_fields:
             what = "a cancellation" if cancelled else "an action"
             reader.report(codes.CONTRADICTION, fields.key_place(name), f"{what} has no {name}")
     values = _validated(reader, fields, model, [name for name in fields.entries if name in model.model_fields])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.cases import read_cases
 from triggers.language.document import Node
+from triggers.language.forms import Form, Key, OneOf
 from triggers.language.model import Case, Expected
 from triggers.language.reader import Reader, one_of
 from triggers.language.shared import Shared
@@ -26,7 +27,8 @@ def read_derived_cases(reader: Reader, node: Node, shared: Shared, happenings: H
 
 
 def _expected(reader: Reader, node: Node, zone: ZoneInfo, happenings: Happenings) -> Expected | None:
-    fields = reader.mapping(node, "an expectation", ("at",), tuple(happenings))
+    what = tuple(Key(name, OneOf(details), f"The event {event}.") for name, (event, details) in happenings.items())
+    fields = reader.mapping(node, Form("an expectation", (*grammar.HAPPENING.keys, *what)))
     if fields is None:
         return None
     at = fields.moment("at", zone)
@@ -36,6 +38,6 @@ def _expected(reader: Reader, node: Node, zone: ZoneInfo, happenings: Happenings
             message = f"an expectation is exactly one of {one_of(happenings)}, found {len(found)}"
             reader.report(codes.CONTRADICTION, node.place, message)
         return None
-    event, details = happenings[found[0]]
-    detail = fields.choice(found[0], details)
+    event, _ = happenings[found[0]]
+    detail = fields.choice(found[0])
     return Expected(at, {"event": event, "detail": detail}, node.place.line) if at is not None and detail else None

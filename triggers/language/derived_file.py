@@ -11,6 +11,7 @@ from triggers.language.document import Entry, Node
 from triggers.language.draft import Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import read_features, used_features
+from triggers.language.forms import Form
 from triggers.language.names import RECORDS, ROOTS
 from triggers.language.reader import Fields, Reader
 from triggers.language.shared import Shared
@@ -30,9 +31,9 @@ _OF_ACCOUNTS: Final = frozenset({"balance", "aum", "accounts", "holdings"})
 _TAKEN: Final = frozenset({*RECORDS, *ROOTS, "tag", "tags"})
 
 
-def read_head(reader: Reader, node: Node, what: str, section: str, shared: Shared) -> Draft | None:
+def read_head(reader: Reader, node: Node, form: Form, shared: Shared) -> Draft | None:
     """The file's mapping and its features, which are sampled before tiers and tags are worked out."""
-    fields = reader.mapping(node, what, (section,), ("features", "tests"))
+    fields = reader.mapping(node, form)
     if fields is None:
         return None
     draft = Draft(reader.document.file, fields, shared.policy)

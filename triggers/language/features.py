@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, cast
 
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.document import Entry, Node
 from triggers.language.expressions import Checked, Context, FeatureName, read_expression
 from triggers.language.model import Feature, Function, Series
 from triggers.language.names import ALL_RECORDS, RECORDS, Type
-from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
+from triggers.language.reader import Fields, Reader
 from triggers.language.tree import FeatureReference, Reference
 from triggers.language.vocabulary import STANDARD, Vocabulary
 
-FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
 MOST_FEATURES: Final = 100
-LONGEST_WINDOW_MS: Final = 400 * DAY_MS
 
 By = Literal["customer", "account"]
 
@@ -88,15 +86,17 @@ def _read_feature(
     reader.key("a feature", name, entry.place)
     node = entry.value
     keys = list(node.value) if isinstance(node.value, dict) else []
-    functions = [key for key in keys if key in FUNCTIONS]
-    fields = reader.mapping(node, "a feature", ("over",), (*FUNCTIONS, "where", "by", "of"))
+    functions = [key for key in keys if key in grammar.FUNCTIONS]
+    fields = reader.mapping(node, grammar.FEATURE)
     if fields is None:
         return _UNKNOWN
-    if len(functions) != 1 and not fields.meant & set(FUNCTIONS):
-        message = f"a feature has exactly one function, found {len(functions)}; there are {', '.join(FUNCTIONS)}"
+    if len(functions) != 1 and not fields.meant & set(grammar.FUNCTIONS):
+        message = (
+            f"a feature has exactly one function, found {len(functions)}; there are {', '.join(grammar.FUNCTIONS)}"
+        )
         reader.report(codes.CONTRADICTION, node.place, message)
     over = _window(reader, fields)
-    by = cast("By", fields.choice("by", ("customer", "account")) or "customer")
+    by = cast("By", fields.choice("by") or "customer")
     sampled = _sampled(reader, fields)
     value = fields.get(functions[0]) if functions else None
     if value is None:
@@ -136,7 +136,7 @@ def _window(reader: Reader, fields: Fields) -> int | None:
         message = f'"{node.value}" is not supported yet; write a length of time such as 1d or 30d'
         reader.report(codes.NOT_SUPPORTED, node.place, message)
         return None
-    return fields.duration("over", MINUTE_MS, LONGEST_WINDOW_MS)
+    return fields.duration("over")
 
 
 def _sampled(reader: Reader, fields: Fields) -> frozenset[str]:

@@ -81,7 +81,7 @@ class Series:
     expression: Expression
     where: Expression | None
     record_types: frozenset[str]
-    by: Literal["customer", "account"]
+    by: By
     level: bool
     retain_ms: int
 
@@ -111,6 +111,9 @@ class Step:
     unless_true: Expression | None = None
 
 
+Status = Literal["draft", "shadow", "live", "retired"]
+OnChange = Literal["carry", "reset", "warm"]
+By = Literal["customer", "account"]
 Complexity = Literal["simple", "medium", "complex"]
 OfferKind = Literal["deposit", "wealth", "fund", "bond", "insurance", "loan", "service"]
 """The kinds of product, and ``service``: a contact without a product, such as a call."""
@@ -165,14 +168,14 @@ class Trigger:
     version: int
     title: str
     owner: str
-    status: Literal["draft", "shadow", "live", "retired"]
+    status: Status
     on: tuple[Wake, ...]
     when: Expression | None
     clauses: tuple[Expression, ...]
     rearm: Expression | None
     once_per_ms: int | None
     action: ActionSpec
-    on_change: Literal["carry", "reset", "warm"]
+    on_change: OnChange
     file: str
     cases: tuple[Case, ...] = ()
     condition: Clause | None = None

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from triggers.engine.scope import Scope
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.document import Node, Place, shorten
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.model import Choice, Offer, OfferKind
-from triggers.language.offers_file import KINDS
 from triggers.language.reader import Fields, Reader, one_of, suggest
 from triggers.language.shared import Shared
 from triggers.language.tree import Call, FeatureReference, Reference, Term
-
-OPTIONAL: Final = ("where", "best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ def read_offer(reader: Reader, node: Node, context: Context, shared: Shared) -> 
             reader.report(codes.UNKNOWN_OFFER, node.place, message)
             return None
         return Chosen(name, (catalogue[name],))
-    fields = reader.mapping(node, "a choice of an offer", ("choose",), OPTIONAL)
+    fields = reader.mapping(node, grammar.CHOICE)
     return _choice(reader, fields, context, shared) if fields else None
 
 
@@ -75,10 +72,10 @@ def _kinds(reader: Reader, fields: Fields) -> list[tuple[str, Place]]:
     node = fields.get("choose")
     if node is None:
         return []
-    items = (reader.items(node, "kinds", len(KINDS)) or ()) if isinstance(node.value, list) else (node,)
+    items = (reader.items(node, "kinds", len(grammar.KINDS)) or ()) if isinstance(node.value, list) else (node,)
     if not items:
-        reader.report(codes.OUT_OF_RANGE, node.place, f"expected at least one of {one_of(KINDS)}")
-    found = [(reader.choice(item, KINDS), item.place) for item in items]
+        reader.report(codes.OUT_OF_RANGE, node.place, f"expected at least one of {one_of(grammar.KINDS)}")
+    found = [(reader.choice(item, grammar.KINDS), item.place) for item in items]
     kinds = [(kind, place) for kind, place in found if kind is not None]
     return kinds if len(kinds) == len(found) else []
 

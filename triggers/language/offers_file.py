@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import Final, cast
 
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.document import Document, Entry, Node, Place
 from triggers.language.model import Complexity, Offer, OfferKind
-from triggers.language.names import literal_values
 from triggers.language.reader import Fields, Reader
 from triggers.language.shared import Shared
 
-KINDS: Final = literal_values(OfferKind)
-COMPLEXITIES: Final = literal_values(Complexity)
-OPTIONAL: Final = (
-    "title",
-    "product_id",
-    "term",
-    "expected_yield",
-    "complexity",
-    "tiers",
-    "valid",
-    "min_amount",
-)
-_LONGEST_TERM: Final = 36_600
 _MOST_TIERS: Final = 20
-_LARGEST_AMOUNT: Final = Decimal(10) ** 13
 
 
 def read_offers(reader: Reader, document: Document, shared: Shared) -> Shared:
     """The catalogue by name. An offer with a mistake is still known by name, so that naming it is no mistake too."""
     root = document.root or Node({}, Place(1, 1, ""))
-    fields = reader.mapping(root, "a catalogue", ("offers",))
+    fields = reader.mapping(root, grammar.OFFERS)
     node = fields.get("offers") if fields else None
     if node is None or not isinstance(node.value, dict):
         if node is not None:
@@ -46,23 +30,23 @@ def read_offers(reader: Reader, document: Document, shared: Shared) -> Shared:
 
 def _offer(reader: Reader, name: str, entry: Entry, tiers: tuple[str, ...]) -> Offer:
     reader.key("an offer", name, entry.place)
-    fields = reader.mapping(entry.value, "an offer", ("kind",), OPTIONAL)
+    fields = reader.mapping(entry.value, grammar.OFFER)
     if fields is None:
         return Offer(name, "service")
     valid = fields.get("valid")
-    days = reader.mapping(valid, "the days an offer is valid", (), ("from", "until")) if valid else None
+    days = reader.mapping(valid, grammar.VALID) if valid else None
     first, last = (days.day("from"), days.day("until")) if days else (None, None)
     if valid is not None and first is not None and last is not None and last < first:
         reader.report(codes.CONTRADICTION, valid.place, f"the offer is never valid: {last} is before {first}")
     return Offer(
         id=name,
-        kind=cast("OfferKind", fields.choice("kind", KINDS) or "service"),
+        kind=cast("OfferKind", fields.choice("kind") or "service"),
         title=fields.title("title"),
-        product_id=fields.text("product_id", 64),
-        term=fields.integer("term", 1, _LONGEST_TERM),
-        expected_yield=fields.decimal("expected_yield", Decimal(0), Decimal(1)),
-        complexity=cast("Complexity | None", fields.choice("complexity", COMPLEXITIES)),
-        min_amount=fields.decimal("min_amount", Decimal(0), _LARGEST_AMOUNT),
+        product_id=fields.text("product_id"),
+        term=fields.integer("term"),
+        expected_yield=fields.decimal("expected_yield"),
+        complexity=cast("Complexity | None", fields.choice("complexity")),
+        min_amount=fields.decimal("min_amount"),
         tiers=_tiers(reader, fields, tiers),
         valid_from=first,
         valid_until=last,

@@ -7,19 +7,13 @@ from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from schemas.base import CURRENCIES
-from schemas.events import Channel
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.model import Attempts, Cap, Cooldown
-from triggers.language.names import literal_values
-from triggers.language.reader import DAY_MS, MINUTE_MS, SECOND_MS, Fields, Reader, suggest
+from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader, suggest
 from triggers.language.shared import Shared
 
-CHANNELS: Final = literal_values(Channel)
-_LONGEST_LATENESS_MS: Final = 60 * DAY_MS
-_LONGEST_CAP_MS: Final = 2 * 366 * DAY_MS
 _HOUR_MS: Final = 60 * MINUTE_MS
-_KEYS: Final = ("currency", "lateness", "skew", "consent", "caps", "cooldown", "attempts")
 
 Calendar = Literal["day", "week", "month"]
 # A day on which the clocks are put back has 25 hours.
@@ -33,7 +27,7 @@ _LONGEST_PERIOD: Final[dict[str, int]] = {
 
 def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     """The policy with what the file says; what it leaves out stays as it was."""
-    fields = reader.mapping(_root(document), "a policy", (), _KEYS)
+    fields = reader.mapping(_root(document), grammar.POLICY)
     if fields is None:
         return shared
     policy = shared.policy
@@ -41,9 +35,9 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     if currency is not None and currency not in CURRENCIES:
         message = f'"{shorten(currency)}" is no active ISO 4217 code such as CNY'
         reader.report(codes.BAD_CHOICE, fields.entries["currency"].value.place, message)
-    lateness = fields.duration("lateness", MINUTE_MS, _LONGEST_LATENESS_MS)
-    skew = fields.duration("skew", SECOND_MS, DAY_MS)
-    consent = [reader.choice(item, CHANNELS) for item in fields.items("consent", "channels", 100)]
+    lateness = fields.duration("lateness")
+    skew = fields.duration("skew")
+    consent = [reader.choice(item, grammar.CHANNELS) for item in fields.items("consent", "channels")]
     caps = _caps(reader, fields)
     cooldown = fields.get("cooldown")
     attempts = fields.get("attempts")
@@ -62,7 +56,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
 
 def read_calendar(reader: Reader, document: Document, shared: Shared) -> Shared:
     """The policy with the bank's time zone and the hour of its reminders."""
-    fields = reader.mapping(_root(document), "a calendar", (), ("timezone", "remind_at"))
+    fields = reader.mapping(_root(document), grammar.CALENDAR)
     if fields is None:
         return shared
     policy = shared.policy
@@ -82,7 +76,7 @@ def _root(document: Document) -> Node:
 
 def _caps(reader: Reader, fields: Fields) -> tuple[Cap, ...]:
     found: dict[tuple[Any, ...], Cap] = {}
-    for item in fields.items("caps", "caps", 100):
+    for item in fields.items("caps", "caps"):
         cap = _cap(reader, item)
         if cap is None:
             continue
@@ -95,12 +89,12 @@ def _caps(reader: Reader, fields: Fields) -> tuple[Cap, ...]:
 
 
 def _cap(reader: Reader, node: Node) -> Cap | None:
-    fields = reader.mapping(node, "a cap", ("at_most", "per"), ("category", "channel"))
+    fields = reader.mapping(node, grammar.CAP)
     if fields is None:
         return None
-    at_most = fields.integer("at_most", 0, 1000)
+    at_most = fields.integer("at_most")
     category = fields.identifier("category")
-    channel = fields.choice("channel", CHANNELS)
+    channel = fields.choice("channel")
     per = fields.get("per")
     length, calendar = _period(reader, per) if per else (None, None)
     return Cap(at_most, length, category, channel, calendar) if at_most is not None and length is not None else None
@@ -113,23 +107,23 @@ def _period(reader: Reader, node: Node) -> tuple[int | None, Calendar | None]:
         message = f'expected a length of time such as 7d, or day, week or month, found "{shorten(node.value)}"'
         reader.report(codes.BAD_DURATION, node.place, message)
         return None, None
-    return reader.duration(node, MINUTE_MS, _LONGEST_CAP_MS), None
+    return reader.duration(node, MINUTE_MS, grammar.LONGEST_CAP_MS), None
 
 
 def _cooldown(reader: Reader, node: Node) -> Cooldown | None:
-    fields = reader.mapping(node, "a cooldown", (), ("all", "category", "trigger"))
+    fields = reader.mapping(node, grammar.COOLDOWN)
     if fields is None:
         return None
-    lengths = (fields.duration(key, MINUTE_MS, _LONGEST_CAP_MS) for key in ("all", "category", "trigger"))
+    lengths = (fields.duration(key) for key in ("all", "category", "trigger"))
     return Cooldown(*(length or 0 for length in lengths))
 
 
 def _attempts(reader: Reader, node: Node) -> Attempts | None:
-    fields = reader.mapping(node, "attempts without a sale", ("at_most", "pause"))
+    fields = reader.mapping(node, grammar.ATTEMPTS)
     if fields is None:
         return None
-    at_most = fields.integer("at_most", 1, 1000)
-    pause = fields.duration("pause", MINUTE_MS, _LONGEST_CAP_MS)
+    at_most = fields.integer("at_most")
+    pause = fields.duration("pause")
     return Attempts(at_most, pause) if at_most and pause else None
 
 

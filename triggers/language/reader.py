@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from schemas.base import MONEY_SCALE, to_ms
@@ -17,9 +17,12 @@ from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.codes import Code
 from triggers.language.document import Document, Entry, Node, Place, shorten
+from triggers.language.forms import AnyOf, Form, Items, Key, Length, Number, OneOf, Record, Text, Whole
 
 if TYPE_CHECKING:
     from triggers.language.expressions import Checked
+
+S = TypeVar("S", Text, Whole, Number, OneOf, Length, Items)
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
@@ -28,14 +31,17 @@ DAY_MS: Final = 24 * HOUR_MS
 _UNITS: Final = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 LONGEST_MS: Final = 3660 * DAY_MS
 
-_DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
-_MOMENT: Final = re.compile(
+DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
+MOMENT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?) ?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
 )
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_CLOCK: Final = re.compile(r"[0-9]{2}:[0-9]{2}", re.ASCII)
+DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+CLOCK: Final = re.compile(r"[0-9]{2}:[0-9]{2}", re.ASCII)
 IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 """What triggers, features, offers and categories are called."""
+
+TITLE: Final = Form("a title by language", (Key("en", Text(), "In English."), Key("zh", Text(), "In Chinese.")))
+"""A title that is told in several languages."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -84,16 +90,21 @@ class Reader:
             raise TooManyProblems
 
     def mapping(
-        self, node: Node, what: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+        self, node: Node, form: Form | Record | str, required: Sequence[str] = (), optional: Sequence[str] = ()
     ) -> Fields | None:
-        """The fields of a mapping with exactly these keys; ``None`` where the node is no mapping."""
+        """The fields of a mapping with exactly the keys of a form; ``None`` where the node is no mapping."""
+        if isinstance(form, str):
+            anything = AnyOf((Text(), Length(MINUTE_MS, LONGEST_MS), Items(Text())))
+            form = Form(form, tuple(Key(name, anything, "", name in required) for name in (*required, *optional)))
+        what, required, optional = form.what, form.required, form.optional
         if not isinstance(node.value, dict):
             self.wrong_type(node, f"the keys of {what}: {one_of((*required, *optional))}")
             return None
         known = dict.fromkeys((*required, *optional))
+        open_ended = isinstance(form, Form) and form.others is not None
         meant: set[str] = set()
         for key, entry in node.value.items():
-            if key not in known:
+            if key not in known and not open_ended:
                 near = nearest(key, [name for name in known if name not in node.value])
                 meant.add(near)
                 hint = f': did you mean "{near}"?' if near else f"; expected {one_of(known)}"
@@ -101,8 +112,8 @@ class Reader:
         for key in required:
             if key not in node.value and key not in meant:
                 self.report(codes.MISSING_KEY, node.place.under(key), f'missing key "{key}" in {what}')
-        entries = {key: entry for key, entry in node.value.items() if key in known}
-        return Fields(self, node, entries, frozenset(meant))
+        entries = {key: entry for key, entry in node.value.items() if key in known or open_ended}
+        return Fields(self, node, entries, frozenset(meant), form)
 
     def wrong_type(self, node: Node, expected: str) -> None:
         self.report(codes.WRONG_TYPE, node.place, f"expected {expected}, found {describe(node)}{_hint(node, expected)}")
@@ -139,7 +150,7 @@ class Reader:
         """Text, or text by language; English where there is one."""
         if not isinstance(node.value, dict):
             return self.text(node)
-        titles = self.mapping(node, "a title by language", (), ("en", "zh"))
+        titles = self.mapping(node, TITLE)
         texts = [titles.text(language) for language in ("en", "zh")] if titles else []
         found = next(filter(None, texts), None)
         if found is None and not node.value:
@@ -199,7 +210,7 @@ class Reader:
     def duration(self, node: Node, low: int = MINUTE_MS, high: int = LONGEST_MS) -> int | None:
         """Milliseconds of a length of time such as ``7d``."""
         example = "expected a length of time such as 30m, 48h, 7d or 2w"
-        match = _DURATION.fullmatch(node.value) if isinstance(node.value, str) else None
+        match = DURATION.fullmatch(node.value) if isinstance(node.value, str) else None
         if match is None:
             self.report(codes.BAD_DURATION, node.place, f"{example}, found {describe(node)}")
             return None
@@ -215,7 +226,7 @@ class Reader:
 
     def moment(self, node: Node, zone: ZoneInfo) -> int | None:
         """Milliseconds from the epoch of a time such as ``2026-03-02 10:00``, in ``zone`` where it has no offset."""
-        match = _MOMENT.fullmatch(node.value) if isinstance(node.value, str) else None
+        match = MOMENT.fullmatch(node.value) if isinstance(node.value, str) else None
         if match is None:
             message = 'expected a time such as "2026-03-02 10:00" or "2026-03-02T10:00:00+08:00"'
             self.report(codes.BAD_TIME, node.place, f"{message}, found {describe(node)}")
@@ -243,7 +254,7 @@ class Reader:
 
     def day(self, node: Node) -> date | None:
         """A day such as ``2026-03-02``."""
-        if not isinstance(node.value, str) or not _DAY.fullmatch(node.value):
+        if not isinstance(node.value, str) or not DAY.fullmatch(node.value):
             self.report(codes.BAD_TIME, node.place, f"expected a day such as 2026-03-02, found {describe(node)}")
             return None
         try:
@@ -258,7 +269,7 @@ class Reader:
 
     def clock(self, node: Node) -> clock_time | None:
         """A time of day such as ``09:00``."""
-        if isinstance(node.value, str) and _CLOCK.fullmatch(node.value):
+        if isinstance(node.value, str) and CLOCK.fullmatch(node.value):
             try:
                 return clock_time.fromisoformat(node.value)
             except ValueError:
@@ -272,12 +283,14 @@ class Fields:
     """The known keys of one mapping. Each getter returns ``None`` where the key is absent or its value was wrong.
 
     ``meant`` are the keys that unknown ones probably were meant to be: their absence is reported already.
+    What a value may be is what the form says of its key, where a getter is not told otherwise.
     """
 
     reader: Reader
     node: Node
     entries: dict[str, Entry]
     meant: frozenset[str] = frozenset()
+    form: Form | Record | None = None
 
     def lacks(self, key: str) -> bool:
         """Whether a key is absent, not just misspelt."""
@@ -295,21 +308,31 @@ class Fields:
         entry = self.entries.get(key)
         return entry.place if entry else self.node.place
 
-    def text(self, key: str, limit: int = 200) -> str | None:
+    def text(self, key: str, limit: int | None = None) -> str | None:
         node = self.get(key)
-        return self.reader.text(node, limit) if node else None
+        return self.reader.text(node, limit or self._shape(key, Text).limit) if node else None
 
     def identifier(self, key: str) -> str | None:
         node = self.get(key)
         return self.reader.identifier(node) if node else None
 
-    def integer(self, key: str, low: int, high: int) -> int | None:
+    def integer(self, key: str, low: int | None = None, high: int | None = None) -> int | None:
         node = self.get(key)
-        return self.reader.integer(node, low, high) if node else None
+        if node is None:
+            return None
+        if low is None or high is None:
+            shape = self._shape(key, Whole)
+            low, high = shape.low, shape.high
+        return self.reader.integer(node, low, high)
 
-    def decimal(self, key: str, low: Decimal, high: Decimal) -> Decimal | None:
+    def decimal(self, key: str, low: Decimal | None = None, high: Decimal | None = None) -> Decimal | None:
         node = self.get(key)
-        return self.reader.decimal(node, low, high) if node else None
+        if node is None:
+            return None
+        if low is None or high is None:
+            shape = self._shape(key, Number)
+            low, high = shape.low, shape.high
+        return self.reader.decimal(node, low, high)
 
     def title(self, key: str) -> str | None:
         node = self.get(key)
@@ -323,21 +346,31 @@ class Fields:
         node = self.get(key)
         return self.reader.flag(node) if node else None
 
-    def choice(self, key: str, values: Sequence[str]) -> str | None:
+    def choice(self, key: str, values: Sequence[str] = ()) -> str | None:
         node = self.get(key)
-        return self.reader.choice(node, values) if node else None
+        return self.reader.choice(node, values or self._shape(key, OneOf).values) if node else None
 
-    def duration(self, key: str, low: int = MINUTE_MS, high: int = LONGEST_MS) -> int | None:
+    def duration(self, key: str, low: int | None = None, high: int | None = None) -> int | None:
         node = self.get(key)
-        return self.reader.duration(node, low, high) if node else None
+        if node is None:
+            return None
+        if low is None or high is None:
+            shape = self._shape(key, Length)
+            low, high = low or shape.low, high or shape.high
+        return self.reader.duration(node, low, high)
 
     def moment(self, key: str, zone: ZoneInfo) -> int | None:
         node = self.get(key)
         return self.reader.moment(node, zone) if node else None
 
-    def items(self, key: str, what: str, limit: int = 1000) -> Sequence[Node]:
+    def items(self, key: str, what: str, limit: int | None = None) -> Sequence[Node]:
         node = self.get(key)
-        return (self.reader.items(node, what, limit) if node else None) or ()
+        return (self.reader.items(node, what, limit or self._shape(key, Items).most) if node else None) or ()
+
+    def _shape(self, key: str, kind: type[S]) -> S:
+        known = self.form.key(key) if self.form is not None else None
+        shapes = () if known is None else known.shape.shapes if isinstance(known.shape, AnyOf) else (known.shape,)
+        return next(shape for shape in shapes if isinstance(shape, kind))
 
 
 def describe(node: Node) -> str:

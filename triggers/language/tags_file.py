@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.derived_cases import read_derived_cases
 from triggers.language.derived_file import named_entries, read_derived, read_head, touched_by, union
 from triggers.language.document import Document, Node, Place
@@ -31,7 +31,7 @@ _MOST_TAGS: Final = 200
 def read_tags(reader: Reader, document: Document, shared: Shared) -> Shared:
     """``shared`` with the tags of the file and ``customer.tags``."""
     root = document.root or Node({}, Place(1, 1, ""))
-    draft = read_head(reader, root, "tags", "tags", shared)
+    draft = read_head(reader, root, grammar.TAGS, shared)
     if draft is None or "tags" not in draft.fields:
         return replace(shared, vocabulary=shared.vocabulary.with_tags(None))
     entries = named_entries(reader, draft.fields, "tags", "tag")
@@ -80,11 +80,11 @@ def _tag(
     derived: dict[str, frozenset[str] | None],
 ) -> Tag | None:
     before = len(reader.problems)
-    fields = reader.mapping(node, "a tag", ("when",), ("holds", "title", "owner"))
+    fields = reader.mapping(node, grammar.TAG)
     if fields is None:
         return None
     title = fields.title("title")
-    owner = fields.text("owner", 100)
+    owner = fields.text("owner")
     holds = fields.duration("holds")
     when_node = fields.get("when")
     when = read_derived(reader, draft, when_node, vocabulary, "flag") if when_node else None

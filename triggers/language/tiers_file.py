@@ -18,7 +18,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.derived_cases import read_derived_cases
 from triggers.language.derived_file import named_entries, read_derived, read_head, touched_by
 from triggers.language.document import Document, Node, Place
@@ -31,13 +31,12 @@ from triggers.language.vocabulary import MAIN_TIERING
 _MOST_TIERINGS: Final = 20
 _MOST_TIERS: Final = 50
 _LARGEST: Final = Decimal(10) ** 13
-_WIDEST_MARGIN: Final = Decimal("0.5")
 
 
 def read_tiers(reader: Reader, document: Document, shared: Shared) -> Shared:
     """``shared`` with the tierings of the file and the names they give."""
     root = document.root or Node({}, Place(1, 1, ""))
-    draft = read_head(reader, root, "tiers", "tierings", shared)
+    draft = read_head(reader, root, grammar.TIERS, shared)
     if draft is None or "tierings" not in draft.fields:
         return replace(shared, vocabulary=shared.vocabulary.unknown(tiers=True, tags=False))
     tierings: list[Tiering] = []
@@ -81,14 +80,14 @@ def _tiering(
 ) -> tuple[Tiering | None, tuple[str, ...]]:
     """A tiering where it is without mistakes, and its tiers as far as they could be read."""
     before = len(reader.problems)
-    fields = reader.mapping(node, "a tiering", ("measure", "edges"), ("margin",))
+    fields = reader.mapping(node, grammar.TIERING)
     if fields is None:
         return None, ()
     measure_node = fields.get("measure")
     vocabulary = shared.vocabulary.without({"tags": "tags build on tiers", MAIN_TIERING: "a tiering reads no tier"})
     measure = read_derived(reader, draft, measure_node, vocabulary, "number") if measure_node else None
     names, edges = _edges(reader, fields)
-    margin = fields.decimal("margin", Decimal(0), _WIDEST_MARGIN) or Decimal(0)
+    margin = fields.decimal("margin") or Decimal(0)
     if measure is None or len(reader.problems) > before:
         return None, names
     floors = tuple(edge * (1 - margin) for edge in edges)

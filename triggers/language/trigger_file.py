@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Literal, cast, get_args
+from typing import Final, cast
 
-from triggers.language import codes
+from triggers.language import codes, grammar
 from triggers.language.cases import read_cases
 from triggers.language.clauses import read_clauses
 from triggers.language.derived_events import EXHAUSTED
@@ -17,52 +17,43 @@ from triggers.language.model import (
     ActionSpec,
     Complexity,
     Expression,
+    OnChange,
     OnDerived,
     OnMaturity,
+    Status,
     Step,
     Trigger,
     Wake,
 )
 from triggers.language.names import ALL_RECORDS
 from triggers.language.offer_choice import Chosen, read_offer
-from triggers.language.offers_file import COMPLEXITIES
-from triggers.language.reader import DAY_MS, IDENTIFIER, MINUTE_MS, Fields, Reader
+from triggers.language.reader import IDENTIFIER, Fields, Reader
 from triggers.language.shared import Shared
 from triggers.language.wakes import event_types, read_wakes
 
-_REQUIRED: Final = ("trigger", "version", "title", "status", "on", "action")
-_OPTIONAL: Final = ("owner", "features", "when", "rearm", "once_per", "on_change", "tests")
-_ACTION_REQUIRED: Final = ("offer", "category", "priority", "ladder")
-_ACTION_OPTIONAL: Final = ("complexity", "value", "expires", "message")
-_MOST_STEPS: Final = 20
-_LONGEST_EXPIRY_MS: Final = 366 * DAY_MS
 _NO_ACTION: Final = "no action went out yet; it stands in a ladder and where feedback or action.exhausted wakes"
-_OUTCOMES: Final = ("delivered", "opened", "clicked", "answered", "bought")
-
-Status = Literal["draft", "shadow", "live", "retired"]
-OnChange = Literal["carry", "reset", "warm"]
 
 
 def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | None:
     """Reads one trigger file and reports its mistakes; ``None`` where it is no mapping at all."""
-    fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), "a trigger", _REQUIRED, _OPTIONAL)
+    fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), grammar.TRIGGER)
     if fields is None:
         return None
     draft = Draft(document.file, fields, shared.policy)
     draft.id = fields.identifier("trigger")
     title = fields.title("title")
-    version = fields.integer("version", 1, 1_000_000)
-    owner = fields.text("owner", 100)
-    status = fields.choice("status", get_args(Status))
+    version = fields.integer("version")
+    owner = fields.text("owner")
+    status = fields.choice("status")
     wakes = _wakes(reader, fields, shared)
     draft.on = wakes or ()
     _features(reader, draft, wakes, shared)
     context = _context(draft, wakes, shared)
     when = _condition(reader, draft, "when", context)
     rearm = _condition(reader, draft, "rearm", _without_event(context))
-    once_per = fields.duration("once_per", MINUTE_MS)
+    once_per = fields.duration("once_per")
     action = _action(reader, draft, context, shared)
-    on_change = fields.choice("on_change", get_args(OnChange)) or "carry"
+    on_change = fields.choice("on_change") or "carry"
     tests = fields.get("tests")
     draft.cases = read_cases(reader, tests, shared) if tests else ()
     if reader.problems or action is None or draft.id is None:
@@ -171,7 +162,7 @@ def _expression(
 
 def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> ActionSpec | None:
     node = draft.fields.get("action")
-    draft.action = fields = reader.mapping(node, "an action", _ACTION_REQUIRED, _ACTION_OPTIONAL) if node else None
+    draft.action = fields = reader.mapping(node, grammar.ACTION) if node else None
     if fields is None:
         return None
     offer_node = fields.get("offer")
@@ -180,9 +171,9 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
     chosen = _offer(reader, draft, offer_node, context, shared) if offer_node else None
     category = fields.identifier("category")
     complexity = _complexity(reader, fields, chosen, shared)
-    priority = fields.integer("priority", 0, 100)
+    priority = fields.integer("priority")
     value = _expression(reader, draft, fields.get("value"), context, expect="money")
-    expires = fields.duration("expires", MINUTE_MS, _LONGEST_EXPIRY_MS)
+    expires = fields.duration("expires")
     ladder = _ladder(reader, draft, fields, _in_ladder(context))
     template, message = _message(reader, draft, fields, context)
     if reader.problems or chosen is None:
@@ -212,7 +203,7 @@ def _offer(reader: Reader, draft: Draft, node: Node, context: Context, shared: S
 
 def _complexity(reader: Reader, fields: Fields, chosen: Chosen | None, shared: Shared) -> Complexity | None:
     """What the action says, else what its named offer has; ``None`` where it is that of the offer chosen."""
-    given = cast("Complexity | None", fields.choice("complexity", COMPLEXITIES))
+    given = cast("Complexity | None", fields.choice("complexity"))
     if not fields.lacks("complexity") or chosen is None or not shared.offers_read:
         return given
     without = next((offer.id for offer in chosen.candidates if offer.complexity is None), None)
@@ -226,7 +217,7 @@ def _ladder(reader: Reader, draft: Draft, fields: Fields, context: Context) -> t
     node = fields.get("ladder")
     if node is None:
         return ()
-    items = reader.items(node, "steps", _MOST_STEPS)
+    items = reader.items(node, "steps", grammar.MOST_STEPS)
     if items is not None and not items:
         reader.report(codes.OUT_OF_RANGE, node.place, "a ladder has at least one step, such as push")
     for position, item in enumerate(items or ()):
@@ -242,14 +233,15 @@ def _step(reader: Reader, draft: Draft, node: Node, context: Context, *, first: 
             message = f"a later step says when: {{after: 2d, use: {node.value}}}"
             reader.report(codes.MISSING_KEY, node.place.under("after"), message)
         return node.place, Step(node.value)
-    fields = reader.mapping(node, "a step", ("after", "use"), ("unless",))
+    fields = reader.mapping(node, grammar.STEP)
     if fields is None:
         return None
     if first:
         reader.report(codes.CONTRADICTION, node.place, "the first step is sent at once: write its channel alone")
-    after = fields.duration("after", MINUTE_MS, _LONGEST_EXPIRY_MS)
+    after = fields.duration("after")
     outcome, condition = _unless(reader, draft, fields.get("unless"), context)
-    channel = fields.text("use")
+    use = fields.get("use")
+    channel = reader.text(use) if use else None
     # A step with a mistake in its time still has a channel to look at.
     step = Step(channel, after or 0, outcome, condition) if channel else None
     return (fields.entries["use"].value.place, step) if step else None
@@ -260,7 +252,7 @@ def _unless(reader: Reader, draft: Draft, node: Node | None, context: Context) -
     if node is None:
         return None, None
     if isinstance(node.value, str) and IDENTIFIER.fullmatch(node.value):
-        return reader.choice(node, _OUTCOMES), None
+        return reader.choice(node, grammar.ANSWERS), None
     condition = _expression(reader, draft, node, context, expect="flag")
     if condition is None:
         return None, None
@@ -273,11 +265,10 @@ def _message(
     node = fields.get("message")
     if node is None:
         return None, {}
-    keys = tuple(node.value) if isinstance(node.value, dict) else ()
-    draft.message = message = reader.mapping(node, "a message", ("template",), keys)
+    draft.message = message = reader.mapping(node, grammar.MESSAGE)
     if message is None:
         return None, {}
-    template = message.text("template", 64)
+    template = message.text("template")
     found: dict[str, Expression] = {}
     for name in [name for name in message.entries if name != "template"][:MOST_FIELDS]:
         value = message.get(name)

@@ -331,3 +331,34 @@ def _codes(files: Mapping[str, str]) -> list[str]:
 def test_the_number_of_problems_does_not_depend_on_other_files() -> None:
     """A broken policy does not make a good trigger bad."""
     assert _codes({"good.yaml": GOOD, "policy.yaml": "currency: RMB"}) == ["E013"]
+
+
+def test_files_without_errors_are_sound_beside_one_with() -> None:
+    """Whoever tests triggers goes on with them; nobody else is given a rule set."""
+    broken = vary(("customer.balance <= peak", "customer.balanse <= peak"), ("trigger: good", "trigger: bad"))
+    loaded = load({"good.yaml": vary(), "bad.yaml": broken})
+    assert loaded.ruleset is None
+    assert loaded.sound is not None
+    assert [trigger.id for trigger in loaded.sound.triggers] == ["good"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"good.yaml": vary(), "policy.yaml": "caps: 7"},
+        {"good.yaml": vary(("owner: team", "ower: team"))},
+        {"good.yaml": "a: [", "policy.yaml": ""},
+    ],
+    ids=["a file that all build on", "the only trigger", "not YAML"],
+)
+def test_nothing_is_sound_where_all_depends_on_a_mistake(files: dict[str, str]) -> None:
+    """A policy with a mistake is that of every trigger."""
+    loaded = load(files)
+    assert (loaded.ruleset, loaded.sound) == (None, None)
+
+
+def test_a_rule_set_without_errors_is_sound_itself() -> None:
+    """The same one."""
+    loaded = load({"good.yaml": vary()})
+    assert loaded.ruleset is not None
+    assert loaded.sound is loaded.ruleset

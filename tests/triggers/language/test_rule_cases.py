@@ -93,8 +93,60 @@ def test_a_case_may_end_before_its_timers() -> None:
         (EXPECT, '{at: "2026-03-02 10:00", message: x}', "E012"),
         ("{balance: 200000}", "{balance: 200000, sequence: 4}", "E010"),
         ("{balance: 200000}", "{holdings: [{product_kind: gold}]}", "E013"),
+        ("{balance: 200000}", "{accounts: [{id: a}]}", "E011"),
+        ("{balance: 200000}", "{accounts: [{id: a, balance: x}]}", "E012"),
+        ("{balance: 200000}", "{accounts: [{id: a, balance: 1, currency: RMB}]}", "E012"),
+        ("{balance: 200000}", "{accounts: [{id: a, balance: 1}, {id: a, balance: 1}]}", "E018"),
+        ("{balance: 200000}", "{balance: 5, accounts: [{id: a, balance: 1}]}", "E018"),
+        ("{balance: 200000}", "{}\n    policy: {caps: [{at_most: -1, per: 7d}]}", "E014"),
+        ("{balance: 200000}", "{}\n    policy: {cups: []}", "E010"),
+        ("{balance: 200000}", "{}\n    policy: 7", "E012"),
+        ("{balance: 200000}", "{}\n    policy:", "E012"),
+        ("{balance: 200000}", "{}\n    calendar: {timezone: Asia/Shangai}", "E013"),
+        ("{balance: 200000}", "{}\n    contacts: [{at: 2026-03-01 10:00, channel: push}]", "E011"),
+        ("{balance: 200000}", "{}\n    contacts: [{at: 2026-03-01 10:00, channel: fax, category: x}]", "E013"),
+        ("{balance: 200000}", "{}\n    contacts: [{at: 2026-03-02 10:00, channel: sms, category: x}]", "E018"),
+        ("{balance: 200000}", "{}\n    until: 2026-03-02 09:59", "E018"),
+        (EVENT, '{at: "2026-03-02 10:00", feedback: {outcome: opened, action: 0}}', "E014"),
+        (EVENT, '{at: "2026-03-02 10:00", feedback: {outcome: opened, action: x}}', "E012"),
+        (EVENT, '{at: "2026-03-02 10:00", feedback: {action: 1, action_id: x}}', "E018"),
+        (EXPECT, '{at: "2026-03-02 10:00", held_back: Too often}', "E014"),
+        (EXPECT, '{at: "2026-03-02 10:00", held_back: capped, offer: call}', "E018"),
+        (EXPECT, '{at: "2026-03-02 10:00", held_back: capped, cancelled: true}', "E018"),
+        (EXPECT, '{at: "2026-03-02 10:00", held_back: capped, channel: fax}', "E013"),
     ],
 )
 def test_mistakes_in_cases(old: str, new: str, code: str) -> None:
     """Each is found when the file is read, before any case runs."""
     assert [found for _, _, found in found_in((old, new)) if found != "E103"] == [code]
+
+
+def test_the_policy_of_a_case_is_read_as_the_file_is() -> None:
+    """It builds on the rule set's; a case without its own has none."""
+    case = _case(("{balance: 200000}", "{}\n    policy: {caps: [], currency: EUR}\n    calendar: {remind_at: 08:00}"))
+    policy = case.policy
+    assert policy is not None
+    assert (policy.caps, policy.currency, policy.remind_at.hour, policy.timezone.key) == ((), "EUR", 8, "Asia/Shanghai")
+    assert _case().policy is None
+
+
+def test_contacts_and_what_is_held_back() -> None:
+    """Fields left out are not given."""
+    contact = "{at: 2026-03-01 10:00, channel: sms, category: care}"
+    full = "{at: 2026-03-01 11:00, channel: push, category: care, trigger: good, offer: call, outcome: opened}"
+    case = _case(
+        ("{balance: 200000}", f"{{}}\n    contacts: [{contact}, {full}]"),
+        (EXPECT, f'{{at: "2026-03-02 10:00", held_back: capped, step: 1}}\n      - {EXPECT}'),
+    )
+    assert [(one.channel, one.trigger, one.offer, one.outcome) for one in case.contacts] == [
+        ("sms", None, None, ""),
+        ("push", "good", "call", "opened"),
+    ]
+    assert (case.expect[0].held_back, case.expect[0].fields) == ("capped", {"step": 1})
+    assert case.expect[1].held_back is None
+
+
+def test_a_feedback_names_the_action_it_answers() -> None:
+    """By a number that is no field of the record."""
+    event = _case((EVENT, '{at: "2026-03-02 10:00", feedback: {outcome: opened, action: 2}}')).events[0]
+    assert (event.answers, event.fields) == (2, {"outcome": "opened"})

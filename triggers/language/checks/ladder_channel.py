@@ -9,7 +9,7 @@ from triggers.language.checks.base import Check
 from triggers.language.codes import Code
 from triggers.language.document import shorten
 from triggers.language.draft import Draft
-from triggers.language.policy_file import CHANNELS
+from triggers.language.grammar import CHANNELS
 from triggers.language.reader import one_of, suggest
 
 CODE = Code("E111", "a step of a ladder uses a channel that does not exist")

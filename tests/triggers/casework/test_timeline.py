@@ -1,0 +1,89 @@
+"""What was expected beside what came: by time, within a time in order, matched one to one."""
+
+from __future__ import annotations
+
+from tests.support.casework import result_of
+from triggers.casework.case_runner import CaseResult
+from triggers.casework.report import report
+
+LADDER = "[push, {after: 1d, use: sms}, {after: 1d, use: email}]"
+
+
+def tried(expect: str) -> CaseResult:
+    """A payment that climbs a ladder of three steps."""
+    events = '[{at: "2026-03-02 10:00", transaction: {direction: debit, amount: 500}}]'
+    return result_of(f"  - name: tried\n    events: {events}\n    expect: {expect}\n", ladder=LADDER)
+
+
+def kinds(result: CaseResult) -> list[str]:
+    """The rows of a timeline, by kind."""
+    return [row.kind for row in result.rows]
+
+
+def test_all_matched() -> None:
+    """In whatever order of times they are written."""
+    steps = ['{at: "2026-03-02 10:00", channel: push}', '{at: "2026-03-03 10:00"}', '{at: "2026-03-04 10:00", step: 2}']
+    assert kinds(tried(f"[{', '.join(steps)}]")) == ["event", "matched", "matched", "matched"]
+    assert tried(f"[{', '.join(reversed(steps))}]").passed
+
+
+def test_missing_unexpected_and_different_are_told_apart() -> None:
+    """Different is what came at the time of an expectation that it does not meet."""
+    result = tried(
+        '[{at: "2026-03-02 10:00", channel: push}, {at: "2026-03-03 10:00", channel: agent}, '
+        '{at: "2026-03-03 11:00", channel: email}]'
+    )
+    assert [(row.kind, row.expected, row.came) for row in result.rows[1:]] == [
+        ("matched", "channel=push", "offer=call channel=push step=0"),
+        ("differs", "channel=agent", "offer=call channel=sms step=1"),
+        ("missing", "channel=email", ""),
+        ("unexpected", "", "offer=call channel=email step=2"),
+    ]
+
+
+def test_one_action_meets_one_expectation() -> None:
+    """The second of two equal expectations is missing."""
+    result = tried(
+        '[{at: "2026-03-02 10:00"}, {at: "2026-03-02 10:00"}, {at: "2026-03-03 10:00"}, {at: "2026-03-04 10:00"}]'
+    )
+    assert kinds(result) == ["event", "matched", "missing", "matched", "matched"]
+
+
+def test_the_report_is_a_table_in_a_pipe() -> None:
+    """Times, marks, both sides in columns, the lines of the file, and then what decided it."""
+    result = tried('[{at: "2026-03-02 10:00", channel: push}, {at: "2026-03-03 10:00", channel: agent}]')
+    legend = "(= as expected   - missing   + unexpected   ~ different   . held back)"
+    shown = f"""\
+                    expected                | came     {legend}
+2026-03-02 10:00    transaction direction=debit amount=500 (line 17)
+2026-03-02 10:00  = channel=push (line 18)  | offer=call channel=push step=0
+2026-03-03 10:00  ~ channel=agent (line 18) | offer=call channel=sms step=1
+2026-03-04 10:00  + nothing                 | offer=call channel=email step=2
+
+2026-03-02 10:00  transaction: true, sent offer=call channel=push step=0
+  true     event.amount >= 500  event.amount = 500"""
+    assert report(result) == shown.split("\n")
+
+
+def test_the_report_shows_what_an_expectation_names() -> None:
+    """Fields of the action and of its message stand beside those expected."""
+    result = tried('[{at: "2026-03-02 10:00", category: growth, message: {drop: 7}}]')
+    row = result.rows[1]
+    assert (row.kind, row.expected) == ("differs", "category=growth message.drop=7")
+    assert row.came.endswith("category=care message.drop=unknown")
+
+
+def test_withdrawals_are_rows_too() -> None:
+    """A cancellation that nobody expected fails the case."""
+    events = (
+        '[{at: "2026-03-02 10:00", transaction: {event_id: t1, amount: 500}}, '
+        '{at: "2026-03-02 11:00", transaction: {reversal_of: t1}}]'
+    )
+    case = f"  - name: tried\n    events: {events}\n    expect: %s\n"
+    result = result_of(case % '[{at: "2026-03-02 10:00"}]')
+    assert [(row.kind, row.came) for row in result.rows if row.wrong] == [
+        ("unexpected", "cancelled channel=push reason=reversed")
+    ]
+    assert result_of(case % '[{at: "2026-03-02 10:00"}, {at: "2026-03-02 11:00", cancelled: true}]').passed
+    wrong = result_of(case % '[{at: "2026-03-02 10:00"}, {at: "2026-03-02 11:00", cancelled: true, reason: redeemed}]')
+    assert [row.kind for row in wrong.rows if row.wrong] == ["differs"]

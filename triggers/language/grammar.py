@@ -1,0 +1,371 @@
+"""The forms of every rule file: which keys, in which order they are written, what each holds and means.
+
+Readers take required and allowed keys and bounds from here, the formatter the order, the editors' schema all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final, get_args
+
+from schemas.base import CURRENCIES
+from schemas.events import Channel, Feedback, Profile
+from triggers.language.forms import (
+    AnyOf,
+    ByName,
+    Expression,
+    Flag,
+    Form,
+    Items,
+    Key,
+    Length,
+    Name,
+    Number,
+    OneOf,
+    Record,
+    Text,
+    Whole,
+    Written,
+)
+from triggers.language.model import By, Complexity, Function, OfferKind, OnChange, Status
+from triggers.language.names import RECORDS, detail_values, literal_values
+from triggers.language.reader import CLOCK, DAY, DAY_MS, HOUR_MS, LONGEST_MS, MINUTE_MS, MOMENT, SECOND_MS, TITLE
+
+CHANNELS: Final = literal_values(Channel)
+OUTCOMES: Final = literal_values(Feedback.model_fields["outcome"].annotation)
+ANSWERS: Final = ("delivered", "opened", "clicked", "answered", "bought")
+"""What a later step may wait for: the outcomes that say that the customer was reached."""
+FUNCTIONS: Final[tuple[str, ...]] = get_args(Function)
+COMPLEXITIES: Final = literal_values(Complexity)
+KINDS: Final = literal_values(OfferKind)
+LONGEST_EXPIRY_MS: Final = 366 * DAY_MS
+LONGEST_CAP_MS: Final = 2 * 366 * DAY_MS
+MOST_STEPS: Final = 20
+MOST_CASES: Final = 500
+MOST_EVENTS: Final = 2000
+GIVEN_BY_RUNNER: Final = frozenset({"schema_version", "tenant", "customer_id"})
+NOT_OF_CUSTOMER: Final = GIVEN_BY_RUNNER | {"event_id", "occurred_at", "sequence"}
+
+_MOMENT: Final = Written(MOMENT.pattern, "2026-03-02 10:00")
+_DAY: Final = Written(DAY.pattern, "2026-03-02")
+_CLOCK: Final = Written(CLOCK.pattern, "09:00")
+_VALUE: Final = Expression()
+_CONDITION: Final = Expression("flag")
+
+_TITLE: Final = AnyOf((Text(), TITLE))
+
+EVENTS: Final = tuple(
+    name for record in RECORDS for name in (record, *(f"{record}.{detail}" for detail in detail_values(record)))
+)
+"""What ``on`` may name: a kind of event, or one of its kinds in turn (``behaviour.browse``)."""
+
+DERIVED: Final = Written(
+    r"[a-z][a-z0-9_]*\.(up|down)|tag\.(added|removed)(\.[a-z][a-z0-9_]*)?|action\.exhausted", "tag.added.churn_risk"
+)
+"""What ``on`` may name besides: what the engine itself derives."""
+
+_EVENT: Final = OneOf(EVENTS)
+LEAD_TIME: Final = Form(
+    "a lead time",
+    (
+        Key(
+            "maturity",
+            Written(r"[0-9]{1,4}(d| business days?) before|on the day", "7d before"),
+            "How long before a holding falls due: 7d before, 3 business days before, on the day.",
+            required=True,
+        ),
+    ),
+)
+SILENCE: Final = Form(
+    "a silence",
+    (
+        Key("silence", _EVENT, "The event that does not come.", required=True),
+        Key("for", Length(HOUR_MS, 3660 * DAY_MS), "For how long nothing came, such as 90d.", required=True),
+    ),
+)
+_WAKE: Final = AnyOf((_EVENT, DERIVED, LEAD_TIME, SILENCE))
+
+FEATURE: Final = Form(
+    "a feature",
+    (
+        *(Key(name, _VALUE, f"The {name} of this expression over the window.") for name in FUNCTIONS),
+        Key("where", _CONDITION, "Only what meets this condition is counted."),
+        Key("over", Length(MINUTE_MS, 400 * DAY_MS), "The window on event time, such as 30d.", required=True),
+        Key("by", OneOf(literal_values(By)), "Over the whole customer (the default), or each account alone."),
+        Key("of", AnyOf((OneOf(tuple(RECORDS)), Items(OneOf(tuple(RECORDS))))), "The events a flow samples."),
+    ),
+)
+
+_FEATURES: Final = Key("features", ByName(FEATURE), "Values over windows of time, by name.")
+
+CHOICE: Final = Form(
+    "a choice of an offer",
+    (
+        Key("choose", AnyOf((OneOf(KINDS), Items(OneOf(KINDS), 1, len(KINDS)))), "The kinds to choose from.", True),
+        Key("where", _CONDITION, "Only offers that meet this condition; it may read offer.*."),
+        Key("best", Expression("number"), "The offer with the greatest value wins; equal ones go by name."),
+    ),
+)
+STEP: Final = Form(
+    "a step",
+    (
+        Key("after", Length(MINUTE_MS, LONGEST_EXPIRY_MS), "How long after the step before.", required=True),
+        Key("unless", AnyOf((OneOf(ANSWERS), _CONDITION)), "Not where the customer did this, or more."),
+        Key("use", OneOf(CHANNELS), "The channel of this step.", required=True),
+    ),
+)
+MESSAGE: Final = Form(
+    "a message",
+    (Key("template", Text(64), "The template that the channel fills in.", required=True),),
+    others=_VALUE,
+)
+ACTION: Final = Form(
+    "an action",
+    (
+        Key("offer", AnyOf((Name(), CHOICE)), "What is offered: a name, or a choice from offers.yaml.", required=True),
+        Key("category", Name(), "Caps, cooldowns and seasons work on categories.", required=True),
+        Key("complexity", OneOf(COMPLEXITIES), "Which desks may handle it; without it, that of the offer."),
+        Key("priority", Whole(0, 100), "At one occasion the trigger with the highest priority comes first.", True),
+        Key("value", Expression("number"), "What is at stake, as money."),
+        Key("expires", Length(MINUTE_MS, LONGEST_EXPIRY_MS), "How long the action is worth anything."),
+        Key("ladder", Items(AnyOf((OneOf(CHANNELS), STEP)), 1, MOST_STEPS), "The channels, one after the other.", True),
+        Key("message", MESSAGE, "The template and the values of its fields."),
+    ),
+)
+
+_MORE: Final = {"feedback": (Key("action", Whole(1, MOST_EVENTS), "Which action is answered: 1 is the first."),)}
+_RECORD_KEYS: Final = tuple(
+    Key(
+        name,
+        Record(
+            name,
+            model,
+            GIVEN_BY_RUNNER,
+            _MORE.get(name, ()),
+        ),
+        f"A {name} event; what is left out is filled in.",
+    )
+    for name, model in RECORDS.items()
+)
+EVENT: Final = Form("an event", (Key("at", _MOMENT, "When, in the bank's time zone.", required=True), *_RECORD_KEYS))
+CONTACT: Final = Form(
+    "a contact",
+    (
+        Key("at", _MOMENT, "When it went out.", required=True),
+        Key("channel", OneOf(CHANNELS), "By which channel.", required=True),
+        Key("category", Name(), "Of which category.", required=True),
+        Key("trigger", Name(), "By which trigger."),
+        Key("offer", Name(), "With which offer."),
+        Key("outcome", OneOf(OUTCOMES), "What became of it."),
+    ),
+)
+ACCOUNT: Final = Form(
+    "an account",
+    (
+        Key("id", Text(64), "The account's id, as events name it.", required=True),
+        Key("balance", Number(), "Its balance before the first event.", required=True),
+        Key("currency", OneOf(tuple(sorted(CURRENCIES))), "Its currency; the bank's where none is given."),
+    ),
+)
+CUSTOMER: Final = Record(
+    "a customer",
+    Profile,
+    NOT_OF_CUSTOMER,
+    (
+        Key("balance", Number(), "The balance of the one account, before the first event."),
+        Key("accounts", Items(ACCOUNT, 0, 100), "Several accounts, each with its balance."),
+        Key("holdings", Items(Record("holdings", RECORDS["maturity"], GIVEN_BY_RUNNER), 0, 100), "Products held."),
+    ),
+)
+STATED: Final = ("offer", "channel", "category", "complexity", "priority", "value", "template", "step")
+EXPECTED: Final = Form(
+    "an expectation",
+    (
+        Key("at", _MOMENT, "When it comes.", required=True),
+        Key("cancelled", Flag(), "Whether it is the withdrawal of an action."),
+        Key("held_back", Name(), "Nothing is sent, for this reason."),
+        Key("offer", Name(), "The offer."),
+        Key("channel", OneOf(CHANNELS), "The channel."),
+        Key("category", Name(), "The category."),
+        Key("complexity", OneOf(COMPLEXITIES), "The complexity."),
+        Key("priority", Whole(0, 100), "The priority."),
+        Key("value", Number(), "The action's value."),
+        Key("template", Text(64), "The message's template."),
+        Key("step", Whole(0, MOST_STEPS), "The step of the ladder; the first is 0."),
+        Key("message", ByName(AnyOf((Text(), Number(), Flag()))), "Fields of the message."),
+        Key("reason", Name(), "Why an action is withdrawn."),
+    ),
+)
+
+CAP: Final = Form(
+    "a cap",
+    (
+        Key("at_most", Whole(0, 1000), "So many contacts at most.", required=True),
+        Key(
+            "per",
+            AnyOf((OneOf(("day", "week", "month")), Length(MINUTE_MS, LONGEST_CAP_MS))),
+            "In any such length of time, or in each calendar day, week or month.",
+            required=True,
+        ),
+        Key("category", Name(), "Counts contacts of this category only."),
+        Key("channel", OneOf(CHANNELS), "Counts contacts on this channel only."),
+    ),
+)
+COOLDOWN: Final = Form(
+    "a cooldown",
+    (
+        Key("all", Length(MINUTE_MS, LONGEST_CAP_MS), "Between any two contacts."),
+        Key("category", Length(MINUTE_MS, LONGEST_CAP_MS), "Between two of one category."),
+        Key("trigger", Length(MINUTE_MS, LONGEST_CAP_MS), "Between two of one trigger."),
+    ),
+)
+ATTEMPTS: Final = Form(
+    "attempts without a sale",
+    (
+        Key("at_most", Whole(1, 1000), "So many contacts without a sale.", required=True),
+        Key("pause", Length(MINUTE_MS, LONGEST_CAP_MS), "Then nothing for so long.", required=True),
+    ),
+)
+POLICY: Final = Form(
+    "a policy",
+    (
+        Key("currency", OneOf(tuple(sorted(CURRENCIES))), "The bank's currency."),
+        Key("lateness", Length(MINUTE_MS, 60 * DAY_MS), "How late an event may come and still count."),
+        Key("skew", Length(SECOND_MS, DAY_MS), "How far in the future an event may be."),
+        Key("consent", Items(OneOf(CHANNELS), 0, 100), "The channels that need the customer's recorded consent."),
+        Key(
+            "caps",
+            Items(CAP, 0, 100),
+            "How many contacts a customer gets at most.",
+        ),
+        Key(
+            "cooldown",
+            COOLDOWN,
+            "The least time between contacts.",
+        ),
+        Key(
+            "attempts",
+            ATTEMPTS,
+            "How often is tried without a sale.",
+        ),
+    ),
+)
+CALENDAR: Final = Form(
+    "a calendar",
+    (
+        Key("timezone", Text(64), "The bank's time zone, such as Asia/Shanghai."),
+        Key("remind_at", _CLOCK, "When reminders of maturities and silences go out."),
+    ),
+)
+
+CASE: Final = Form(
+    "a case",
+    (
+        Key("name", Text(), "What the case shows.", required=True),
+        Key("customer", CUSTOMER, "The customer before the first event."),
+        Key("contacts", Items(CONTACT, 0, MOST_EVENTS), "What the customer had heard before the first event."),
+        Key("policy", POLICY, "What this case changes of the policy."),
+        Key("calendar", CALENDAR, "What this case changes of the calendar."),
+        Key("events", Items(EVENT, 0, MOST_EVENTS), "What happens.", required=True),
+        Key("expect", Items(EXPECTED, 0, MOST_EVENTS), "All that comes of it; [] for nothing.", required=True),
+        Key("until", _MOMENT, "Until when the clock runs on after the last event."),
+    ),
+)
+TRIGGER: Final = Form(
+    "a trigger",
+    (
+        Key("trigger", Name(), "The trigger's id: the name of the file without .yaml.", required=True),
+        Key("version", Whole(1, 1_000_000), "Raised with every change of what it does.", required=True),
+        Key("title", _TITLE, "One line for people, or one by language.", required=True),
+        Key("owner", Text(100), "Who answers for it."),
+        Key("status", OneOf(literal_values(Status)), "Only live ones send; shadow ones record.", True),
+        Key("on", AnyOf((_WAKE, Items(_WAKE, 1))), "What wakes it.", required=True),
+        _FEATURES,
+        Key("when", _CONDITION, "Fires only where this is true; an unknown value does not fire."),
+        Key("rearm", _CONDITION, "After firing it waits until this was true."),
+        Key("once_per", Length(MINUTE_MS, LONGEST_MS), "After firing it is quiet for so long."),
+        Key("action", ACTION, "What is sent.", required=True),
+        Key("on_change", OneOf(literal_values(OnChange)), "What becomes of its memory when it is edited."),
+        Key(
+            "tests",
+            Items(CASE, 0, MOST_CASES),
+            "Cases on a virtual clock: one fires, one is silent.",
+        ),
+    ),
+)
+
+VALID: Final = Form(
+    "the days an offer is valid",
+    (Key("from", _DAY, "The first day."), Key("until", _DAY, "The last day.")),
+)
+OFFER: Final = Form(
+    "an offer",
+    (
+        Key("kind", OneOf(KINDS), "The kind of product; service for a contact without one.", required=True),
+        Key("title", _TITLE, "One line for people, or one by language."),
+        Key("product_id", Text(64), "The product's id in the product system."),
+        Key("term", Whole(1, 36_600), "The term in days."),
+        Key("expected_yield", Number(Decimal(0), Decimal(1)), "The yearly yield as a ratio: 0.021 is 2.1%."),
+        Key("complexity", OneOf(COMPLEXITIES), "Which desks may handle it."),
+        Key("tiers", Items(Name(), 1, 20), "Whom it is for; without it, all."),
+        Key(
+            "valid",
+            VALID,
+            "When it is to be had, both days included.",
+        ),
+        Key("min_amount", Number(Decimal(0)), "The least amount."),
+    ),
+)
+OFFERS: Final = Form("a catalogue", (Key("offers", ByName(OFFER), "The offers by name.", required=True),))
+
+HAPPENING: Final = Form("an expectation", (Key("at", _MOMENT, "When it comes.", required=True),), others=Name())
+"""A case of tiers and tags expects, beside a time, one event that is derived: ``tier_up: mid``, ``tag_added: gone``."""
+
+_DERIVED_CASE: Final = Form(
+    CASE.what,
+    tuple(
+        replace(key, shape=Items(HAPPENING, 0, MOST_EVENTS), about="The tiers and tags that change; [] for none.")
+        if key.name == "expect"
+        else key
+        for key in CASE.keys
+    ),
+)
+_DERIVED_TESTS: Final = Key("tests", Items(_DERIVED_CASE, 0, MOST_CASES), "Cases on a virtual clock.")
+TIERING: Final = Form(
+    "a tiering",
+    (
+        Key("measure", Expression("number"), "What the tiers go by: customer.aum, a feature …", required=True),
+        Key("edges", ByName(Number()), "The tiers with their lower edges, lowest first.", required=True),
+        Key("margin", Number(Decimal(0), Decimal("0.5")), "How far below its edge a tier is kept, as a ratio."),
+    ),
+)
+TIERS: Final = Form(
+    "tiers",
+    (_FEATURES, Key("tierings", ByName(TIERING), "Tierings by name; tier is customer.tier.", True), _DERIVED_TESTS),
+)
+TAG: Final = Form(
+    "a tag",
+    (
+        Key("title", _TITLE, "One line for people, or one by language."),
+        Key("owner", Text(100), "Who answers for it."),
+        Key("when", _CONDITION, "The customer has the tag where this is true.", required=True),
+        Key("holds", Length(MINUTE_MS, LONGEST_MS), "The tag stays for so long after it was last true."),
+    ),
+)
+TAGS: Final = Form("tags", (_FEATURES, Key("tags", ByName(TAG), "Tags by name.", required=True), _DERIVED_TESTS))
+
+FILES: Final[Mapping[str, Form]] = {
+    "policy.yaml": POLICY,
+    "calendar.yaml": CALENDAR,
+    "tiers.yaml": TIERS,
+    "tags.yaml": TAGS,
+    "offers.yaml": OFFERS,
+}
+"""The files beside the triggers, by name."""
+
+
+def form_of(file_name: str) -> Form:
+    """The form of a rule file by its name without folders: whatever has no role of its own is a trigger."""
+    return FILES.get(file_name, TRIGGER)
