@@ -11,7 +11,7 @@ from typing import Any
 from schemas.base import Record, from_ms
 from triggers.engine.derived import TIMER, Change, look, look_before
 from triggers.engine.journeys import Cause, Contacts, memory_name
-from triggers.engine.plan import Plan, Sampler
+from triggers.engine.plan import Plan, Sampler, Woken
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
@@ -118,7 +118,8 @@ class Evaluation:
         """Evaluates the triggers in turn; those whose condition is true go to the gate as candidates."""
         scope, state = self.scope, self.state
         candidates: list[Trigger] = []
-        for trigger in woken:
+        possible = woken.possible.of(scope.record) if type(woken) is Woken else woken
+        for trigger in possible:
             if self.plan.sees:
                 self.plan.show_event(scope, trigger)
             try:
@@ -197,21 +198,22 @@ class Evaluation:
             if value is not None:
                 self._samples(level).add_late_level(self.at, key, value, level.retain_ms)
 
-    def sample_flows(self, kind: str, key: int, *, own_account: bool = False) -> None:
-        """Notes the event in every flow series that samples its kind.
-
-        A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``.
-        """
-        at = self.at
-        for flow in self.plan.flows.get(kind, ()):
-            if own_account and not flow.asks_own_account:
-                continue
-            if flow.by_account and self.scope.account is None:
+    def sample_flows(self, kind: str, key: int) -> None:
+        """Notes the event in every flow series that samples its kind."""
+        flows = self.plan.flows.get(kind)
+        if flows is None:
+            return
+        at, scope, packed = self.at, self.scope, None
+        known: Any = None
+        for flow in flows.of(scope.record):
+            if flow.by_account and scope.account is None:
                 continue
             value = self._value(flow)
             if value is None:
                 continue
-            self._samples(flow).add_flow(at, key, pack(value), value, flow.retain_ms)
+            if value is not known:  # mostly all of them sample the amount
+                known, packed = value, pack(value)
+            self._samples(flow).add_flow(at, key, packed, value, flow.retain_ms)
 
     def _set_level(self, level: Sampler, at: int, key: int) -> None:
         value = self._value(level)

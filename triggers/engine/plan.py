@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from triggers.engine.scope import Scope
+from triggers.engine.shapes import ByShape, decides
 from triggers.language.model import (
     Choice,
     Evaluate,
@@ -22,9 +23,11 @@ from triggers.language.model import (
     Tiering,
     Trigger,
 )
+from triggers.language.names import CATALOGUE
 from triggers.language.vocabulary import MAIN_TIERING
 
 _DAY_MS: Final = 86_400_000
+_OWN_ACCOUNT: Final = Expression("event.own_account", lambda s: s.event.own_account, frozenset({"event.own_account"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,27 @@ class Sampler:
     retain_ms: int
     asks_own_account: bool
     """Whether its author decides on own-account transfers; else a flow leaves them out."""
+
+
+class Woken(list[Trigger]):
+    """The triggers that an event wakes, in the order in which they are considered.
+
+    ``possible`` leaves out those whose condition the event's shape makes false. A trigger that waits to be armed again
+    is always there: that is asked of every event.
+    """
+
+    def __init__(self, triggers: list[Trigger], record_type: str) -> None:
+        super().__init__(triggers)
+
+        def decided(trigger: Trigger) -> list[Expression]:
+            return [clause for clause in trigger.clauses if decides(clause, record_type)]
+
+        def resolve(trigger: Trigger, scope: Scope) -> Trigger | None:
+            if trigger.rearm is None and any(clause.evaluate(scope) is not True for clause in decided(trigger)):
+                return None
+            return trigger
+
+        self.possible = ByShape(self, [clause for trigger in triggers for clause in decided(trigger)], resolve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +101,11 @@ class Plan:
                     self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
         self.offers = ruleset.offers
         self.levels: list[Sampler] = [_sampler(series) for series in ruleset.series if series.level]
-        self.flows: dict[str, list[Sampler]] = {}
-        for series in ruleset.series:
-            if not series.level:
-                for record_type in sorted(series.record_types):
-                    self.flows.setdefault(record_type, []).append(_sampler(series))
+        flows = [series for series in ruleset.series if not series.level]
+        self.flows: dict[str, ByShape[Sampler]] = {
+            record_type: _flows([series for series in flows if record_type in series.record_types], record_type)
+            for record_type in sorted({kind for series in flows for kind in series.record_types})
+        }
         names = {name for trigger in active for expression in _expressions(trigger) for name in expression.names}
         names |= {name for series in ruleset.series for name in series.expression.names}
         names |= {name for series in ruleset.series if series.where for name in series.where.names}
@@ -103,18 +127,18 @@ class Plan:
             for kind, quiets in self.silences.items()
         }
         """The details of a kind of event whose silence some trigger waits for."""
-        self._woken: dict[tuple[str, str | None], list[Trigger]] = {}
+        self._woken: dict[tuple[str, str | None], Woken] = {}
         self._plan_derived(ruleset)
         self.journey_ms = max([30 * _DAY_MS, *(trigger.action.expires_ms for trigger in active)])
         """How long a journey is kept after its last contact: feedback and a reversal may still concern it."""
         self.contact_ms = _looks_back(ruleset.policy)
 
-    def woken(self, kind: str, detail: str | None) -> list[Trigger]:
-        """The triggers that an event wakes, in the order in which they are considered."""
+    def woken(self, kind: str, detail: str | None) -> Woken:
+        """The triggers that an event wakes."""
         known = self._woken.get((kind, detail))
         if known is None:
-            known = _distinct([found for found, wanted in self.on_event.get(kind, ()) if wanted in (None, detail)])
-            self._woken[kind, detail] = known
+            found = _distinct([found for found, wanted in self.on_event.get(kind, ()) if wanted in (None, detail)])
+            known = self._woken[kind, detail] = Woken(found, kind)
         return known
 
     def _plan_derived(self, ruleset: RuleSet) -> None:
@@ -197,6 +221,28 @@ def _sampler(series: Series) -> Sampler:
         retain_ms=series.retain_ms,
         asks_own_account="event.own_account" in series.expression.names | where,
     )
+
+
+def _flows(flows: list[Series], record_type: str) -> ByShape[Sampler]:
+    """The flows that an event of this kind leaves a sample in, by its shape; what the shape decides is not asked again.
+
+    A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``.
+    """
+    decided = {
+        series.id: series.where for series in flows if series.where is not None and decides(series.where, record_type)
+    }
+    has_own_accounts = record_type in CATALOGUE["event.own_account"].record_types
+
+    def resolve(flow: Sampler, scope: Scope) -> Sampler | None:
+        if has_own_accounts and scope.event.own_account and not flow.asks_own_account:
+            return None
+        where = decided.get(flow.id)
+        if where is None:
+            return flow
+        return replace(flow, where=None) if where.evaluate(scope) is True else None
+
+    read = [*decided.values()] + ([_OWN_ACCOUNT] if has_own_accounts else [])
+    return ByShape([_sampler(series) for series in flows], read, resolve)
 
 
 def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:

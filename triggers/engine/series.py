@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from operator import mul, sub
+from operator import itemgetter, mul, sub
 from struct import Struct
 from typing import Any, Final
 
@@ -131,9 +131,10 @@ def pack(value: Any) -> int | None:
     """The value in 1/10,000, or ``None`` where that is not exact."""
     if type(value) is Decimal:
         scaled = value * _SCALE
-        if not scaled.is_finite():
+        try:
+            number = int(scaled)
+        except (ValueError, OverflowError):  # not a finite number
             return None
-        number = int(scaled)
         return number if number == scaled and -_INT64 <= number <= _INT64 else None
     if isinstance(value, int):
         number = value * 10_000
@@ -158,59 +159,19 @@ def _signed(key: int) -> int:
 
 
 # --- functions over the window (start, end] -----------------------------------------------------------------------
-# Each takes the values of the window, in order, and whether they are integers of 1/10,000.
+# Each takes the values of the window, in order, of which there is at least one.
 # A flow's window holds the samples after ``start`` up to ``end``. A level's window begins one sample earlier where
 # there is one: the value in force at ``start``.
 
-
-def _number(value: Any, packed: bool) -> Any:
-    if packed:
-        return value * _UNIT
-    return Decimal(value) if type(value) is int else value
-
-
-def _window_sum(values: Sequence[Any], packed: bool) -> Any:
-    return _number(sum(values), packed)
-
-
-def _window_count(values: Sequence[Any], _packed: bool) -> Any:
-    return Decimal(len(values))
-
-
-def _window_max(values: Sequence[Any], packed: bool) -> Any:
-    return _number(max(values), packed) if values else None
-
-
-def _window_min(values: Sequence[Any], packed: bool) -> Any:
-    return _number(min(values), packed) if values else None
-
-
-def _window_mean(values: Sequence[Any], packed: bool) -> Any:
-    return _number(sum(values), packed) / len(values) if values else None
-
-
-def _window_first(values: Sequence[Any], packed: bool) -> Any:
-    return _number(values[0], packed) if values else None
-
-
-def _window_last(values: Sequence[Any], packed: bool) -> Any:
-    return _number(values[-1], packed) if values else None
-
-
-def _window_distinct(values: Sequence[Any], _packed: bool) -> Any:
-    return Decimal(len(set(values)))
-
-
-FUNCTIONS: Final[dict[str, Callable[[Sequence[Any], bool], Any]]] = {
-    "sum": _window_sum,
-    "count": _window_count,
-    "max": _window_max,
-    "min": _window_min,
-    "mean": _window_mean,
-    "first": _window_first,
-    "last": _window_last,
-    "distinct": _window_distinct,
+FUNCTIONS: Final[dict[str, Callable[[Sequence[Any]], Any]]] = {
+    "sum": sum,
+    "max": max,
+    "min": min,
+    "mean": sum,
+    "first": itemgetter(0),
+    "last": itemgetter(-1),
 }
+_EMPTY: Final = {"sum": Decimal(0), "count": Decimal(0), "distinct": Decimal(0)}
 
 
 def window_value(function: str, series: SeriesState | None, start: int, end: int, *, level: bool) -> Any:
@@ -219,45 +180,50 @@ def window_value(function: str, series: SeriesState | None, start: int, end: int
     An empty window has sum, count and distinct 0; the other functions of it are unknown.
     """
     if series is None or not series.rows:
-        return None if function == "daily_mean" else FUNCTIONS[function]((), True)
-    first, last = _bounds(series.rows, start, end, level=level)
+        return _EMPTY.get(function)
+    # Rows are three numbers: ``first`` and ``last`` count numbers, not rows.
+    numbers = memoryview(series.rows).cast("q")
+    first, last = 0, len(numbers)
+    if numbers[-_FIELDS] > end:
+        last = _FIELDS * bisect_right(numbers[::_FIELDS], end)
+    # Mostly the window reaches back as far as samples are kept: then the first one is in it, or in force.
+    if numbers[0] <= start and not (level and (last <= _FIELDS or numbers[_FIELDS] > start)):
+        first = _FIELDS * bisect_right(numbers[::_FIELDS], start)
+        if level:
+            first -= _FIELDS
+    if function == "count":
+        return Decimal((last - first) // _FIELDS)
+    if first >= last:
+        return _EMPTY.get(function)
+    if series.others is not None:
+        return _of_others(function, series.others, numbers[first:last:_FIELDS].tolist(), first // _FIELDS, start, end)
+    values = numbers[first + 2 : last : _FIELDS]
     if function == "daily_mean":
-        return _time_weighted_mean(series, first, last, start, end)
-    if series.others is None:
-        return FUNCTIONS[function](_values(series.rows, first, last), True)
-    return FUNCTIONS[function]([_of_other(value) for value in series.others[first:last]], False)
+        return _time_weighted_mean(values.tolist(), numbers[first:last:_FIELDS].tolist(), start, end) * _UNIT
+    if function == "distinct":
+        return Decimal(len(set(values)))
+    value = FUNCTIONS[function](values) * _UNIT
+    return value / len(values) if function == "mean" else value
 
 
-def _bounds(rows: bytearray, start: int, end: int, *, level: bool) -> tuple[int, int]:
-    """The index of the window's first sample and the one after its last."""
-    count = last = len(rows) // _SIZE
-    if _TIME(rows, len(rows) - _SIZE)[0] > end:
-        last = bisect_right(memoryview(rows).cast("q")[::_FIELDS], end)
-    # Mostly the window reaches as far back as the samples are kept.
-    if _TIME(rows)[0] > start:
-        return 0, last
-    if level and (count == 1 or _TIME(rows, _SIZE)[0] > start):
-        return 0, last
-    first = bisect_right(memoryview(rows).cast("q")[::_FIELDS], start)
-    return (first - 1 if level and first > 0 else first), last
+def _of_others(function: str, others: list[Other], times: list[int], first: int, start: int, end: int) -> Any:
+    values = [_of_other(value) for value in others[first : first + len(times)]]
+    if function == "distinct":
+        return Decimal(len(set(values)))
+    if function == "daily_mean":
+        return _time_weighted_mean(values, times, start, end)
+    value = FUNCTIONS[function](values)
+    return value / len(values) if function == "mean" else value
 
 
-def _values(rows: bytearray, first: int, last: int) -> Sequence[int]:
-    return memoryview(rows).cast("q")[_FIELDS * first + 2 : _FIELDS * last : _FIELDS]
-
-
-def _time_weighted_mean(series: SeriesState, first: int, last: int, start: int, end: int) -> Any:
+def _time_weighted_mean(values: list[Any], times: list[int], start: int, end: int) -> Any:
     """The mean of a level weighted by how long each value stood: what banks call the daily average.
 
     Where the level is known for a part of the window only, it is the mean over that part.
     """
-    if last <= first:
-        return None
-    times, packed = series.times[first:last], series.others is None
-    values = series.values[first:last]
     begin = max(start, times[0])
     if end <= begin:
-        return _number(values[-1], packed)
+        return values[-1]
     times[0] = begin
-    stood = map(sub, [*times[1:], end], times)
-    return Decimal(_number(sum(map(mul, values, stood)), packed)) / (end - begin)
+    times.append(end)
+    return Decimal(sum(map(mul, values, map(sub, times[1:], times)))) / (end - begin)

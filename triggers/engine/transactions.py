@@ -69,7 +69,7 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
         if run.plan.derives:
             run.derive("transaction", cause)
         return None
-    run.sample_flows("transaction", key, own_account=record.own_account)
+    run.sample_flows("transaction", key)
     note_activity(state, run.plan, "transaction", None, at, key)
     run.follow(run.plan.woken("transaction", None), "transaction", cause)
     return None
