@@ -15,13 +15,25 @@ from triggers.engine.plan import Plan, Sampler, Woken
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
-from triggers.language.model import RuleSet, Trigger
+from triggers.language.model import RuleSet, Series, Trigger
 
 
 class Evaluation:
     """``at`` is the event's own time and ends its windows; ``clock`` is when the system acts. Both in ms."""
 
-    __slots__ = ("_day", "_features", "at", "clock", "contacts", "outputs", "plan", "scope", "state", "tier_before")
+    __slots__ = (
+        "_before",
+        "_day",
+        "_features",
+        "at",
+        "clock",
+        "contacts",
+        "outputs",
+        "plan",
+        "scope",
+        "state",
+        "tier_before",
+    )
 
     state: CustomerState
     plan: Plan
@@ -37,6 +49,7 @@ class Evaluation:
         self.scope.feature = self._feature
         self.scope.today = self.today
         self._features: dict[int, Any] = {}
+        self._before = Before()
         self._day: tuple[int, date] | None = None
 
     def adopt(self, ruleset: RuleSet) -> Plan:
@@ -106,7 +119,7 @@ class Evaluation:
         plan, state = self.plan, self.state
         if not plan.reads_before:
             return
-        before = Before()
+        before = self._before
         for name in plan.before_names:
             setattr(before, name, getattr(state, name))
         before.account = None
@@ -118,9 +131,10 @@ class Evaluation:
         """Evaluates the triggers in turn; those whose condition is true go to the gate as candidates."""
         scope, state = self.scope, self.state
         candidates: list[Trigger] = []
+        sees = self.plan.sees
         possible = woken.possible.of(scope.record) if type(woken) is Woken else woken
         for trigger in possible:
-            if self.plan.sees:
+            if sees:
                 self.plan.show_event(scope, trigger)
             try:
                 if trigger.rearm is not None:
@@ -145,22 +159,27 @@ class Evaluation:
         features = self._features
         if index in features:
             return features[index]
-        feature = self.plan.ruleset.features[index]
-        series = self.plan.ruleset.series[feature.series]
-        account = self.scope.account
+        feature, series = self.plan.features[index]
+        samples = self._held_samples(series)
         value = None
-        if series.by == "customer" or account is not None:
-            samples = self.state.series.get(_series_name(series.id, series.by == "account", account))
-            value = window_value(feature.function, samples, self.at - feature.over_ms, self.at, level=series.level)
+        if samples is not None or series.by == "customer" or self.scope.account is not None:
+            at = self.at
+            value = window_value(feature.function, samples, at - feature.over_ms, at, level=series.level)
         features[index] = value
         return value
 
     def samples_of(self, index: int) -> int:
         """How many samples a feature sees now; of a level also the value in force at its window's beginning."""
-        feature = self.plan.ruleset.features[index]
-        series = self.plan.ruleset.series[feature.series]
-        samples = self.state.series.get(_series_name(series.id, series.by == "account", self.scope.account))
+        feature, series = self.plan.features[index]
+        samples = self._held_samples(series)
         return int(window_value("count", samples, self.at - feature.over_ms, self.at, level=series.level))
+
+    def _held_samples(self, series: Series) -> SeriesState | None:
+        """The samples of a series, as far as there are any: the customer's, or those of the account in scope."""
+        if series.by == "customer":
+            return self.state.series.get(series.id)
+        account = self.scope.account
+        return None if account is None else self.state.series.get(_series_name(series.id, account))
 
     # --- samples -------------------------------------------------------------------------------------------------
 
@@ -168,9 +187,10 @@ class Evaluation:
         """Gives every new level series the value in force before its first event."""
         held, account = self.state.series, self.scope.account
         for level in self.plan.levels:
-            if level.by_account and account is None:
-                continue
-            if _series_name(level.id, level.by_account, account) not in held:
+            if level.by_account:
+                if account is not None and _series_name(level.id, account) not in held:
+                    self._set_level(level, self.at - 1, 0)
+            elif level.id not in held:
                 self._set_level(level, self.at - 1, 0)
 
     def sample_levels(self, key: int) -> None:
@@ -203,17 +223,27 @@ class Evaluation:
         flows = self.plan.flows.get(kind)
         if flows is None:
             return
-        at, scope, packed = self.at, self.scope, None
+        at, scope = self.at, self.scope
+        account, held = scope.account, self.state.series
         known: Any = None
+        packed = None
         for flow in flows.of(scope.record):
-            if flow.by_account and scope.account is None:
+            if flow.where is not None and flow.where(scope) is not True:
                 continue
-            value = self._value(flow)
+            value = flow.evaluate(scope)
             if value is None:
                 continue
+            name = flow.id
+            if flow.by_account:
+                if account is None:
+                    continue
+                name = _series_name(name, account)
             if value is not known:  # mostly all of them sample the amount
                 known, packed = value, pack(value)
-            self._samples(flow).add_flow(at, key, packed, value, flow.retain_ms)
+            samples = held.get(name)
+            if samples is None:
+                samples = held[name] = SeriesState()
+            samples.add_flow(at, key, packed, value, flow.retain_ms)
 
     def _set_level(self, level: Sampler, at: int, key: int) -> None:
         value = self._value(level)
@@ -227,7 +257,8 @@ class Evaluation:
         return sampler.evaluate(scope)
 
     def _samples(self, sampler: Sampler) -> SeriesState:
-        name = _series_name(sampler.id, sampler.by_account, self.scope.account)
+        account = self.scope.account
+        name = _series_name(sampler.id, account) if sampler.by_account and account is not None else sampler.id
         held = self.state.series
         samples = held.get(name)
         if samples is None:
@@ -235,5 +266,5 @@ class Evaluation:
         return samples
 
 
-def _series_name(series_id: str, by_account: bool, account: Account | None) -> str:
-    return f"{series_id}|{account.id}" if by_account and account is not None else series_id
+def _series_name(series_id: str, account: Account) -> str:
+    return f"{series_id}|{account.id}"

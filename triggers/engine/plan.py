@@ -100,6 +100,7 @@ class Plan:
                 else:
                     self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
         self.offers = ruleset.offers
+        self.features = [(feature, ruleset.series[feature.series]) for feature in ruleset.features]
         self.levels: list[Sampler] = [_sampler(series) for series in ruleset.series if series.level]
         flows = [series for series in ruleset.series if not series.level]
         self.flows: dict[str, ByShape[Sampler]] = {

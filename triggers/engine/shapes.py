@@ -1,7 +1,7 @@
 """What the kinds and flags of an event decide is decided once for each combination of them, not for each event.
 
-Of a dozen triggers that wake on a transaction most ask first for a direction or a kind. An event's *shape* is its values of
-the enums and flags that such conditions read: there are a few dozen, each is met thousands of times.
+Of a dozen triggers that wake on a transaction most ask first for a direction or a kind. An event's *shape* is its
+values of the enums and flags that such conditions read: there are a few dozen, each is met thousands of times.
 """
 
 from __future__ import annotations

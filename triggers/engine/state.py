@@ -115,15 +115,21 @@ class Heard(msgspec.Struct, array_like=True, gc=False):
         """The time of the latest."""
         return None if not self.rows else _HEARD.unpack_from(self.rows, len(self.rows) - _HEARD.size)[0]
 
-    def note(self, at: int, key: int) -> None:
-        """Adds an event; of more than four the oldest goes: as many reversals in a row can be taken back."""
+    def note(self, at: int, key: int) -> int:
+        """Adds an event and returns the time of the latest.
+
+        Of more than four the oldest goes: as many reversals in a row can be taken back.
+        """
         rows = self.rows
-        newest = self.newest
+        newest = _HEARD.unpack_from(rows, len(rows) - _HEARD.size)[0] if rows else at
         rows += _HEARD.pack(at, key)
-        if newest is not None and newest > at:
+        if newest > at:
             self.rows = rows = bytearray().join(_HEARD.pack(*row) for row in sorted(_HEARD.iter_unpack(rows)))
+        else:
+            newest = at
         if len(rows) > _REMEMBERED * _HEARD.size:
             del rows[: _HEARD.size]
+        return newest
 
     def remove(self, key: int) -> bool:
         """Takes an event back; whether it was there."""

@@ -67,7 +67,7 @@ def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | 
             continue
         heard = state.activity.get(quiet.heard)
         newest = heard.newest if heard is not None else None
-        if newest is not None and newest > state.told.get(quiet.timer, -1):
+        if newest is not None and (not state.told or newest > state.told.get(quiet.timer, -1)):
             state.timers[quiet.timer] = newest + quiet.after_ms
         else:
             state.timers.pop(quiet.timer, None)
