@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,8 +18,9 @@ from triggers.casework.case_runner import CaseResult, CaseRunner
 from triggers.casework.coverage import ClauseCoverage, cover, percent
 from triggers.casework.report import report
 from triggers.casework.selection import BadSelection, Matches, parse_selection
+from triggers.casework.suite_runner import SuiteRunner
 from triggers.language.loader import Loaded, load_ruleset
-from triggers.language.model import Case, RuleSet, Trigger
+from triggers.language.model import Case, RuleSet, Suite, Trigger
 from triggers.language.reader import suggest
 
 TEST_EXAMPLE = "Example: bank-triggers test triggers/library --trigger balance_drop"
@@ -42,16 +43,19 @@ class _Wanted:
         """Whether all cases of a trigger run: only then does its coverage say anything."""
         return self.case is None and self.matches is None
 
-    def has(self, trigger: Trigger, case: Case) -> bool:
+    def has(self, of: Trigger | Suite, case: Case) -> bool:
         """Whether a case is to run."""
         if self.case is not None and self.case not in case.name:
             return False
-        return self.matches is None or self.matches(f"{trigger.file} {trigger.id} {case.name}")
+        name = of.id if isinstance(of, Trigger) else of.name
+        return self.matches is None or self.matches(f"{of.file} {name} {case.name}")
 
 
 def run_cases(
     paths: PathsArgument = None,
-    trigger: Annotated[str | None, typer.Option("--trigger", help="Only the cases of this trigger.")] = None,
+    trigger: Annotated[
+        str | None, typer.Option("--trigger", help="Only the cases of this trigger, tiering or tag.")
+    ] = None,
     case: Annotated[str | None, typer.Option("--case", help="Only cases whose name contains this.")] = None,
     words: Annotated[
         str | None,
@@ -70,7 +74,7 @@ def run_cases(
     watch: Annotated[bool, typer.Option("--watch", help="Run again whenever a file changes, until Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Runs the tests inside trigger files on a virtual clock, through the production engine.
+    """Runs the tests inside rule files on a virtual clock, through the production engine.
 
     A failed case shows what it expected beside what came, and what each clause of the condition came to. Coverage
     counts every comparison and flag of `when`: some case must make it true and some case false. Files with errors are
@@ -106,6 +110,9 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
                 ran = _run_trigger(wanted, ruleset, trigger, loaded)
                 results += ran
                 covered += cover(trigger, (evaluated for result, _ in ran for evaluated in result.trace))
+        for suite in ruleset.suites:
+            if found is None and wanted.trigger in (None, suite.name):
+                results += _run_suite(wanted, ruleset, suite, loaded)
     if found is not None:
         complain(found)
     failed = sum(not result.passed for result, _ in results)
@@ -121,25 +128,38 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
 
 def _nothing(wanted: _Wanted, ruleset: RuleSet) -> str | None:
     """Why no case can be chosen, where none can."""
-    known = [trigger.id for trigger in ruleset.triggers]
+    known = [*(trigger.id for trigger in ruleset.triggers), *(suite.name for suite in ruleset.suites)]
     if wanted.trigger is not None and wanted.trigger not in known:
         return f'no trigger "{wanted.trigger}"{suggest(wanted.trigger, known) or "; there are " + ", ".join(known)}'
-    chosen = (trigger for trigger in ruleset.triggers if wanted.trigger in (None, trigger.id))
-    if not any(wanted.has(trigger, case) for trigger in chosen for case in trigger.cases):
+    chosen: list[Trigger | Suite] = [
+        *(trigger for trigger in ruleset.triggers if wanted.trigger in (None, trigger.id)),
+        *(suite for suite in ruleset.suites if wanted.trigger in (None, suite.name)),
+    ]
+    if not any(wanted.has(of, case) for of in chosen for case in of.cases):
         return "no case matches; expected a part of a case's name"
     return None
 
 
 def _run_trigger(wanted: _Wanted, ruleset: RuleSet, trigger: Trigger, loaded: Loaded) -> list[tuple[CaseResult, float]]:
     """Runs a trigger's cases, each with the seconds it took, and shows them as they come."""
-    runner = CaseRunner(ruleset, trigger)
+    return _run_all(wanted, trigger, CaseRunner(ruleset, trigger).run, loaded)
+
+
+def _run_suite(wanted: _Wanted, ruleset: RuleSet, suite: Suite, loaded: Loaded) -> list[tuple[CaseResult, float]]:
+    """The same for a tiering or a tag."""
+    return _run_all(wanted, suite, SuiteRunner(ruleset, suite).run, loaded)
+
+
+def _run_all(
+    wanted: _Wanted, of: Trigger | Suite, run: Callable[[Case], CaseResult], loaded: Loaded
+) -> list[tuple[CaseResult, float]]:
     results = []
     console = Console()
-    for case in trigger.cases:
-        if not wanted.has(trigger, case):
+    for case in of.cases:
+        if not wanted.has(of, case):
             continue
         begin = perf_counter()
-        result = runner.run(case)
+        result = run(case)
         results.append((result, perf_counter() - begin))
         _report_case(result, loaded, console, as_json=wanted.as_json)
     return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -15,10 +16,11 @@ from triggers.engine.plan import Plan
 from triggers.engine.signals import set_profile
 from triggers.engine.state import PROFILE_FIELDS, Account, Contact, CustomerState, Journey, Memory, Sent
 from triggers.language.grammar import CHANNELS
-from triggers.language.model import Case, CaseEvent, Policy, Trigger
+from triggers.language.model import Case, CaseEvent, Expression, Policy, RuleSet, Trigger
 
 _ANOTHER_TRIGGER: Final = "another_trigger"
 _ANOTHER_OFFER: Final = "another_offer"
+_ALWAYS: Final = Expression("true", lambda _scope: True, frozenset())
 
 
 def start_of(case: Case, policy: Policy) -> int:
@@ -32,7 +34,19 @@ def start_of(case: Case, policy: Policy) -> int:
     return to_ms(datetime.combine(max(bought), datetime.min.time(), tzinfo=policy.timezone))
 
 
-def customer_of(case: Case, trigger: Trigger, plan: Plan) -> tuple[CustomerState, RecordFiller]:
+def with_given_tags(ruleset: RuleSet, case: Case) -> RuleSet:
+    """The rule set in which the tags that the case gives hold throughout; those that hold on, for their time."""
+    given = case.customer.get("tags", ())
+    if not given:
+        return ruleset
+    tags = tuple(
+        replace(tag, when=_ALWAYS, touched_by=frozenset()) if tag.name in given and not tag.holds_ms else tag
+        for tag in ruleset.tags
+    )
+    return replace(ruleset, tags=tags)
+
+
+def customer_of(case: Case, trigger: Trigger | None, plan: Plan) -> tuple[CustomerState, RecordFiller]:
     """The customer as the case describes it, and what fills in the events that follow. Raises ``BadCaseEvent``."""
     given, policy = case.customer, plan.policy
     state = CustomerState(key=CUSTOMER)
@@ -51,11 +65,18 @@ def customer_of(case: Case, trigger: Trigger, plan: Plan) -> tuple[CustomerState
         record = filler.record(CaseEvent(start, "maturity", fields, case.line), ())
         state.holding_map[record.holding_id] = holding_of(record, None)
     state.settle(policy.currency)
+    state.tags = {name: _stays(plan, name, start) for name in given.get("tags", ())}
     _remember_contacts(state, case, trigger, plan)
     return state, filler
 
 
-def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger, plan: Plan) -> None:
+def _stays(plan: Plan, name: str, start: int) -> int:
+    """Until when a tag that the case gives stays: as if it had been true until the first event."""
+    holds = next((tag.holds_ms for tag in plan.ruleset.tags if tag.name == name), 0)
+    return start + holds if holds else 0
+
+
+def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger | None, plan: Plan) -> None:
     """As if each contact had gone out: it counts for caps, and its trigger remembers that it fired."""
     for number, contact in enumerate(sorted(case.contacts, key=lambda contact: contact.at_ms), start=1):
         by = contact.trigger or _ANOTHER_TRIGGER
@@ -76,5 +97,5 @@ def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger, plan:
         note_contact(state, plan, Contact(contact.at_ms, by, contact.category, contact.channel))
         if contact.outcome:
             record_feedback(state, f"contact-{number}", contact.outcome)
-        if contact.trigger == trigger.id:
+        if trigger is not None and contact.trigger == trigger.id:
             state.memory[trigger.id] = Memory(fired_ms=contact.at_ms, armed=trigger.rearm is None)

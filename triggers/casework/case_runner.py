@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.actions import NextBestAction
 from schemas.base import Record
-from triggers.casework.case_customer import customer_of, start_of
+from triggers.casework.case_customer import customer_of, start_of, with_given_tags
 from triggers.casework.case_records import TENANT, BadCaseEvent
 from triggers.casework.timeline import Row, lay_out
 from triggers.casework.trace import Evaluated, TracedEvaluation
@@ -22,7 +22,7 @@ from triggers.engine.stage import Outcome
 from triggers.language.model import Case, OnDerived, OnEvent, RuleSet, Trigger
 from triggers.language.names import DETAILS
 
-_HORIZON_MS: Final = 3 * 366 * 86_400_000
+HORIZON_MS: Final = 3 * 366 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class CaseRunner:
     def run(self, case: Case) -> CaseResult:
         """The result of one case; what an earlier one did has no effect on it."""
         ruleset = self._ruleset if case.policy is None else replace(self._ruleset, policy=case.policy)
+        ruleset = with_given_tags(ruleset, case)
         self._run.trace = []
         under_way = _Run(self._stage, self._run.adopt(ruleset), self._trigger, case)
         zone = ruleset.policy.timezone
@@ -118,7 +119,7 @@ class _Run:
         # Without events this sets the timers of what the customer holds.
         self._take(self._stage.run_timers(state, ruleset, last, None))
         self.could_fire |= _waits(self._trigger, state.timers)
-        self._take(self._stage.run_timers(state, ruleset, case.until_ms or last + _HORIZON_MS, None))
+        self._take(self._stage.run_timers(state, ruleset, case.until_ms or last + HORIZON_MS, None))
 
     def _take(self, outcome: Outcome | None) -> None:
         if outcome is not None:

@@ -91,7 +91,7 @@ class Evaluation:
         if self.plan.derives:
             changes = self.derive(kind, cause)
             if changes:
-                woken = self.plan.woken_also(woken, changes)
+                woken = self.hear(woken, changes)
         if woken:
             self.wake(woken, cause)
 
@@ -104,11 +104,15 @@ class Evaluation:
         self.settle_before(cause.occasion)
         changes = self.derive(TIMER, cause)
         if changes:
-            woken = self.plan.woken_also(woken, changes)
+            woken = self.hear(woken, changes)
         else:
             self.scope.before = None
         if woken:
             self.wake(woken, cause)
+
+    def hear(self, woken: list[Trigger], changes: list[Change]) -> list[Trigger]:
+        """The triggers that are woken, with those that listen to these changes."""
+        return self.plan.woken_also(woken, changes)
 
     def derive(self, kind: str, cause: Cause) -> list[Change]:
         """Works out tiers and tags after a touch; returns what changed."""

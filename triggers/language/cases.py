@@ -68,7 +68,7 @@ def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) ->
         reader.report(codes.CONTRADICTION, fields.key_place("until"), "until lies before the last event of the case")
     return Case(
         name=name or "",
-        customer=_customer(reader, customer) if customer else {},
+        customer=_customer(reader, customer, shared) if customer else {},
         events=tuple(event for event in events if event),
         expect=tuple(found for found in expect if found),
         line=node.place.line,
@@ -136,8 +136,8 @@ def _contact(reader: Reader, node: Node, zone: ZoneInfo, first: int | None) -> C
     return CaseContact(at, channel, category, trigger, offer, outcome or "", node.place.line)
 
 
-def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
-    """Profile fields, the balance of the main account or several accounts, and holdings."""
+def _customer(reader: Reader, node: Node, shared: Shared) -> Mapping[str, Any]:
+    """Profile fields, the balance of the main account or several accounts, holdings and tags."""
     fields = reader.mapping(node, grammar.CUSTOMER)
     if fields is None:
         return {}
@@ -155,7 +155,18 @@ def _customer(reader: Reader, node: Node) -> Mapping[str, Any]:
         items = fields.items("holdings", "holdings")
         holdings = [_record(reader, item, "holdings", Maturity, grammar.GIVEN_BY_RUNNER) for item in items]
         values["holdings"] = tuple(holding for holding in holdings if holding is not None)
+    if "tags" in fields:
+        values["tags"] = _tags(reader, fields, shared.vocabulary.tags)
     return values
+
+
+def _tags(reader: Reader, fields: Fields, known: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The tags that the customer has from the beginning: throughout the case, or as long as each holds on."""
+    if known == ():
+        reader.report(codes.CONTRADICTION, fields.key_place("tags"), "the rule set has no tags: it has no tags.yaml")
+        return ()
+    items = fields.items("tags", "tags")
+    return tuple(filter(None, (reader.choice(item, known) if known else item.text for item in items)))
 
 
 def _accounts(reader: Reader, fields: Fields) -> tuple[Mapping[str, Any], ...]:

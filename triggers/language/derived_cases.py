@@ -1,4 +1,4 @@
-"""The inline tests of ``tiers.yaml`` and ``tags.yaml``: what is expected is that a tier moves, a tag comes or goes."""
+"""The inline tests of tiers and tags: what is expected is that the tier moves, that the tag comes or goes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from triggers.language.model import Case, Expected
 from triggers.language.reader import Reader, one_of
 from triggers.language.shared import Shared
 
-Happenings = Mapping[str, tuple[str, tuple[str, ...]]]
-"""What a case may expect, as written (``tag_added``): the event (``tag.added``) and its possible details."""
+Happenings = Mapping[str, Mapping[str, tuple[str, str]]]
+"""What a case may expect, by key and value as written (``up: mid``): the event (``tier.up``) and its detail."""
 
 
 def read_derived_cases(reader: Reader, node: Node, shared: Shared, happenings: Happenings) -> tuple[Case, ...]:
@@ -27,17 +27,20 @@ def read_derived_cases(reader: Reader, node: Node, shared: Shared, happenings: H
 
 
 def _expected(reader: Reader, node: Node, zone: ZoneInfo, happenings: Happenings) -> Expected | None:
-    what = tuple(Key(name, OneOf(details), f"The event {event}.") for name, (event, details) in happenings.items())
+    what = tuple(Key(name, OneOf(tuple(values)), "What happens.") for name, values in happenings.items())
     fields = reader.mapping(node, Form("an expectation", (*grammar.HAPPENING.keys, *what)))
     if fields is None:
         return None
     at = fields.moment("at", zone)
     found = [name for name in happenings if name in fields]
     if len(found) != 1:
-        if not fields.meant & set(happenings):
+        if len(fields.entries) == len(fields.node.plain()):  # else a key was reported
             message = f"an expectation is exactly one of {one_of(happenings)}, found {len(found)}"
             reader.report(codes.CONTRADICTION, node.place, message)
         return None
-    event, _ = happenings[found[0]]
-    detail = fields.choice(found[0])
-    return Expected(at, {"event": event, "detail": detail}, node.place.line) if at is not None and detail else None
+    values = happenings[found[0]]
+    value = fields.choice(found[0])
+    if at is None or value is None:
+        return None
+    event, detail = values[value]
+    return Expected(at, {"event": event, "detail": detail}, node.place.line)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from schemas.events import Profile
 from triggers.language import codes
+from triggers.language.derived_cases import Happenings, read_derived_cases
 from triggers.language.document import Entry, Node
 from triggers.language.draft import Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import read_features, used_features
 from triggers.language.forms import Form
+from triggers.language.model import Suite
 from triggers.language.names import RECORDS, ROOTS
 from triggers.language.reader import Fields, Reader
 from triggers.language.shared import Shared
@@ -50,7 +52,9 @@ def read_head(reader: Reader, node: Node, form: Form, shared: Shared) -> Draft |
     return draft
 
 
-def named_entries(reader: Reader, fields: Fields, section: str, what: str) -> dict[str, Entry]:
+def named_entries(
+    reader: Reader, fields: Fields, section: str, what: str, taken: Collection[str] = ()
+) -> dict[str, Entry]:
     """The entries of a section by name; names that cannot be are reported and left out."""
     node = fields.get(section)
     if node is None:
@@ -61,12 +65,20 @@ def named_entries(reader: Reader, fields: Fields, section: str, what: str) -> di
     found: dict[str, Entry] = {}
     for name, entry in node.value.items():
         reader.key(f"a {what}", name, entry.place)
-        if name in _TAKEN:
+        if name in _TAKEN or name in taken:
             message = f'"{name}" means something else already: give the {what} another name'
             reader.report(codes.CONTRADICTION, entry.place, message)
         else:
             found[name] = entry
     return found
+
+
+def read_suite(reader: Reader, node: Node, name: str, happenings: Happenings, shared: Shared) -> tuple[Suite, ...]:
+    """The tests of a tiering or a tag, where it has some."""
+    tests = node.value.get("tests") if isinstance(node.value, dict) else None
+    if tests is None:
+        return ()
+    return (Suite(name, reader.document.file, read_derived_cases(reader, tests.value, shared, happenings)),)
 
 
 def read_derived(reader: Reader, draft: Draft, node: Node, vocabulary: Vocabulary, expect: str) -> Checked | None:

@@ -177,6 +177,7 @@ CUSTOMER: Final = Record(
         Key("balance", Number(), "The balance of the one account, before the first event."),
         Key("accounts", Items(ACCOUNT, 0, 100), "Several accounts, each with its balance."),
         Key("holdings", Items(Record("holdings", RECORDS["maturity"], GIVEN_BY_RUNNER), 0, 100), "Products held."),
+        Key("tags", Items(Name(), 0, 200), "The tags of tags.yaml that the customer has from the beginning."),
     ),
 )
 STATED: Final = ("offer", "channel", "category", "complexity", "priority", "value", "template", "step")
@@ -320,30 +321,32 @@ OFFER: Final = Form(
 )
 OFFERS: Final = Form("a catalogue", (Key("offers", ByName(OFFER), "The offers by name.", required=True),))
 
-HAPPENING: Final = Form("an expectation", (Key("at", _MOMENT, "When it comes.", required=True),), others=Name())
-"""A case of tiers and tags expects, beside a time, one event that is derived: ``tier_up: mid``, ``tag_added: gone``."""
+HAPPENING: Final = Form("an expectation", (Key("at", _MOMENT, "When it comes.", required=True),))
+"""A case of a tiering or a tag expects, beside a time, what a trigger would hear of it."""
 
-_DERIVED_CASE: Final = Form(
-    CASE.what,
-    tuple(
-        replace(key, shape=Items(HAPPENING, 0, MOST_EVENTS), about="The tiers and tags that change; [] for none.")
+
+def _tests(*keys: Key) -> Key:
+    expected = Form(HAPPENING.what, (*HAPPENING.keys, *keys))
+    case = tuple(
+        replace(key, shape=Items(expected, 0, MOST_EVENTS), about="All that a trigger would hear; [] for nothing.")
         if key.name == "expect"
         else key
         for key in CASE.keys
-    ),
-)
-_DERIVED_TESTS: Final = Key("tests", Items(_DERIVED_CASE, 0, MOST_CASES), "Cases on a virtual clock.")
+    )
+    return Key("tests", Items(Form(CASE.what, case), 0, MOST_CASES), "Cases on a virtual clock.")
+
+
 TIERING: Final = Form(
     "a tiering",
     (
         Key("measure", Expression("number"), "What the tiers go by: customer.aum, a feature …", required=True),
         Key("edges", ByName(Number()), "The tiers with their lower edges, lowest first.", required=True),
         Key("margin", Number(Decimal(0), Decimal("0.5")), "How far below its edge a tier is kept, as a ratio."),
+        _tests(Key("up", Name(), "Up into this tier."), Key("down", Name(), "Down into this tier.")),
     ),
 )
 TIERS: Final = Form(
-    "tiers",
-    (_FEATURES, Key("tierings", ByName(TIERING), "Tierings by name; tier is customer.tier.", True), _DERIVED_TESTS),
+    "tiers", (_FEATURES, Key("tierings", ByName(TIERING), "Tierings by name; tier is customer.tier.", required=True))
 )
 TAG: Final = Form(
     "a tag",
@@ -352,9 +355,10 @@ TAG: Final = Form(
         Key("owner", Text(100), "Who answers for it."),
         Key("when", _CONDITION, "The customer has the tag where this is true.", required=True),
         Key("holds", Length(MINUTE_MS, LONGEST_MS), "The tag stays for so long after it was last true."),
+        _tests(Key("tag", OneOf(("added", "removed")), "The tag comes, or goes.")),
     ),
 )
-TAGS: Final = Form("tags", (_FEATURES, Key("tags", ByName(TAG), "Tags by name.", required=True), _DERIVED_TESTS))
+TAGS: Final = Form("tags", (_FEATURES, Key("tags", ByName(TAG), "Tags by name.", required=True)))
 
 FILES: Final[Mapping[str, Form]] = {
     "policy.yaml": POLICY,

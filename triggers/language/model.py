@@ -271,8 +271,9 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The inline tests of a file that is no trigger: tiers or tags."""
+    """The inline tests of a tiering or a tag."""
 
+    name: str
     file: str
     cases: tuple[Case, ...]
 

@@ -28,8 +28,8 @@ class Shared:
     vocabulary: Vocabulary = STANDARD
     tierings: tuple[Tiering, ...] = ()
     tags: tuple[Tag, ...] = ()
-    tag_places: Mapping[str, tuple[Draft, Place]] = field(default_factory=dict)
-    """Where each tag stands: the file and the place."""
+    places: Mapping[str, tuple[Draft, Place]] = field(default_factory=dict)
+    """Where each tiering and each tag stands: the file and the place."""
     suites: tuple[Suite, ...] = ()
     drafts: tuple[Draft, ...] = ()
     """The files among these that have features and conditions."""

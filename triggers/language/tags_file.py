@@ -16,8 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from triggers.language import codes, grammar
-from triggers.language.derived_cases import read_derived_cases
-from triggers.language.derived_file import named_entries, read_derived, read_head, touched_by, union
+from triggers.language.derived_file import named_entries, read_derived, read_head, read_suite, touched_by, union
 from triggers.language.document import Document, Node, Place
 from triggers.language.draft import Draft
 from triggers.language.model import Suite, Tag
@@ -34,7 +33,7 @@ def read_tags(reader: Reader, document: Document, shared: Shared) -> Shared:
     draft = read_head(reader, root, grammar.TAGS, shared)
     if draft is None or "tags" not in draft.fields:
         return replace(shared, vocabulary=shared.vocabulary.with_tags(None))
-    entries = named_entries(reader, draft.fields, "tags", "tag")
+    entries = named_entries(reader, draft.fields, "tags", "tag", shared.vocabulary.tierings or ())
     if len(entries) > _MOST_TAGS:
         reader.report(codes.OUT_OF_RANGE, draft.fields.key_place("tags"), f"expected at most {_MOST_TAGS} tags")
     vocabulary = shared.vocabulary.with_tags(tuple(entries))
@@ -51,16 +50,15 @@ def read_tags(reader: Reader, document: Document, shared: Shared) -> Shared:
     extended = replace(
         shared,
         tags=tuple(tags),
-        tag_places={name: (draft, entry.place) for name, entry in entries.items()},
+        places={**shared.places, **{name: (draft, entry.place) for name, entry in entries.items()}},
         vocabulary=vocabulary,
         drafts=(*shared.drafts, draft),
     )
-    tests = draft.fields.get("tests")
-    if tests is None:
-        return extended
-    happenings = {f"tag_{what}": (f"tag.{what}", tuple(entries)) for what in ("added", "removed")}
-    cases = read_derived_cases(reader, tests, extended, happenings)
-    return replace(extended, suites=(*extended.suites, Suite(document.file, cases)))
+    suites: tuple[Suite, ...] = ()
+    for name, entry in entries.items():
+        happenings = {"tag": {what: (f"tag.{what}", name) for what in ("added", "removed")}}
+        suites += read_suite(reader, entry.value, name, happenings, extended)
+    return replace(extended, suites=(*extended.suites, *suites))
 
 
 def _above(vocabulary: Vocabulary, names: tuple[str, ...], position: int) -> Vocabulary:

@@ -19,8 +19,7 @@ from decimal import Decimal
 from typing import Final
 
 from triggers.language import codes, grammar
-from triggers.language.derived_cases import read_derived_cases
-from triggers.language.derived_file import named_entries, read_derived, read_head, touched_by
+from triggers.language.derived_file import named_entries, read_derived, read_head, read_suite, touched_by
 from triggers.language.document import Document, Node, Place
 from triggers.language.draft import Draft
 from triggers.language.model import Suite, Tiering
@@ -57,22 +56,14 @@ def read_tiers(reader: Reader, document: Document, shared: Shared) -> Shared:
         shared,
         tierings=tuple(tierings),
         vocabulary=shared.vocabulary.with_tierings({name: found for name, found in tiers.items() if found}),
+        places={**shared.places, **{name: (draft, entry.place) for name, entry in entries.items()}},
         drafts=(*shared.drafts, draft),
     )
-    tests = draft.fields.get("tests")
-    if tests is None:
-        return extended
-    cases = read_derived_cases(reader, tests, extended, _happenings(tiers))
-    return replace(extended, suites=(*extended.suites, Suite(document.file, cases)))
-
-
-def _happenings(tiers: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """What a case may expect: ``tier_up: mid`` is the event ``tier.up`` into the tier mid."""
-    return {
-        f"{name}_{direction}": (f"{name}.{direction}", found)
-        for name, found in tiers.items()
-        for direction in ("up", "down")
-    }
+    suites: tuple[Suite, ...] = ()
+    for name, found in tiers.items():
+        happenings = {way: {tier: (f"{name}.{way}", tier) for tier in found} for way in ("up", "down")}
+        suites += read_suite(reader, entries[name].value, name, happenings, extended)
+    return replace(extended, suites=(*extended.suites, *suites))
 
 
 def _tiering(

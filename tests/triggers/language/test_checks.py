@@ -170,7 +170,7 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ((("peak * 0.7", "peak * 0.7 and event.amount == event.amount"),), [(9, 42, "W114")]),
     ],
 }
-_OF_SEVERAL_FILES = {"W115", "E019", "E101"}
+_OF_SEVERAL_FILES = {"W115", "W116", "E019", "E101"}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from triggers.language.checks import (
     template_field,
     unreachable_step,
     unread_tag,
+    untested_tag,
     unused_feature,
 )
 from triggers.language.checks.base import Check, SharedCheck
@@ -47,7 +48,7 @@ OF_EXPRESSIONS: Final = frozenset(
 )
 """Those of them that concern every file with features and conditions, ``tiers.yaml`` and ``tags.yaml`` too."""
 
-SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (unread_tag.CHECK,)
+SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (unread_tag.CHECK, untested_tag.CHECK)
 """The checks that compare the triggers with the files beside them."""
 
 ALL_CODES: Final[tuple[Code, ...]] = (
