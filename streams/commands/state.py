@@ -10,10 +10,8 @@ from streams.clock import SystemClock
 from streams.commands.console import ConfigOption, fail, run, say, settings_or_exit
 from streams.connections import await_kafka, await_store, kafka_options
 from streams.patience import Patience
-from streams.replay import KafkaLog, KafkaUnavailable
 from streams.settings import Settings
 from streams.store import IntentPending
-from streams.worker import make_routes, open_store
 
 app = typer.Typer(help="The state in the store.", no_args_is_help=True)
 
@@ -50,6 +48,10 @@ def accept_loss(
 
 
 async def _accept(settings: Settings, partition: int, *, abandon_batch: bool) -> list[str]:
+    # Only here: Faust and the clients take as long to import as an author's command takes to run.
+    from streams.replay import KafkaLog, KafkaUnavailable
+    from streams.worker import make_routes, open_store
+
     store = open_store(settings)
     done = []
     try:
