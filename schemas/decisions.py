@@ -13,7 +13,8 @@ from schemas.events import Channel
 class Decision(Record):
     """What became of one candidate, and why.
 
-    ``reason`` is ``sent`` for an action that went out, else the code of the rule that held it back. ``detail``
+    ``reason`` is ``sent`` for an action that went out, else the code of the rule that held it back. One that is
+    ``deferred`` has another decision when its time has come. ``detail``
     holds the values that decided it, as bounded text.
     """
 
@@ -26,7 +27,7 @@ class Decision(Record):
     ruleset: Identifier
     occasion: Occasion
     step: Count
-    outcome: Literal["sent", "suppressed", "cancelled"]
+    outcome: Literal["sent", "deferred", "suppressed", "cancelled"]
     reason: Identifier
     channel: Channel | None = None
     action_id: Identifier | None = None

@@ -34,7 +34,7 @@ def system(kafka_broker: KafkaBroker, redis_url: str, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("commands")
     with System(kafka_broker.bootstrap, redis_url, folder, rules=SHIPPED, name="commands") as system:
         system.create_topics()
-        events = [*(one for one in bank_history(customers=30) if _is_json(one.value)), *_bad_records()]
+        events = [*(one for one in bank_history(customers=60) if _is_json(one.value)), *_bad_records()]
         file = folder / "events.jsonl"
         with file.open("w") as lines:
             lines.writelines(format_event(one.topic, (one.key or b"").decode(), one.value.decode()) for one in events)
@@ -49,7 +49,7 @@ def system(kafka_broker: KafkaBroker, redis_url: str, tmp_path_factory: pytest.T
         assert verdict.repeated_messages == 0, "the commands show repeats, which what they are compared with leaves out"
         assert {body["type"] for body in _queue(system, "push")} == {"action", "cancellation"}
         assert {body["channel"] for body in system.outreach()} >= {"push", "sms"}
-        assert {body["outcome"] for body in system.decisions()} == {"sent", "suppressed", "cancelled"}
+        assert {body["outcome"] for body in system.decisions()} == {"sent", "deferred", "suppressed", "cancelled"}
         assert len({about.reason for about, _ in system.dead_letters()}) >= 2
         assert len({about.topic for about, _ in system.dead_letters()}) >= 2
         yield system

@@ -86,6 +86,7 @@ def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger | None
                 occasion=f"contact:{number}",
                 event_key=0,
                 holding_id="",
+                at=contact.at_ms,
                 category=contact.category,
                 offer=contact.offer or _ANOTHER_OFFER,
                 complexity="simple",

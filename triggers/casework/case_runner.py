@@ -19,7 +19,7 @@ from triggers.casework.trace import Evaluated, TracedEvaluation
 from triggers.engine.customer import CustomerStage
 from triggers.engine.plan import Plan
 from triggers.engine.stage import Outcome
-from triggers.language.model import Case, OnDerived, OnEvent, RuleSet, Trigger
+from triggers.language.model import Case, OnDerived, OnEvent, Policy, RuleSet, Trigger
 from triggers.language.names import DETAILS
 
 HORIZON_MS: Final = 3 * 366 * 86_400_000
@@ -54,13 +54,16 @@ class CaseRunner:
 
     def __init__(self, ruleset: RuleSet, trigger: Trigger) -> None:
         self._trigger = replace(trigger, status="live")
-        self._ruleset = replace(ruleset, triggers=(self._trigger,))
+        self._holdout = ruleset.policy.holdout
+        self._ruleset = replace(ruleset, triggers=(self._trigger,), policy=self._without_draw(ruleset.policy))
         self._run = TracedEvaluation(TENANT, {trigger.id})
         self._stage = CustomerStage(TENANT, self._run)
 
     def run(self, case: Case) -> CaseResult:
         """The result of one case; what an earlier one did has no effect on it."""
-        ruleset = self._ruleset if case.policy is None else replace(self._ruleset, policy=case.policy)
+        ruleset = self._ruleset
+        if case.policy is not None:
+            ruleset = replace(ruleset, policy=self._without_draw(case.policy))
         ruleset = with_given_tags(ruleset, case)
         self._run.trace = []
         under_way = _Run(self._stage, self._run.adopt(ruleset), self._trigger, case)
@@ -77,6 +80,10 @@ class CaseRunner:
         outputs = tuple(under_way.outputs)
         rows = () if problem else lay_out(case, outputs)
         return replace(about, line=line, problem=problem, rows=rows, trace=tuple(self._run.trace), outputs=outputs)
+
+    def _without_draw(self, policy: Policy) -> Policy:
+        """Whether the customer of a case is held out says nothing of the trigger: only a case's own holdout counts."""
+        return replace(policy, holdout=None) if policy.holdout is self._holdout else policy
 
 
 def run_case(ruleset: RuleSet, trigger: Trigger, case: Case) -> CaseResult:

@@ -75,7 +75,7 @@ def followed(evaluated: Evaluated, outputs: Sequence[Record]) -> list[str]:
             continue
         if isinstance(output, NextBestAction):
             found.append(f"sent {show_output(output)}")
-        elif output.outcome == "suppressed":
+        elif output.outcome in ("suppressed", "deferred"):
             found.append(show_output(output))
     return found or ["nothing followed"]
 

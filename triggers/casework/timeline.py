@@ -111,7 +111,7 @@ def _fits(expected: Expected, output: Any) -> bool:
 
 
 def _held_back(output: Record) -> bool:
-    return isinstance(output, Decision) and output.outcome == "suppressed"
+    return isinstance(output, Decision) and output.outcome in ("suppressed", "deferred")
 
 
 def _time_of(output: Any) -> int:

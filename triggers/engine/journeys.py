@@ -22,6 +22,8 @@ from triggers.engine.state import Contact, CustomerState, Journey, Memory, Sent
 from triggers.engine.texts import plain, text_of
 from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import Choice, Trigger
+from triggers.policy import arbitration, holdout
+from triggers.policy.arbitration import Contender
 from triggers.policy.candidate import Candidate
 from triggers.policy.gate import suppression
 
@@ -71,33 +73,43 @@ class Contacts:
         clock: int,
         outputs: list[Record],
     ) -> None:
-        """Sends the first candidate that is allowed and records why the others were not.
+        """Sends the best candidate that is allowed and records why the others were not.
 
-        ``candidates`` stand in the order of their priority: at one occasion the customer hears one thing. One in shadow
-        is asked in its turn what would become of it; it takes nobody's place, and no cap counts it.
+        At one occasion the customer hears one thing: what has the highest score under the policy. ``candidates`` stand
+        in the order that settles a tie. A candidate that waits for a better moment, or whose customer is held out,
+        takes the place as well. One in shadow is asked in its turn what would become of it; it takes nobody's place
+        and no cap counts it.
         """
-        winner = ""
+        ready: list[tuple[Trigger, Journey]] = []
         shadows: list[tuple[Trigger, str]] = []
         for trigger in candidates:
-            if trigger.status == "shadow":
-                would = self._would(state, plan, trigger, cause, scope, winner, clock, outputs)
-                if would:
-                    shadows.append((trigger, would))
-                continue
-            held = self._held_by_trigger(state, trigger, cause, winner)
+            held = self._held_by_trigger(state, trigger, cause)
             if held is not None:
                 self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, held[0], detail=held[1])
                 continue
             journey = self._prepare(state, plan, trigger, cause, scope, clock, outputs)
-            if journey is None:
-                continue
-            if not isinstance(journey, Journey):
+            if isinstance(journey, Journey):
+                ready.append((trigger, journey))
+            elif journey is not None and trigger.status == "shadow":
+                shadows.append((trigger, offers.REASON))
+            elif journey is not None:
                 self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, offers.REASON, detail=journey)
+        winner = winner_score = ""
+        for trigger, journey, score in _by_score(plan, ready, scope, clock):
+            if trigger.status == "shadow":
+                would = (
+                    arbitration.REASON if winner else self._would(state, plan, trigger, journey, cause, scope, clock)
+                )
+                shadows.append((trigger, would))
+            elif winner:
+                lost = {"winner": winner, "score": score, "winner_score": winner_score}
+                self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, arbitration.REASON, detail=lost)
             elif self._step(state, plan, trigger, journey, 0, scope, clock, outputs):
-                winner = trigger.id
-                state.journeys.append(journey)
+                winner, winner_score = trigger.id, score
                 _remember(state, trigger, cause)
-                self._forget_old(state, plan, clock)
+                if journey.sent or journey.deadline:
+                    state.journeys.append(journey)
+                    self._forget_old(state, plan, clock)
         for trigger, would in shadows:
             detail = {"would": would, "beside": winner} if winner else {"would": would}
             self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, "shadow", detail=detail)
@@ -158,16 +170,36 @@ class Contacts:
         clock: int,
         outputs: list[Record],
     ) -> None:
-        """A ladder's next step, due now. ``scope`` holds the customer."""
+        """A ladder's next step, or one that waited, due now. ``scope`` holds the customer."""
         journey = _journey_of(state, trigger.id, occasion)
         if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
             return
+        taken = self._try_step(state, plan, trigger, journey, step, scope, clock, outputs)
+        if not journey.sent and not (taken and journey.deadline):
+            # The first step waited, and nothing came of it.
+            state.journeys.remove(journey)
+            if not taken:
+                _unremember(state, trigger, journey)
+
+    def _try_step(
+        self,
+        state: CustomerState,
+        plan: Plan,
+        trigger: Trigger,
+        journey: Journey,
+        step: int,
+        scope: Scope,
+        clock: int,
+        outputs: list[Record],
+    ) -> bool:
+        """A step, unless it has become needless; whether it went out, waits or is held out."""
+        occasion = journey.occasion
         rung = trigger.action.ladder[step]
         unless, condition = rung.unless, rung.unless_true
         if journey.outcome == "refused" or (unless is not None and _RANK[journey.outcome] >= _RANK[unless]):
             detail = {"feedback": journey.outcome}
             self._decide(state, plan, trigger, occasion, step, clock, outputs, "answered", detail=detail)
-            return
+            return False
         if condition is not None:
             scope.action = ActionView(journey, journey.sent[-1])
             scope.product = state.holding_map.get(journey.holding_id)
@@ -176,16 +208,16 @@ class Contacts:
             except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
                 cause = Cause(occasion, journey.event_key, journey.holding_id, clock)
                 self.report_broken(state, plan, trigger, cause, error, clock, outputs, step)
-                return
+                return False
             if holds is True:
                 detail = {"unless": condition.source[:200]}
                 self._decide(state, plan, trigger, occasion, step, clock, outputs, "unless", detail=detail)
-                return
+                return False
         gone = offers.named_refusal(journey.offer, plan, state.tier, _day(plan, clock))
         if gone is not None:
             self._decide(state, plan, trigger, occasion, step, clock, outputs, offers.REASON, detail=gone)
-        else:
-            self._step(state, plan, trigger, journey, step, scope, clock, outputs)
+            return False
+        return self._step(state, plan, trigger, journey, step, scope, clock, outputs)
 
     def exhausted(
         self, state: CustomerState, trigger_id: str, occasion: str, at: int
@@ -236,11 +268,11 @@ class Contacts:
                 )
             trigger = plan.triggers.get(journey.trigger)
             if trigger is not None:
-                last = journey.sent[-1].step
+                last = journey.last_step
                 self._decide(state, plan, trigger, journey.occasion, last, clock, outputs, reason, outcome="cancelled")
 
     def _held_by_trigger(
-        self, state: CustomerState, trigger: Trigger, cause: Cause, winner: str
+        self, state: CustomerState, trigger: Trigger, cause: Cause
     ) -> tuple[str, dict[str, str]] | None:
         memory = state.memory.get(memory_name(trigger))
         if memory is not None and not memory.armed:
@@ -252,7 +284,7 @@ class Contacts:
             and cause.at - memory.fired_ms < trigger.once_per_ms
         ):
             return "once_per", {"fired_at": from_ms(memory.fired_ms).isoformat()}
-        return ("outranked", {"winner": winner}) if winner else None
+        return None
 
     def _prepare(
         self,
@@ -277,30 +309,19 @@ class Contacts:
         state: CustomerState,
         plan: Plan,
         trigger: Trigger,
+        journey: Journey,
         cause: Cause,
         scope: Scope,
-        winner: str,
         clock: int,
-        outputs: list[Record],
     ) -> str:
-        """What would become of a candidate in shadow if it were live: ``sent``, or the reason that holds it back.
-
-        Empty where that is decided at once: it fired in shadow too lately, or is broken.
-        """
-        held = self._held_by_trigger(state, trigger, cause, "")
-        if held is not None:
-            self._decide(state, plan, trigger, cause.occasion, 0, clock, outputs, held[0], detail=held[1])
-            return ""
-        if winner:
-            return "outranked"
-        journey = self._prepare(state, plan, trigger, cause, scope, clock, outputs)
-        if not isinstance(journey, Journey):
-            return "" if journey is None else offers.REASON
+        """What would become of a candidate in shadow if it were live: ``sent``, ``deferred`` or what holds it back."""
         refused = suppression(state, plan.policy, _candidate(trigger, journey, 0, scope, clock))
-        if refused is not None:
+        if refused is not None and refused.until is None and refused.reason != holdout.REASON:
             return refused.reason
         _remember(state, trigger, cause)
-        return "sent"
+        if refused is None:
+            return "sent"
+        return refused.reason if refused.until is None else "deferred"
 
     def _step(
         self,
@@ -313,14 +334,39 @@ class Contacts:
         clock: int,
         outputs: list[Record],
     ) -> bool:
-        action = trigger.action
+        """Takes one step to the gate. Whether it went out, waits for its moment, or would have gone out but for the
+        holdout.
+        """
+        action, occasion = trigger.action, journey.occasion
         channel = action.ladder[step].channel
         held = suppression(state, plan.policy, _candidate(trigger, journey, step, scope, clock))
-        if held is not None:
-            self._decide(state, plan, trigger, journey.occasion, step, clock, outputs, held.reason, detail=held.detail)
+        expires = journey.deadline or clock + action.expires_ms
+        goes_out = clock if held is None else held.until
+        if held is not None and goes_out is None:
+            self._decide(state, plan, trigger, occasion, step, clock, outputs, held.reason, detail=held.detail)
+            if held.reason != holdout.REASON or step:
+                return False
+            # What the others hear counts for the caps of those held out, so that the two groups stay alike.
+            journey.deadline = 0
+            note_contact(state, plan, Contact(clock, trigger.id, journey.category, channel))
+            return True
+        assert goes_out is not None
+        if goes_out >= expires:
+            detail = {"expires_at": from_ms(expires).isoformat()}
+            if held is not None:
+                detail |= {**held.detail, "held_by": held.reason, "until": from_ms(goes_out).isoformat()}
+            self._decide(state, plan, trigger, occasion, step, clock, outputs, "expired", detail=detail)
             return False
-        action_id = make_id(self._tenant, state.key, trigger.id, journey.occasion, str(step))
-        expires = clock + action.expires_ms
+        if held is not None:
+            journey.deadline = expires
+            state.timers[step_timer(trigger.id, step, occasion)] = goes_out
+            detail = {**held.detail, "until": from_ms(goes_out).isoformat()}
+            self._decide(
+                state, plan, trigger, occasion, step, clock, outputs, held.reason, outcome="deferred", detail=detail
+            )
+            return True
+        journey.deadline = 0
+        action_id = make_id(self._tenant, state.key, trigger.id, occasion, str(step))
         journey.sent.append(Sent(action_id, channel, step, clock, expires))
         note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
         outputs.append(
@@ -372,11 +418,13 @@ class Contacts:
         detail: Mapping[str, str] | None = None,
         action_id: str | None = None,
     ) -> None:
+        # A step may be put off more than once.
+        told = f"{reason}:{clock}" if outcome == "deferred" else reason
         outputs.append(
             Decision.model_validate(
                 {
                     "tenant": self._tenant,
-                    "decision_id": make_id(self._tenant, state.key, trigger.id, occasion, str(step), outcome, reason),
+                    "decision_id": make_id(self._tenant, state.key, trigger.id, occasion, str(step), outcome, told),
                     "customer_id": state.key,
                     "trigger": trigger.id,
                     "trigger_version": trigger.version,
@@ -396,13 +444,13 @@ class Contacts:
     def _forget_old(self, state: CustomerState, plan: Plan, clock: int) -> None:
         keep_from = clock - plan.journey_ms
         journeys = state.journeys
-        if len(journeys) > _MAX_JOURNEYS or journeys[0].sent[-1].at < keep_from:
+        if len(journeys) > _MAX_JOURNEYS or journeys[0].touched_at < keep_from:
             waiting = {_occasion_of(name) for name in state.timers if name.startswith(("l:", "x:"))}
             state.journeys = [
                 journey
                 for index, journey in enumerate(journeys)
                 if journey.occasion in waiting
-                or (journey.sent[-1].at >= keep_from and index >= len(journeys) - _MAX_JOURNEYS)
+                or (journey.touched_at >= keep_from and index >= len(journeys) - _MAX_JOURNEYS)
             ]
 
 
@@ -415,6 +463,26 @@ def _remember(state: CustomerState, trigger: Trigger, cause: Cause) -> None:
     memory = state.memory.setdefault(memory_name(trigger), Memory())
     memory.before_ms, memory.fired_ms = memory.fired_ms, cause.at
     memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
+
+
+def _by_score(
+    plan: Plan, ready: list[tuple[Trigger, Journey]], scope: Scope, clock: int
+) -> list[tuple[Trigger, Journey, str]]:
+    """The candidates with their scores, the best first. One alone needs no score."""
+    if len(ready) < 2:
+        return [(trigger, journey, "") for trigger, journey in ready]
+    contenders = [
+        Contender(journey.category, trigger.action.priority, Decimal(journey.value or 0)) for trigger, journey in ready
+    ]
+    scores = arbitration.scores(plan.policy, contenders, scope, clock)
+    return [(*ready[place], arbitration.show(scores[place])) for place in arbitration.ranked(scores)]
+
+
+def _unremember(state: CustomerState, trigger: Trigger, journey: Journey) -> None:
+    """Takes back that a trigger fired on an occasion, unless it has fired since."""
+    memory = state.memory.get(memory_name(trigger))
+    if memory is not None and (memory.fired_ms, memory.fired_key) == (journey.at, journey.event_key):
+        memory.fired_ms, memory.fired_key, memory.before_ms, memory.armed = memory.before_ms, 0, 0, True
 
 
 def _candidate(trigger: Trigger, journey: Journey, step: int, scope: Scope, clock: int) -> Candidate:
@@ -443,6 +511,7 @@ def _journey(trigger: Trigger, cause: Cause, plan: Plan, scope: Scope, day: date
         occasion=cause.occasion,
         event_key=cause.event_key,
         holding_id=cause.holding_id,
+        at=cause.at,
         category=action.category,
         offer=offer,
         complexity=complexity,

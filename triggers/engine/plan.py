@@ -113,6 +113,7 @@ class Plan:
         names |= {name for tiering in ruleset.tierings for name in tiering.measure.names}
         names |= {name for tag in ruleset.tags for name in tag.when.names}
         derived = {"tier": "tier"} | {tiering.name: "tiers" for tiering in ruleset.tierings if tiering.name != "tier"}
+        names |= {name for expression in _policy_expressions(ruleset.policy) for name in expression.names}
         self.before_names = sorted(
             {
                 derived.get(field, field)
@@ -196,6 +197,14 @@ class Plan:
         if not found:
             return woken
         return sorted(_distinct([*woken, *found]), key=lambda trigger: self._order[trigger.id])
+
+
+def _policy_expressions(policy: Policy) -> list[Expression]:
+    found = [clause for suitability in policy.suitability for clause in suitability.clauses]
+    found += [route.when for route in policy.routing if route.when is not None]
+    found += [objective.when for objective in policy.objectives]
+    found += [policy.score] if policy.score is not None else []
+    return found
 
 
 def _looks_back(policy: Policy) -> int:

@@ -79,13 +79,15 @@ class Sent(msgspec.Struct, array_like=True, gc=False):
 class Journey(msgspec.Struct, array_like=True, gc=False):
     """An occasion that led to contact, with its ladder's progress. ``outcome`` is the best feedback so far.
 
-    ``offer`` and its ``complexity`` are those of the first step: every later one carries the same.
+    ``at`` is the time of the occasion. ``offer`` and its ``complexity`` are those of the first step: every later one
+    carries the same. ``deadline`` is when a step that waits for a better moment would have expired; 0 where none waits.
     """
 
     trigger: str
     occasion: str
     event_key: int
     holding_id: str
+    at: int
     category: str
     offer: str
     complexity: str
@@ -94,6 +96,17 @@ class Journey(msgspec.Struct, array_like=True, gc=False):
     sent: list[Sent] = []
     outcome: str = ""
     cancelled: bool = False
+    deadline: int = 0
+
+    @property
+    def last_step(self) -> int:
+        """The latest step that went out; the first where none did."""
+        return self.sent[-1].step if self.sent else 0
+
+    @property
+    def touched_at(self) -> int:
+        """When it was last active."""
+        return self.sent[-1].at if self.sent else self.at
 
 
 class Contact(msgspec.Struct, array_like=True, gc=False, frozen=True, order=True):

@@ -229,6 +229,49 @@ ATTEMPTS: Final = Form(
         Key("pause", Length(MINUTE_MS, LONGEST_CAP_MS), "Then nothing for so long.", required=True),
     ),
 )
+_USED: Final = Key("channels", Items(OneOf(CHANNELS), 0, 100), "These channels.", required=True)
+SUITABILITY: Final = Form(
+    "a suitability",
+    (
+        _USED,
+        Key("when", _CONDITION, "They are used only for customers for whom each clause is true.", required=True),
+        Key("unknown", OneOf(("allow", "refuse")), "What a clause counts as that is unknown; allow is the default."),
+    ),
+)
+ROUTE: Final = Form(
+    "a route",
+    (
+        Key("complexity", Items(OneOf(COMPLEXITIES), 0, 10), "For offers of these complexities.", required=True),
+        Key("when", _CONDITION, "For customers for whom this is true; without it, for all."),
+        _USED,
+    ),
+)
+QUIET: Final = Form(
+    "quiet hours",
+    (
+        _USED,
+        Key("from", _CLOCK, "From this time of day they are not used.", required=True),
+        Key("to", _CLOCK, "Until this one, of the next day where it is the earlier.", required=True),
+    ),
+)
+HELD_OUT: Final = Form("the triggers of a holdout", (), others=Whole(0, 100))
+HOLDOUT: Final = Form(
+    "a holdout",
+    (
+        Key("percent", Whole(0, 100), "The share of the customers who are left alone by all triggers."),
+        Key("salt", Text(64), "What draws them: while it stays, so do they.", required=True),
+        Key("triggers", HELD_OUT, "The shares who are left alone by single triggers."),
+    ),
+)
+_CATEGORIES: Final = Key("categories", Items(Name(), 0, 100), "Actions of these categories; without it, all.")
+_TIMES: Final = Key("times", Number(Decimal(0), Decimal(1000)), "They weigh so many times as much.", required=True)
+SEASON: Final = Form(
+    "a season", (Key("months", Items(Whole(1, 12), 0, 12), "In these months.", required=True), _CATEGORIES, _TIMES)
+)
+OBJECTIVE: Final = Form(
+    "an objective",
+    (Key("when", _CONDITION, "For customers for whom this is true.", required=True), _CATEGORIES, _TIMES),
+)
 POLICY: Final = Form(
     "a policy",
     (
@@ -251,6 +294,13 @@ POLICY: Final = Form(
             ATTEMPTS,
             "How often is tried without a sale.",
         ),
+        Key("suitability", Items(SUITABILITY, 0, 100), "Whom channels suit."),
+        Key("routing", Items(ROUTE, 0, 100), "Which channels may carry what; the first that fits decides."),
+        Key("quiet", Items(QUIET, 0, 100), "The hours at which a contact waits."),
+        Key("holdout", HOLDOUT, "Who is left alone, so that the lift can be measured."),
+        Key("score", Expression("number"), "The best of several candidates has most of it."),
+        Key("seasons", Items(SEASON, 0, 100), "What weighs more in some months."),
+        Key("objectives", Items(OBJECTIVE, 0, 100), "What weighs more for some customers."),
     ),
 )
 CALENDAR: Final = Form(

@@ -31,11 +31,11 @@ from triggers.language.trigger_file import read_trigger
 from triggers.language.vocabulary import STANDARD
 
 ROLES: Final[Mapping[str, Callable[[Reader, Document, Shared], Shared]]] = {
-    "policy.yaml": read_policy,
     "calendar.yaml": read_calendar,
     "tiers.yaml": read_tiers,
     "tags.yaml": read_tags,
     "offers.yaml": read_offers,
+    "policy.yaml": read_policy,
 }
 """The files beside the triggers, of which a rule set has at most one each, in the order they are read: each may
 build on those before it. They are known by name, in whatever folder."""

@@ -314,6 +314,60 @@ class Attempts:
 
 
 @dataclass(frozen=True, slots=True)
+class Suitability:
+    """Whom these channels suit: customers for whom every clause holds. One that is unknown holds unless ``strict``."""
+
+    channels: frozenset[str]
+    clauses: tuple[Expression, ...]
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which channels may carry offers of these complexities, to customers for whom ``when`` is true."""
+
+    complexities: frozenset[str]
+    channels: tuple[str, ...]
+    when: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """When these channels are not used: from ``begin`` to ``end``, in minutes of the bank's day, also past midnight."""
+
+    channels: frozenset[str]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """The share of customers, in percent, who are left alone: by all, and by single triggers. ``salt`` draws them."""
+
+    salt: str
+    percent: int = 0
+    triggers: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """In these months of the bank's year, actions of these categories (all where ``None``) weigh ``times`` as much."""
+
+    months: frozenset[int]
+    times: Decimal
+    categories: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """For customers of whom ``when`` is true, actions of these categories weigh ``times`` as much."""
+
+    when: Expression
+    times: Decimal
+    categories: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What the gate and the engine obey. ``policy.yaml`` and ``calendar.yaml`` set it; these are the defaults."""
 
@@ -329,6 +383,15 @@ class Policy:
     caps: tuple[Cap, ...] = (Cap(at_most=3, per_ms=7 * 86_400_000),)
     cooldown: Cooldown = field(default_factory=Cooldown)
     attempts: Attempts | None = None
+    suitability: tuple[Suitability, ...] = ()
+    routing: tuple[Route, ...] = ()
+    """The first route that fits a candidate's complexity and customer decides; where none does, any channel will do."""
+    quiet: tuple[Quiet, ...] = ()
+    holdout: Holdout | None = None
+    seasons: tuple[Season, ...] = ()
+    objectives: tuple[Objective, ...] = ()
+    score: Expression | None = None
+    """By which the candidates of one occasion compete; ``None`` is ``action.priority * season * objective``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from schemas.base import CURRENCIES
 from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.model import Attempts, Cap, Cooldown
+from triggers.language.policy_rules import read_holdout, read_quiet, read_routing, read_suitability
+from triggers.language.policy_weights import read_objectives, read_score, read_seasons
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader, suggest
 from triggers.language.shared import Shared
 
@@ -41,6 +43,13 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     caps = _caps(reader, fields)
     cooldown = fields.get("cooldown")
     attempts = fields.get("attempts")
+    suitability = read_suitability(reader, fields, shared.vocabulary)
+    routing = read_routing(reader, fields, shared.vocabulary)
+    quiet = read_quiet(reader, fields)
+    holdout = fields.get("holdout")
+    seasons = read_seasons(reader, fields)
+    objectives = read_objectives(reader, fields, shared.vocabulary)
+    score = fields.get("score")
     policy = replace(
         policy,
         currency=currency or policy.currency,
@@ -50,6 +59,13 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         caps=caps if "caps" in fields else policy.caps,
         cooldown=(_cooldown(reader, cooldown) if cooldown else None) or policy.cooldown,
         attempts=(_attempts(reader, attempts) if attempts else None) or policy.attempts,
+        suitability=suitability if "suitability" in fields else policy.suitability,
+        routing=routing if "routing" in fields else policy.routing,
+        quiet=quiet if "quiet" in fields else policy.quiet,
+        holdout=(read_holdout(reader, holdout) if holdout else None) or policy.holdout,
+        seasons=seasons if "seasons" in fields else policy.seasons,
+        objectives=objectives if "objectives" in fields else policy.objectives,
+        score=(read_score(reader, score, shared.vocabulary) if score else None) or policy.score,
     )
     return replace(shared, policy=policy)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy import attempts, caps, consent, cooldown, exclusion
+from triggers.policy import attempts, caps, consent, cooldown, exclusion, holdout, quiet_hours, routing, suitability
 from triggers.policy.candidate import Candidate, Held
 
 
@@ -30,9 +30,13 @@ Rule = Callable[[CustomerState, Policy, Candidate], Held | None]
 RULES: Final[tuple[tuple[str, Rule], ...]] = (
     (exclusion.REASON, exclusion.holds_back),  # nobody on a list is contacted, whatever else holds
     (consent.REASON, consent.holds_back),  # nor anybody who did not agree
+    (suitability.REASON, suitability.holds_back),  # nor on a channel that is not theirs
+    (routing.REASON, routing.holds_back),  # nor on one that cannot carry the offer
+    (quiet_hours.REASON, quiet_hours.holds_back),  # nor now, but later: the rules below look at it then
     (caps.REASON, caps.holds_back),  # nor too often
     (cooldown.REASON, cooldown.holds_back),  # nor too soon
     (attempts.REASON, attempts.holds_back),  # nor in vain
+    (holdout.REASON, holdout.holds_back),  # last: whoever is held out would have been contacted
 )
 """The rules in their order, with their reasons: what never changes first, then what passes with time."""
 

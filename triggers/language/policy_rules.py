@@ -1,0 +1,128 @@
+"""The parts of ``policy.yaml`` that say who is contacted where and when: suitability, routing, quiet hours, holdout."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triggers.language import codes, grammar
+from triggers.language.document import Node
+from triggers.language.expressions import Checked, Context, read_expression
+from triggers.language.model import Holdout, Quiet, Route, Suitability
+from triggers.language.reader import Fields, Reader
+from triggers.language.vocabulary import Vocabulary
+
+_DAY_MINUTES: Final = 24 * 60
+_NOT_A_CUSTOMER: Final = "the policy is the same for every event, and looks at the customer alone"
+CUSTOMER_ONLY: Final = dict.fromkeys(("event", "account", "product", "before", "offer", "action"), _NOT_A_CUSTOMER)
+"""Why an expression of the policy has none of the other names."""
+
+
+def read_suitability(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> tuple[Suitability, ...]:
+    """``suitability``: a list of channels with a condition each."""
+    found = []
+    for item in fields.items("suitability", "conditions"):
+        entry = reader.mapping(item, grammar.SUITABILITY)
+        if entry is None:
+            continue
+        channels = read_channels(reader, entry)
+        condition = read_condition(reader, entry, vocabulary)
+        unknown = entry.choice("unknown")
+        if condition is not None:
+            clauses = tuple(expression for expression, _ in condition.clauses)
+            found.append(Suitability(frozenset(channels), clauses, unknown == "refuse"))
+    return tuple(found)
+
+
+def read_routing(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> tuple[Route, ...]:
+    """``routing``: a table of complexities, conditions and channels, of which the first row that fits counts."""
+    found: list[Route] = []
+    for item in fields.items("routing", "routes"):
+        entry = reader.mapping(item, grammar.ROUTE)
+        if entry is None:
+            continue
+        complexities = {reader.choice(each, grammar.COMPLEXITIES) for each in entry.items("complexity", "complexities")}
+        channels = read_channels(reader, entry)
+        condition = read_condition(reader, entry, vocabulary)
+        route = Route(
+            frozenset(filter(None, complexities)), tuple(channels), condition.expression if condition else None
+        )
+        # One whose condition is broken decides nothing, so that it hides nothing either.
+        if "when" not in entry or condition is not None:
+            _report_hidden(reader, item, route, found)
+            found.append(route)
+    return tuple(found)
+
+
+def read_quiet(reader: Reader, fields: Fields) -> tuple[Quiet, ...]:
+    """``quiet``: the hours in which channels are not used."""
+    found: list[Quiet] = []
+    for item in fields.items("quiet", "quiet hours"):
+        entry = reader.mapping(item, grammar.QUIET)
+        if entry is None:
+            continue
+        channels = read_channels(reader, entry)
+        begin, end = entry.get("from"), entry.get("to")
+        opens, closes = reader.clock(begin) if begin else None, reader.clock(end) if end else None
+        if opens is None or closes is None:
+            continue
+        quiet = Quiet(frozenset(channels), opens.hour * 60 + opens.minute, closes.hour * 60 + closes.minute)
+        if quiet.begin == quiet.end:
+            reader.report(codes.CONTRADICTION, item.place, "from and to are the same time: that is no hour, or all day")
+            continue
+        found.append(quiet)
+        silent = [name for name in channels if len(_minutes(found, name)) == _DAY_MINUTES]
+        if silent:
+            message = f"with this, no hour of the day is left for {', '.join(silent)}"
+            reader.report(codes.CONTRADICTION, item.place, message)
+            found.pop()
+    return tuple(found)
+
+
+def _minutes(hours: list[Quiet], channel: str) -> set[int]:
+    """The minutes of the day in which a channel is quiet."""
+    quiet: set[int] = set()
+    for each in hours:
+        if channel in each.channels:
+            end = each.end if each.begin < each.end else each.end + _DAY_MINUTES
+            quiet.update(minute % _DAY_MINUTES for minute in range(each.begin, end))
+    return quiet
+
+
+def read_holdout(reader: Reader, node: Node) -> Holdout | None:
+    """``holdout``: the share of customers who are left alone."""
+    fields = reader.mapping(node, grammar.HOLDOUT)
+    if fields is None:
+        return None
+    salt = fields.text("salt")
+    percent = fields.integer("percent")
+    shares: dict[str, int] = {}
+    listed = fields.get("triggers")
+    if listed is not None:
+        by_trigger = reader.mapping(listed, grammar.HELD_OUT)
+        for name in by_trigger.entries if by_trigger is not None else ():
+            share = by_trigger.integer(name, 0, 100) if by_trigger else None
+            if share is not None:
+                shares[name] = share
+    return Holdout(salt, percent or 0, shares) if salt is not None else None
+
+
+def read_channels(reader: Reader, fields: Fields) -> list[str]:
+    """The channels of an entry, as written."""
+    named = [reader.choice(item, grammar.CHANNELS) for item in fields.items("channels", "channels")]
+    return [channel for channel in dict.fromkeys(named) if channel]
+
+
+def read_condition(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> Checked | None:
+    """``when``: a condition on the customer."""
+    node = fields.get("when")
+    context = Context(absent=CUSTOMER_ONLY, vocabulary=vocabulary)
+    return read_expression(reader, node, context, expect="flag") if node else None
+
+
+def _report_hidden(reader: Reader, node: Node, route: Route, before: list[Route]) -> None:
+    """A route after one without a condition for the same complexities is never asked."""
+    decided = {name for earlier in before if earlier.when is None for name in earlier.complexities}
+    if route.complexities and route.complexities <= decided:
+        names = ", ".join(sorted(route.complexities))
+        message = f"this route is never asked: one above it decides for every customer ({names})"
+        reader.report(codes.CONTRADICTION, node.place, message)

@@ -1,0 +1,31 @@
+"""Simple offers by the app, complex ones by people: which channels may carry what, and for whom (R30, R31)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triggers.engine.state import CustomerState
+from triggers.language.model import Policy
+from triggers.policy.candidate import Candidate, Held
+
+REASON: Final = "not_routed"
+
+
+def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
+    """Refuses a channel that the first route for this complexity and this customer does not have."""
+    for route in policy.routing:
+        if candidate.complexity not in route.complexities:
+            continue
+        if route.when is not None and route.when.evaluate(candidate.scope) is not True:
+            continue
+        if candidate.channel in route.channels:
+            return None
+        detail = {
+            "complexity": candidate.complexity,
+            "channel": candidate.channel,
+            "allowed": ", ".join(route.channels) or "none",
+        }
+        if route.when is not None:
+            detail["when"] = route.when.source[:200]
+        return Held(detail)
+    return None
