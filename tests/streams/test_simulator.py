@@ -35,7 +35,7 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kafka.*")
 
-PLAN = BankPlan(events=6_000)
+PLAN = BankPlan(events=8_000)
 CLIENT = {"api_version": (2, 1)}
 
 
