@@ -49,7 +49,7 @@ class Cancellation(Record):
     customer_id: Identifier
     trigger: Identifier
     channel: Channel
-    reason: Literal["reversed", "corrected", "redeemed", "rolled_over", "opted_out", "bought"]
+    reason: Literal["reversed", "corrected", "redeemed", "rolled_over", "opted_out", "bought", "answered_late"]
     caused_by: Identifier
     created_at: EventTime
 

@@ -24,7 +24,9 @@ _ALWAYS: Final = Expression("true", lambda _scope: True, frozenset())
 
 
 def start_of(case: Case, policy: Policy) -> int:
-    """When a case begins: at its first event; without any, when the last of its holdings was bought (ms)."""
+    """When a case begins (ms): where it says so, at its first event, or when the last of its holdings was bought."""
+    if case.from_ms is not None:
+        return case.from_ms
     times = [event.at_ms for event in case.events]
     if times:
         return min(times)

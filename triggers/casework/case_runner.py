@@ -19,7 +19,7 @@ from triggers.casework.trace import Evaluated, TracedEvaluation
 from triggers.engine.customer import CustomerStage
 from triggers.engine.plan import Plan
 from triggers.engine.stage import Outcome
-from triggers.language.model import Case, OnDerived, OnEvent, Policy, RuleSet, Trigger
+from triggers.language.model import Case, OnDerived, OnEvent, OnEvery, Policy, RuleSet, Trigger, Wake
 from triggers.language.names import DETAILS
 
 HORIZON_MS: Final = 3 * 366 * 86_400_000
@@ -53,7 +53,7 @@ class CaseRunner:
     """Runs the cases of one trigger, alone, under the rule set's policy and calendar."""
 
     def __init__(self, ruleset: RuleSet, trigger: Trigger) -> None:
-        self._trigger = replace(trigger, status="live")
+        self._trigger = replace(trigger, status="live", on=tuple(map(_without_spread, trigger.on)))
         self._holdout = ruleset.policy.holdout
         self._ruleset = replace(ruleset, triggers=(self._trigger,), policy=self._without_draw(ruleset.policy))
         self._run = TracedEvaluation(TENANT, {trigger.id})
@@ -86,6 +86,11 @@ class CaseRunner:
         return replace(policy, holdout=None) if policy.holdout is self._holdout else policy
 
 
+def _without_spread(wake: Wake) -> Wake:
+    """The customer of a case has its turn at the very time of a schedule, so that an author can say when that is."""
+    return replace(wake, spread_ms=0) if isinstance(wake, OnEvery) else wake
+
+
 def run_case(ruleset: RuleSet, trigger: Trigger, case: Case) -> CaseResult:
     """One case alone. For several of a trigger one ``CaseRunner`` prepares its condition once."""
     return CaseRunner(ruleset, trigger).run(case)
@@ -112,6 +117,8 @@ class _Run:
         case, ruleset = self._case, self._plan.ruleset
         state, filler = customer_of(case, self._trigger, self._plan)
         last = start_of(case, ruleset.policy)
+        if case.from_ms is not None:
+            self._take(self._stage.run_timers(state, ruleset, last, None))
         for event in sorted(case.events, key=lambda event: event.at_ms):
             last = event.at_ms
             # First what is due by then: a feedback answers the latest action, also one that a timer sent.

@@ -129,7 +129,7 @@ def show_reading(reading: Reading) -> str:
     if window is None:
         return text
     count = f"{window.samples} sample{'' if window.samples == 1 else 's'}"
-    return f"{text} ({window.function} of {window.source} over {_length(window.over_ms)}, {count})"
+    return f"{text} ({window.function} of {window.source} over {window.since or _length(window.over_ms)}, {count})"
 
 
 def _length(length: int) -> str:

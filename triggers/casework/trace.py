@@ -11,6 +11,7 @@ from typing import Any
 
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.journeys import Cause
+from triggers.language.calendar import Since
 from triggers.language.clauses import Clause
 from triggers.language.compiler import compile_term
 from triggers.language.model import Evaluate, Trigger
@@ -19,12 +20,14 @@ from triggers.language.tree import FeatureReference
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a feature looked at: a function of ``source`` over the last ``over_ms``, and how many samples there were."""
+    """What a feature looked at: a function of ``source`` over the last ``over_ms`` or since a calendar period began,
+    and how many samples there were."""
 
     function: str
     source: str
     over_ms: int
     samples: int
+    since: Since | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ class TracedEvaluation(Evaluation):
         ruleset = self.plan.ruleset
         feature = ruleset.features[index]
         series = ruleset.series[feature.series]
-        return Window(feature.function, series.expression.source, feature.over_ms, self.samples_of(index))
+        return Window(
+            feature.function, series.expression.source, feature.over_ms, self.samples_of(index), feature.since
+        )
 
 
 @dataclass(frozen=True, slots=True)

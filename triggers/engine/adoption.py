@@ -6,21 +6,27 @@ from triggers.engine.derived import adopt_derived
 from triggers.engine.journeys import memory_name
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState
-from triggers.engine.timers import schedule_holding, schedule_silence
+from triggers.engine.timers import schedule_every, schedule_holding, schedule_silence
+from triggers.engine.waits import schedule_wait
 
 
 def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     """Brings a state to another rule set, when it is next touched.
 
-    What no trigger reads any more goes; what stayed the same is carried. Timers of holdings and of silence are set
-    anew, since both follow from the state.
+    What no trigger reads any more goes; what stayed the same is carried: a wait goes on where its events and its time
+    are the same. Timers are set anew, since they follow from the state; only those of ladders stay.
     """
     state.ruleset = plan.ruleset.hash
     known = {series.id for series in plan.ruleset.series}
     state.series = {name: series for name, series in state.series.items() if name.partition("|")[0] in known}
     remembered = plan.triggers.keys() | {memory_name(trigger) for trigger in plan.triggers.values()}
     state.memory = {name: memory for name, memory in state.memory.items() if name in remembered}
-    state.told = {name: since for name, since in state.told.items() if name.split(":", 2)[1] in plan.triggers}
+    state.told = {
+        name: since
+        for name, since in state.told.items()
+        if (name in plan.every_by_timer if name.startswith("c:") else name.split(":", 2)[1] in plan.triggers)
+    }
+    state.waits = {name: waiting for name, waiting in state.waits.items() if name in plan.waits}
     state.timers = {
         name: due
         for name, due in state.timers.items()
@@ -37,3 +43,6 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     for name in state.activity:
         kind, _, detail = name.partition(".")
         schedule_silence(state, plan, kind, detail or None)
+    for name in state.waits:
+        schedule_wait(state, plan.waits[name], clock)
+    schedule_every(state, plan, clock)

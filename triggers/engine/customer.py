@@ -16,8 +16,9 @@ from triggers.engine.plan import Plan
 from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
-from triggers.engine.timers import next_due
+from triggers.engine.timers import next_due, settle_every
 from triggers.engine.transactions import apply_transaction
+from triggers.engine.waits import end_wait
 from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import OnSilence, RuleSet
 
@@ -133,6 +134,11 @@ class CustomerStage:
                 holding.reminded[f"{trigger_id}:{index}"] = day
                 run.scope.product = holding
                 cause = Cause(f"maturity:{holding_id}:{day}:{holding.sequence}:{index}", 0, holding_id, run.at)
+            elif kind == "w":
+                cause = end_wait(state, plan, name, run.clock)
+            elif kind == "c":
+                on = settle_every(state, plan, name, run.clock)
+                cause = Cause(f"every:{rest}:{on.isoformat()}", 0, "", run.at)
             else:
                 wake = trigger.on[int(rest)]
                 assert isinstance(wake, OnSilence)

@@ -5,17 +5,18 @@ A stage has one and uses it again for each record and timer; nothing of it outli
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
-from schemas.base import Record, from_ms
+from schemas.base import Record, from_ms, to_ms
 from triggers.engine.derived import TIMER, Change, look, look_before
 from triggers.engine.journeys import Cause, Contacts, memory_name
 from triggers.engine.plan import Plan, Sampler, Woken
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
-from triggers.language.model import RuleSet, Series, Trigger
+from triggers.language.calendar import first_day
+from triggers.language.model import Feature, RuleSet, Series, Trigger
 
 
 class Evaluation:
@@ -23,6 +24,7 @@ class Evaluation:
 
     __slots__ = (
         "_before",
+        "_begun",
         "_day",
         "_features",
         "at",
@@ -48,15 +50,19 @@ class Evaluation:
         self.scope = Scope()
         self.scope.feature = self._feature
         self.scope.today = self.today
+        self.scope.business_days_until = self._business_days_until
+        self.scope.slots = self._slots
         self._features: dict[int, Any] = {}
         self._before = Before()
         self._day: tuple[int, date] | None = None
+        self._begun: dict[str, tuple[date, int]] = {}
 
     def adopt(self, ruleset: RuleSet) -> Plan:
         """The plan of a rule set, built at its first use."""
         if not hasattr(self, "plan") or self.plan.ruleset is not ruleset:
             self.plan = Plan(ruleset)
             self._day = None
+            self._begun = {}
         return self.plan
 
     def begin(self, at: int, event: Any) -> None:
@@ -158,6 +164,26 @@ class Evaluation:
             self._day = (self.at, from_ms(self.at).astimezone(self.plan.policy.timezone).date())
         return self._day[1]
 
+    def _business_days_until(self, day: date) -> int:
+        return self.plan.policy.calendar.between(self.today(), day)
+
+    def _slots(self, count: int, desk: str | None) -> tuple[str, ...]:
+        """Open slots after the time at which the system acts: one that has passed is no offer."""
+        policy = self.plan.policy
+        now = from_ms(self.clock).astimezone(policy.timezone)
+        return tuple(f"{slot:%Y-%m-%d %H:%M}" for slot in policy.calendar.slots(now, count, desk))
+
+    def _begin_of(self, feature: Feature, *, level: bool) -> int:
+        """When a feature's window, which ends now, begins: a flow's leaves that moment out, a level's takes it in."""
+        if feature.since is None:
+            return self.at - feature.over_ms
+        known = self._begun.get(feature.since)
+        if known is None or known[0] != self.today():
+            begin = first_day(feature.since, self.today())
+            known = (self.today(), to_ms(datetime.combine(begin, time(), tzinfo=self.plan.policy.timezone)))
+            self._begun[feature.since] = known
+        return known[1] if level else known[1] - 1
+
     def _feature(self, index: int) -> Any:
         """The value of a feature now; worked out once for each moment, however many triggers read it."""
         features = self._features
@@ -168,7 +194,9 @@ class Evaluation:
         value = None
         if samples is not None or series.by == "customer" or self.scope.account is not None:
             at = self.at
-            value = window_value(feature.function, samples, at - feature.over_ms, at, level=series.level)
+            value = window_value(
+                feature.function, samples, self._begin_of(feature, level=series.level), at, level=series.level
+            )
         features[index] = value
         return value
 
@@ -176,7 +204,8 @@ class Evaluation:
         """How many samples a feature sees now; of a level also the value in force at its window's beginning."""
         feature, series = self.plan.features[index]
         samples = self._held_samples(series)
-        return int(window_value("count", samples, self.at - feature.over_ms, self.at, level=series.level))
+        begin = self._begin_of(feature, level=series.level)
+        return int(window_value("count", samples, begin, self.at, level=series.level))
 
     def _held_samples(self, series: Series) -> SeriesState | None:
         """The samples of a series, as far as there are any: the customer's, or those of the account in scope."""

@@ -12,6 +12,7 @@ from triggers.engine.journeys import Cause
 from triggers.engine.seen import event_key
 from triggers.engine.state import CustomerState, Holding
 from triggers.engine.timers import note_activity, schedule_holding
+from triggers.engine.waits import note_waits
 
 _MAX_CLOSED = 32
 
@@ -48,6 +49,7 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     _drop_closed(state)
     run.sample_flows("maturity", key)
     note_activity(state, plan, "maturity", record.status, at, key)
+    note_waits(run, "maturity", record.status, key, record.event_id)
     run.follow(plan.woken("maturity", record.status), "maturity", cause)
 
 

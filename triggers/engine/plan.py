@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from triggers.engine.schedule import Every
 from triggers.engine.scope import Scope
 from triggers.engine.shapes import ByShape, decides
 from triggers.language.model import (
@@ -14,8 +15,10 @@ from triggers.language.model import (
     Expression,
     OnDerived,
     OnEvent,
+    OnEvery,
     OnMaturity,
     OnSilence,
+    OnWait,
     Policy,
     RuleSet,
     Series,
@@ -74,6 +77,17 @@ class Quiet:
     after_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What some trigger waits for after an event: its timer, the events that begin and end it, and how long."""
+
+    timer: str
+    trigger: Trigger
+    after: OnEvent
+    unless: OnEvent
+    within_ms: int
+
+
 class Plan:
     """The index of one rule set. Triggers stand in the order in which they are considered: priority, then id."""
 
@@ -89,22 +103,40 @@ class Plan:
         self.on_maturity: list[tuple[Trigger, int, OnMaturity]] = []
         self.silences: dict[str, list[Quiet]] = {}
         self.on_derived: dict[str, list[tuple[Trigger, str | None]]] = {}
+        self.every: list[Every] = []
+        self.waits: dict[str, Wait] = {}
         for trigger in active:
             for index, wake in enumerate(trigger.on):
-                if isinstance(wake, OnEvent):
-                    self.on_event.setdefault(wake.record_type, []).append((trigger, wake.detail))
-                elif isinstance(wake, OnMaturity):
-                    self.on_maturity.append((trigger, index, wake))
-                elif isinstance(wake, OnDerived):
-                    self.on_derived.setdefault(wake.event, []).append((trigger, wake.detail))
-                else:
-                    self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
+                match wake:
+                    case OnEvent():
+                        self.on_event.setdefault(wake.record_type, []).append((trigger, wake.detail))
+                    case OnMaturity():
+                        self.on_maturity.append((trigger, index, wake))
+                    case OnDerived():
+                        self.on_derived.setdefault(wake.event, []).append((trigger, wake.detail))
+                    case OnSilence():
+                        self.silences.setdefault(wake.record_type, []).append(_quiet(trigger, index, wake))
+                    case OnEvery():
+                        days = f"{wake.period}.{wake.month}.{wake.day}"
+                        self.every.append(Every(f"c:{trigger.id}:{index}.{days}", trigger.id, wake, ruleset.policy))
+                    case OnWait():
+                        wait = _wait(trigger, wake)
+                        self.waits[wait.timer] = wait
+        self.every_by_timer: dict[str, Every] = {every.timer: every for every in self.every}
+        self.waits_on: dict[str, list[Wait]] = {
+            kind: [wait for wait in self.waits.values() if kind in (wait.after.record_type, wait.unless.record_type)]
+            for kind in {event.record_type for wait in self.waits.values() for event in (wait.after, wait.unless)}
+        }
+        """The waits that a kind of event may begin or end."""
         self.offers = ruleset.offers
+        lateness = ruleset.policy.lateness_ms
         self.features = [(feature, ruleset.series[feature.series]) for feature in ruleset.features]
-        self.levels: list[Sampler] = [_sampler(series) for series in ruleset.series if series.level]
+        self.levels: list[Sampler] = [_sampler(series, lateness) for series in ruleset.series if series.level]
         flows = [series for series in ruleset.series if not series.level]
         self.flows: dict[str, ByShape[Sampler]] = {
-            record_type: _flows([series for series in flows if record_type in series.record_types], record_type)
+            record_type: _flows(
+                [series for series in flows if record_type in series.record_types], record_type, lateness
+            )
             for record_type in sorted({kind for series in flows for kind in series.record_types})
         }
         names = {name for trigger in active for expression in _expressions(trigger) for name in expression.names}
@@ -221,19 +253,20 @@ def _distinct(triggers: list[Trigger]) -> list[Trigger]:
     return list({trigger.id: trigger for trigger in triggers}.values())
 
 
-def _sampler(series: Series) -> Sampler:
+def _sampler(series: Series, lateness_ms: int) -> Sampler:
+    # A late event has a window of its own, which begins so much earlier.
     where = series.where.names if series.where is not None else frozenset()
     return Sampler(
         id=series.id,
         evaluate=series.expression.evaluate,
         where=None if series.where is None else series.where.evaluate,
         by_account=series.by == "account",
-        retain_ms=series.retain_ms,
+        retain_ms=series.retain_ms + lateness_ms,
         asks_own_account="event.own_account" in series.expression.names | where,
     )
 
 
-def _flows(flows: list[Series], record_type: str) -> ByShape[Sampler]:
+def _flows(flows: list[Series], record_type: str, lateness_ms: int) -> ByShape[Sampler]:
     """The flows that an event of this kind leaves a sample in, by its shape; what the shape decides is not asked again.
 
     A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``.
@@ -252,12 +285,21 @@ def _flows(flows: list[Series], record_type: str) -> ByShape[Sampler]:
         return replace(flow, where=None) if where.evaluate(scope) is True else None
 
     read = [*decided.values()] + ([_OWN_ACCOUNT] if has_own_accounts else [])
-    return ByShape([_sampler(series) for series in flows], read, resolve)
+    return ByShape([_sampler(series, lateness_ms) for series in flows], read, resolve)
 
 
 def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:
     heard = wake.record_type if wake.detail is None else f"{wake.record_type}.{wake.detail}"
     return Quiet(f"s:{trigger.id}:{index}", heard, wake.detail, wake.after_ms)
+
+
+def _wait(trigger: Trigger, wake: OnWait) -> Wait:
+    """The timer's name tells the wait itself, not its place: a wait that stays in the file goes on."""
+    events = ">".join(
+        event.record_type if event.detail is None else f"{event.record_type}.{event.detail}"
+        for event in (wake.after, wake.unless)
+    )
+    return Wait(f"w:{trigger.id}:{events}>{wake.within_ms}", trigger, wake.after, wake.unless, wake.within_ms)
 
 
 def _expressions(trigger: Trigger) -> list[Expression]:

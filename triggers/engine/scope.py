@@ -15,7 +15,20 @@ class Scope:
     entry of the catalogue while one is chosen, and then the one chosen.
     """
 
-    __slots__ = ("account", "action", "before", "customer", "event", "feature", "offer", "product", "record", "today")
+    __slots__ = (
+        "account",
+        "action",
+        "before",
+        "business_days_until",
+        "customer",
+        "event",
+        "feature",
+        "offer",
+        "product",
+        "record",
+        "slots",
+        "today",
+    )
 
     event: Any
     customer: Any
@@ -30,6 +43,10 @@ class Scope:
     """The value of the rule set's feature with this index, ``None`` where unknown."""
     today: Callable[[], date]
     """The day in the bank's time zone at the moment of evaluation."""
+    business_days_until: Callable[[date], int]
+    """The business days from that day on that come before this one."""
+    slots: Callable[[int, str | None], tuple[str, ...]]
+    """The next open slots of a desk, such as "2026-03-02 10:00"."""
 
     def __init__(self) -> None:
         self.record = self.event = self.customer = self.account = self.product = self.before = None

@@ -13,6 +13,7 @@ from triggers.engine.journeys import Cause, record_feedback
 from triggers.engine.seen import admit, event_key
 from triggers.engine.state import PROFILE_FIELDS, CustomerState
 from triggers.engine.timers import note_activity
+from triggers.engine.waits import note_waits
 
 
 def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
@@ -65,6 +66,7 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
 def _follow(run: Evaluation, kind: str, detail: str | None, record: Any, key: int, at: int) -> None:
     run.sample_flows(kind, key)
     note_activity(run.state, run.plan, kind, detail, at, key)
+    note_waits(run, kind, detail, key, record.event_id)
     run.follow(run.plan.woken(kind, detail), kind, Cause(_occasion(record), key, "", at))
 
 

@@ -65,6 +65,24 @@ class Memory(msgspec.Struct, array_like=True, gc=False):
     before_ms: int = 0
     armed: bool = True
 
+    def take_back(self) -> None:
+        """Forgets the latest firing, which was withdrawn."""
+        self.fired_ms, self.fired_key, self.before_ms, self.armed = self.before_ms, 0, 0, True
+
+
+class Waiting(msgspec.Struct, array_like=True, gc=False):
+    """What a wait knows: the events that may begin it and those that answer it, each (time, key), oldest first.
+
+    Everything before ``settled`` is decided. ``told_ms`` and ``told_key`` are the event after which it last ran out
+    (0: none).
+    """
+
+    settled: int = -(1 << 62)
+    told_ms: int = 0
+    told_key: int = 0
+    begun: list[tuple[int, int]] = []
+    answered: list[tuple[int, int]] = []
+
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
     """One step of a journey that went out."""
@@ -186,7 +204,9 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     undone: dict[int, int] = {}
     """Events whose reversal came before them: key → time of the reversal."""
     told: dict[str, int] = {}
-    """The event (its time) after which a silence timer has last run."""
+    """By a timer's name: for a silence the event (its time) after which it last ran; for a schedule the day, as an
+    ordinal, of the period that it last came round for."""
+    waits: dict[str, Waiting] = {}
     derived: str = ""
     """The definitions of tiers and tags that were last looked at."""
     looked: int = 0

@@ -1,19 +1,18 @@
 """A customer's timers: what is due when. They are data of the state; the store indexes the earliest of each customer.
 
 A timer's name says what it waits for: ``m:trigger:wake:holding`` a holding's lead time, ``s:trigger:wake`` silence,
+``w:trigger:wait`` an event that has not followed, ``c:trigger:wake`` the next time of a schedule,
 ``l:trigger:step:occasion`` a step of a ladder. Of timers due together the name decides the order.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from schemas.base import to_ms
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState, Heard, Holding
 from triggers.language.model import OnMaturity, Policy
-
-_WEEKEND = 5
 
 
 def next_due(state: CustomerState) -> int | None:
@@ -34,8 +33,9 @@ def schedule_holding(state: CustomerState, plan: Plan, holding: Holding, clock: 
             continue
         if holding.reminded.get(f"{trigger.id}:{index}") == holding.matures_on.isoformat():
             continue
-        if clock < end_of_day(plan.policy, holding.matures_on):
-            state.timers[name] = max(lead_time(plan.policy, holding.matures_on, wake), clock)
+        reached = lead_time(plan.policy, holding.matures_on, wake)
+        if clock <= reached or clock < end_of_day(plan.policy, holding.matures_on):
+            state.timers[name] = max(reached, clock)
 
 
 def note_activity(state: CustomerState, plan: Plan, kind: str, detail: str | None, at: int, key: int) -> None:
@@ -73,19 +73,46 @@ def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | 
             state.timers.pop(quiet.timer, None)
 
 
+def schedule_every(state: CustomerState, plan: Plan, clock: int) -> None:
+    """Sets the timers of schedules anew. One that is new to the customer first comes round after ``clock``.
+
+    What a customer has had is kept by the day of the period, not by the time: a changed calendar neither repeats a
+    period nor leaves one out.
+    """
+    for every in plan.every:
+        offset = every.offset(state.key)
+        if every.timer not in state.told:
+            state.told[every.timer] = every.settled_by(clock - offset)
+        state.timers[every.timer] = every.following(state.told[every.timer]).due + offset
+
+
+def settle_every(state: CustomerState, plan: Plan, name: str, clock: int) -> date:
+    """Notes that a schedule came round, and sets its timer for the next time; returns the day of this one.
+
+    Where the clock is further, as after an outage, what was missed meanwhile is not made up for.
+    """
+    every = plan.every_by_timer[name]
+    offset = every.offset(state.key)
+    this = every.following(state.told[name])
+    latest = this
+    while (following := every.following(latest.day)).due + offset <= clock:
+        latest = following
+    state.told[name] = latest.day
+    state.timers[name] = following.due + offset
+    return this.on
+
+
 def lead_time(policy: Policy, matures_on: date, wake: OnMaturity) -> int:
     """When a lead time before a due day is reached, in ms: at the bank's hour for reminders."""
-    day = matures_on
     if wake.business:
-        left = wake.days
-        while left:
-            day -= timedelta(days=1)
-            left -= day.weekday() < _WEEKEND
+        day = policy.calendar.before(matures_on, wake.days)
     else:
-        day -= timedelta(days=wake.days)
+        ordinal = max(matures_on.toordinal() - wake.days, date.min.toordinal())
+        day = policy.calendar.roll(date.fromordinal(ordinal), wake.roll)
     return to_ms(datetime.combine(day, policy.remind_at, tzinfo=policy.timezone))
 
 
 def end_of_day(policy: Policy, day: date) -> int:
-    """The first moment after a day in the bank's time zone, in ms."""
-    return to_ms(datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=policy.timezone))
+    """The first moment after a day in the bank's time zone, in ms. The last day that a date can be never ends."""
+    ordinal = min(day.toordinal() + 1, date.max.toordinal())
+    return to_ms(datetime.combine(date.fromordinal(ordinal), datetime.min.time(), tzinfo=policy.timezone))

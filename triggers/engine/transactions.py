@@ -17,6 +17,7 @@ from triggers.engine.journeys import Cause
 from triggers.engine.seen import event_key, seen_of, too_late
 from triggers.engine.state import Account, CustomerState
 from triggers.engine.timers import note_activity, schedule_silence
+from triggers.engine.waits import note_waits, reverse_waits
 from triggers.language.model import Policy
 
 
@@ -70,8 +71,9 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
             run.derive("transaction", cause)
         return None
     run.sample_flows("transaction", key)
-    note_activity(state, run.plan, "transaction", None, at, key)
-    run.follow(run.plan.woken("transaction", None), "transaction", cause)
+    note_activity(state, run.plan, "transaction", record.kind, at, key)
+    note_waits(run, "transaction", record.kind, key, record.event_id)
+    run.follow(run.plan.woken("transaction", record.kind), "transaction", cause)
     return None
 
 
@@ -124,7 +126,8 @@ def _reverse(run: Evaluation, record: Transaction, original: int) -> None:
             schedule_silence(state, plan, kind, detail or None)
     for memory in state.memory.values():
         if memory.fired_key == original:
-            memory.fired_ms, memory.fired_key, memory.before_ms, memory.armed = memory.before_ms, 0, 0, True
+            memory.take_back()
+    reverse_waits(run, original)
     run.contacts.take_back(
         state,
         plan,

@@ -17,10 +17,11 @@ from schemas.actions import Cancellation, NextBestAction
 from schemas.decisions import Decision
 from schemas.events import Maturity, Profile, Transaction
 from triggers.language import codes, grammar
+from triggers.language.calendar_file import read_calendar
 from triggers.language.document import Document, Node, shorten
 from triggers.language.model import Case, CaseContact, CaseEvent, Expected
 from triggers.language.names import RECORDS, literal_values
-from triggers.language.policy_file import read_calendar, read_policy
+from triggers.language.policy_file import read_policy
 from triggers.language.reader import Fields, Reader, one_of, suggest
 from triggers.language.shared import Shared
 
@@ -63,7 +64,10 @@ def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) ->
     times = [event.at_ms for event in events if event]
     first = min(times, default=None)
     contacts = [_contact(reader, item, zone, first) for item in fields.items("contacts", "contacts")]
-    until = fields.moment("until", zone)
+    begin, until = fields.moment("from", zone), fields.moment("until", zone)
+    if begin is not None and begin > min([*times, *([] if until is None else [until])], default=begin):
+        message = "from lies after an event of the case, or after its end"
+        reader.report(codes.CONTRADICTION, fields.key_place("from"), message)
     if until is not None and until < max(times, default=until):
         reader.report(codes.CONTRADICTION, fields.key_place("until"), "until lies before the last event of the case")
     return Case(
@@ -72,6 +76,7 @@ def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) ->
         events=tuple(event for event in events if event),
         expect=tuple(found for found in expect if found),
         line=node.place.line,
+        from_ms=begin,
         until_ms=until,
         contacts=tuple(contact for contact in contacts if contact),
         policy=own.policy if "policy" in fields or "calendar" in fields else None,

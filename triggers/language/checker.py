@@ -72,13 +72,14 @@ class Context:
     """What an expression may read where it stands.
 
     ``record_types`` are the events that ``event`` can be. ``absent`` maps a root (``product``) to the reason why
-    it has no value here.
+    it has no value here. ``message`` marks the fields of a message, which may be lists.
     """
 
     features: Mapping[str, FeatureName] = field(default_factory=dict)
     record_types: frozenset[str] = ALL_RECORDS
     absent: Mapping[str, str] = field(default_factory=dict)
     vocabulary: Vocabulary = STANDARD
+    message: bool = False
 
 
 class Checker:

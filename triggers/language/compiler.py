@@ -292,6 +292,12 @@ class _Generator:
             case "days_until":
                 today = ast.Call(_field(_name("s"), "today"), [], [])
                 return guards, _field(ast.BinOp(values[0], ast.Sub(), today), "days")
+            case "business_days_until":
+                return guards, ast.Call(_field(_name("s"), "business_days_until"), values, [])
+            case "slots":
+                count, *desk = (ast.Constant(_plain_constant(argument)) for argument in term.arguments)
+                arguments: list[ast.expr] = [count, *(desk or [_NONE])]
+                return guards, ast.Call(_field(_name("s"), "slots"), arguments, [])
             case "percent":
                 divisor = self._divisor(term.arguments[1], values[1], guards)
                 return guards, _call("_div", _call("_mul", _name("_hundred"), values[0]), divisor)
@@ -321,6 +327,12 @@ class _Generator:
     def _local(self) -> str:
         self.count += 1
         return f"v{self.count}"
+
+
+def _plain_constant(term: Term) -> int | str:
+    """The value of a helper's argument that must be a literal: a count or a text."""
+    assert isinstance(term, Constant)
+    return term.value if isinstance(term.value, str) else int(term.value)
 
 
 def _name(name: str) -> ast.Name:

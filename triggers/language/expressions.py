@@ -14,10 +14,11 @@ from triggers.language import codes
 from triggers.language.checker import Checker, Context, FeatureName, broken
 from triggers.language.compiler import compile_term
 from triggers.language.document import Node
+from triggers.language.helpers import OF_THE_DAY, TODAY
 from triggers.language.model import Evaluate, Expression
 from triggers.language.reader import Reader
 from triggers.language.scanner import Refused, Token, scan, source_between
-from triggers.language.tree import FeatureReference, Logic, Reference, Term
+from triggers.language.tree import Call, FeatureReference, Logic, Reference, Term
 
 if TYPE_CHECKING:
     from triggers.engine.scope import Scope
@@ -88,7 +89,7 @@ def _check_result(term: Term, expect: str | None, checker: Checker) -> None:
         checker.report(codes.TYPE_MISMATCH, f"expected a number or money, found {term.type}", term.begin)
     elif expect == "money" and kind != "number":
         checker.report(codes.TYPE_MISMATCH, f"expected money, found {term.type}", term.begin)
-    elif kind == "texts":
+    elif kind == "texts" and not checker.context.message:
         checker.report(codes.TYPE_MISMATCH, f"expected one value, found {term.type}", term.begin)
 
 
@@ -105,6 +106,8 @@ def _clause(term: Term, tokens: list[Token]) -> Expression:
         for part in term.walk()
         if isinstance(part, Reference | FeatureReference)
     }
+    if any(isinstance(part, Call) and part.helper in OF_THE_DAY for part in term.walk()):
+        names.add(TODAY)
     return Expression(source_between(tokens, term.begin, term.end), _when_asked(term), frozenset(names))
 
 

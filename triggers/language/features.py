@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from triggers.language import codes, grammar
-from triggers.language.document import Entry, Node
+from triggers.language.calendar import Since
+from triggers.language.document import Entry, Node, shorten
 from triggers.language.expressions import Checked, Context, FeatureName, read_expression
 from triggers.language.model import Feature, Function, Series
 from triggers.language.names import ALL_RECORDS, RECORDS, Type
-from triggers.language.reader import Fields, Reader
+from triggers.language.reader import DAY_MS, HOUR_MS, Fields, Reader, one_of, suggest
 from triggers.language.tree import FeatureReference, Reference
 from triggers.language.vocabulary import STANDARD, Vocabulary
 
 MOST_FEATURES: Final = 100
+
+_PERIODS: Final[Mapping[object, int]] = {
+    "today": DAY_MS + HOUR_MS,
+    "week": 7 * DAY_MS + HOUR_MS,
+    "month": 31 * DAY_MS + HOUR_MS,
+    "quarter": 92 * DAY_MS + HOUR_MS,
+    "year": 366 * DAY_MS + HOUR_MS,
+}
+"""How long each is at most: an hour more where the clocks are put back."""
 
 By = Literal["customer", "account"]
 
@@ -43,14 +54,14 @@ class FeatureTable:
     def features(self) -> tuple[Feature, ...]:
         return tuple(self._features)
 
-    def add(self, function: Function, series: Series) -> int:
-        """The index of the feature over ``series.retain_ms`` of this series."""
+    def add(self, function: Function, series: Series, since: Since | None = None) -> int:
+        """The index of the feature over ``series.retain_ms`` of this series, or over the calendar period so far."""
         index = self._by_id.setdefault(series.id, len(self._series))
         if index == len(self._series):
             self._series.append(series)
         elif self._series[index].retain_ms < series.retain_ms:
             self._series[index] = replace(self._series[index], retain_ms=series.retain_ms)
-        return self._features.setdefault(Feature(function, index, series.retain_ms), len(self._features))
+        return self._features.setdefault(Feature(function, index, series.retain_ms, since), len(self._features))
 
 
 def read_features(
@@ -95,7 +106,8 @@ def _read_feature(
             f"a feature has exactly one function, found {len(functions)}; there are {', '.join(grammar.FUNCTIONS)}"
         )
         reader.report(codes.CONTRADICTION, node.place, message)
-    over = _window(reader, fields)
+    since = _since(fields)
+    over = _PERIODS[since] if since else _length(reader, fields)
     by = cast("By", fields.choice("by") or "customer")
     sampled = _sampled(reader, fields)
     value = fields.get(functions[0]) if functions else None
@@ -127,14 +139,21 @@ def _read_feature(
         return _UNKNOWN
     record_types = ALL_RECORDS if level else context.record_types
     series = _series(expression, where, record_types, by, over, level=level)
-    return FeatureName(table.add(function, series), _result(function, expression.term.type, by))
+    return FeatureName(table.add(function, series, since), _result(function, expression.term.type, by))
 
 
-def _window(reader: Reader, fields: Fields) -> int | None:
+def _since(fields: Fields) -> Since | None:
+    """The calendar period that a window is, where it is one."""
     node = fields.get("over")
-    if node is not None and node.value in ("today", "month"):
-        message = f'"{node.value}" is not supported yet; write a length of time such as 1d or 30d'
-        reader.report(codes.NOT_SUPPORTED, node.place, message)
+    return cast("Since", node.value) if node is not None and node.value in _PERIODS else None
+
+
+def _length(reader: Reader, fields: Fields) -> int | None:
+    node = fields.get("over")
+    if node is not None and isinstance(node.value, str) and not node.value[:1].isdigit():
+        hint = suggest(node.value, [str(name) for name in _PERIODS])
+        message = f'"{shorten(node.value)}" is neither a length of time such as 7d nor one of {one_of(get_args(Since))}'
+        reader.report(codes.BAD_DURATION, node.place, message + hint)
         return None
     return fields.duration("over")
 

@@ -12,6 +12,7 @@ from typing import Final, get_args
 
 from schemas.base import CURRENCIES
 from schemas.events import Channel, Feedback, Profile
+from triggers.language.calendar import WEEKDAYS, Roll, Since
 from triggers.language.forms import (
     AnyOf,
     ByName,
@@ -29,8 +30,8 @@ from triggers.language.forms import (
     Whole,
     Written,
 )
-from triggers.language.model import By, Complexity, Function, OfferKind, OnChange, Status
-from triggers.language.names import RECORDS, detail_values, literal_values
+from triggers.language.model import By, Complexity, Function, OfferKind, OnChange, Period, Status
+from triggers.language.names import ALIASES, DESKS, RECORDS, detail_values, literal_values
 from triggers.language.reader import CLOCK, DAY, DAY_MS, HOUR_MS, LONGEST_MS, MINUTE_MS, MOMENT, SECOND_MS, TITLE
 
 CHANNELS: Final = literal_values(Channel)
@@ -56,10 +57,11 @@ _CONDITION: Final = Expression("flag")
 
 _TITLE: Final = AnyOf((Text(), TITLE))
 
-EVENTS: Final = tuple(
-    name for record in RECORDS for name in (record, *(f"{record}.{detail}" for detail in detail_values(record)))
+EVENTS: Final = (
+    *(name for record in RECORDS for name in (record, *(f"{record}.{detail}" for detail in detail_values(record)))),
+    *ALIASES,
 )
-"""What ``on`` may name: a kind of event, or one of its kinds in turn (``behaviour.browse``)."""
+"""What ``on`` may name: a kind of event, one of its kinds in turn (``behaviour.browse``), or another name for one."""
 
 DERIVED: Final = Written(
     r"[a-z][a-z0-9_]*\.(up|down)|tag\.(added|removed)(\.[a-z][a-z0-9_]*)?|action\.exhausted", "tag.added.churn_risk"
@@ -76,6 +78,7 @@ LEAD_TIME: Final = Form(
             "How long before a holding falls due: 7d before, 3 business days before, on the day.",
             required=True,
         ),
+        Key("roll", OneOf(get_args(Roll)), "Where a day goes that is no business day; it stays where nothing is said."),
     ),
 )
 SILENCE: Final = Form(
@@ -85,14 +88,50 @@ SILENCE: Final = Form(
         Key("for", Length(HOUR_MS, 3660 * DAY_MS), "For how long nothing came, such as 90d.", required=True),
     ),
 )
-_WAKE: Final = AnyOf((_EVENT, DERIVED, LEAD_TIME, SILENCE))
+WAIT: Final = Form(
+    "a wait",
+    (
+        Key("after", _EVENT, "The event that begins the wait; further ones during it change nothing.", required=True),
+        Key("unless", _EVENT, "The event that ends it.", required=True),
+        Key("within", Length(MINUTE_MS, 366 * DAY_MS), "How long is waited, such as 24h.", required=True),
+    ),
+)
+SCHEDULE: Final = Form(
+    "a schedule",
+    (
+        Key("every", OneOf(get_args(Period)), "The period that has one turn.", required=True),
+        Key("month", Whole(1, 12), "Which month of a quarter or a year; the first, or with on_day: last the last."),
+        Key(
+            "on_day",
+            AnyOf((Whole(1, 31), OneOf(("last", *WEEKDAYS)))),
+            "The day of the month, or last; of a week the weekday. The 31st of a short month is its last day.",
+        ),
+        Key("at", _CLOCK, "The time of day in the bank's time zone.", required=True),
+        Key(
+            "roll",
+            OneOf(get_args(Roll)),
+            "Where a day goes that is no business day; next where nothing is said.",
+        ),
+        Key(
+            "spread",
+            AnyOf((Length(MINUTE_MS, DAY_MS), OneOf(("none",)), Whole(0, 0))),
+            "Within how long after that time the customers have their turns, each its own; 1h where nothing is said.",
+        ),
+    ),
+)
+_WAKE: Final = AnyOf((_EVENT, DERIVED, LEAD_TIME, SILENCE, WAIT, SCHEDULE))
 
 FEATURE: Final = Form(
     "a feature",
     (
         *(Key(name, _VALUE, f"The {name} of this expression over the window.") for name in FUNCTIONS),
         Key("where", _CONDITION, "Only what meets this condition is counted."),
-        Key("over", Length(MINUTE_MS, 400 * DAY_MS), "The window on event time, such as 30d.", required=True),
+        Key(
+            "over",
+            AnyOf((Length(MINUTE_MS, 400 * DAY_MS), OneOf(get_args(Since)))),
+            "The window on event time: a length such as 30d, or the calendar's day, week, month … so far.",
+            required=True,
+        ),
         Key("by", OneOf(literal_values(By)), "Over the whole customer (the default), or each account alone."),
         Key("of", AnyOf((OneOf(tuple(RECORDS)), Items(OneOf(tuple(RECORDS))))), "The events a flow samples."),
     ),
@@ -303,11 +342,35 @@ POLICY: Final = Form(
         Key("objectives", Items(OBJECTIVE, 0, 100), "What weighs more for some customers."),
     ),
 )
+HOURS: Final = Form(
+    "opening hours",
+    (
+        Key("from", _CLOCK, "When a desk opens.", required=True),
+        Key("to", _CLOCK, "When it closes.", required=True),
+    ),
+)
+_OPEN: Final = AnyOf((HOURS, Items(HOURS, 1, 20)))
+DESK_HOURS: Final = Form("the hours of desks", tuple(Key(desk, _OPEN, f"The {desk} desk.") for desk in DESKS))
+HOLIDAY: Final = Form(
+    "a holiday",
+    (
+        Key("from", _DAY, "The first day.", required=True),
+        Key("to", _DAY, "The last day.", required=True),
+        Key("name", Text(100), "What is celebrated."),
+    ),
+)
 CALENDAR: Final = Form(
     "a calendar",
     (
         Key("timezone", Text(64), "The bank's time zone, such as Asia/Shanghai."),
-        Key("remind_at", _CLOCK, "When reminders of maturities and silences go out."),
+        Key("remind_at", _CLOCK, "When reminders of maturities go out."),
+        Key("weekend", Items(OneOf(WEEKDAYS), 0, 7), "The days of the week that are not worked."),
+        Key("hours", _OPEN, "When the desks are open on business days."),
+        Key("desk_hours", DESK_HOURS, "The hours of a desk that differ."),
+        Key("slot", Length(5 * MINUTE_MS, DAY_MS), "How long an appointment is; 1h where nothing is said."),
+        Key("covers", Items(Whole(1901, 2199), 0, 200), "The years whose holidays are known; else those stated here."),
+        Key("holidays", Items(AnyOf((_DAY, HOLIDAY)), 0, 1000), "Days, or spans of them, that are not worked."),
+        Key("working_days", Items(_DAY, 0, 1000), "Days of weekends or holidays that are worked."),
     ),
 )
 
@@ -321,6 +384,7 @@ CASE: Final = Form(
         Key("calendar", CALENDAR, "What this case changes of the calendar."),
         Key("events", Items(EVENT, 0, MOST_EVENTS), "What happens.", required=True),
         Key("expect", Items(EXPECTED, 0, MOST_EVENTS), "All that comes of it; [] for nothing.", required=True),
+        Key("from", _MOMENT, "When the customer becomes known, where that is before the first event."),
         Key("until", _MOMENT, "Until when the clock runs on after the last event."),
     ),
 )

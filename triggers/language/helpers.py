@@ -11,12 +11,16 @@ from triggers.language import codes
 from triggers.language.codes import Code
 from triggers.language.document import shorten
 from triggers.language.folding import fold
-from triggers.language.names import CATALOGUE, HELPERS, Type
+from triggers.language.names import CATALOGUE, DESKS, HELPERS, Type
 from triggers.language.reader import suggest
 from triggers.language.tree import Arithmetic, Call, Constant, Negative, Reference, Term
 
 _NUMERIC: Final = ("money", "number")
 _MOST_DIGITS: Final = 9
+MOST_SLOTS: Final = 5
+TODAY: Final = "today"
+"""What an expression reads that depends on the day, beside the names of the catalogue."""
+OF_THE_DAY: Final = frozenset({"days_until", "business_days_until"})
 
 
 class ReadContext(Protocol):
@@ -24,6 +28,8 @@ class ReadContext(Protocol):
 
     @property
     def absent(self) -> Mapping[str, str]: ...
+    @property
+    def message(self) -> bool: ...
 
 
 class Checker(Protocol):
@@ -47,8 +53,6 @@ def read_call(checker: Checker, node: ast.Call, depth: int) -> Term:
         return checker.mistake(codes.NOT_ALLOWED, "only helpers can be called", node)
     read = _HELPERS.get(helper)
     if read is None:
-        if helper == "business_days_until":
-            return checker.mistake(codes.NOT_SUPPORTED, "business_days_until is not supported yet", node)
         hint = suggest(helper, HELPERS) or f"; there are {', '.join(HELPERS)}"
         return checker.mistake(codes.BAD_CALL, f'unknown helper "{shorten(helper)}"{hint}', node)
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
@@ -93,9 +97,30 @@ def _round(checker: Checker, helper: str, node: ast.Call, depth: int) -> Term:
 def _days_until(checker: Checker, helper: str, node: ast.Call, depth: int) -> Term:
     term = checker.as_date(checker.check(node.args[0], depth + 1))
     if term.type.kind not in ("date", "any"):
-        return checker.mistake(codes.TYPE_MISMATCH, f"days_until takes a date, found {term.type}", node.args[0])
+        return checker.mistake(codes.TYPE_MISMATCH, f"{helper} takes a date, found {term.type}", node.args[0])
     begin, end = checker.span(node)
+    checker.names.add(TODAY)
     return Call(Type("number", whole=True), begin, end, helper, (term,))  # not folded: it depends on the day
+
+
+def _slots(checker: Checker, helper: str, node: ast.Call, depth: int) -> Term:
+    if not checker.context.message:
+        return checker.mistake(codes.NOT_HERE, "slots are offered in a message: they have no value here", node)
+    begin, end = checker.span(node)
+    count = checker.check(node.args[0], depth + 1)
+    if not (isinstance(count, Constant) and count.type.whole and 1 <= count.value <= MOST_SLOTS):
+        message = f"slots takes how many to offer, as a whole number from 1 to {MOST_SLOTS}"
+        return checker.mistake(codes.BAD_CALL, message, node.args[0])
+    if len(node.args) == 1:
+        return Call(Type("texts", nullable=False), begin, end, helper, (count,))
+    desk = checker.check(node.args[1], depth + 1)
+    if not (isinstance(desk, Constant) and desk.type.kind == "text"):
+        message = f"slots takes the desk as text, such as {DESKS[0]!r}".replace("'", '"')
+        return checker.mistake(codes.BAD_CALL, message, node.args[1])
+    if desk.value not in DESKS:
+        hint = suggest(desk.value, DESKS) or f"; there are {', '.join(DESKS)}"
+        return checker.mistake(codes.IMPOSSIBLE_VALUE, f'there is no desk "{shorten(desk.value)}"{hint}', node.args[1])
+    return Call(Type("texts", nullable=False), begin, end, helper, (count, desk))
 
 
 def _percent(checker: Checker, helper: str, node: ast.Call, depth: int) -> Term:
@@ -155,6 +180,8 @@ _HELPERS: Final[Mapping[str, _Read]] = {
     "abs": _absolute,
     "round": _round,
     "days_until": _days_until,
+    "business_days_until": _days_until,
+    "slots": _slots,
     "percent": _percent,
     "crossed_above": _crossed,
     "crossed_below": _crossed,
@@ -165,6 +192,8 @@ _COUNTS: Final[Mapping[str, tuple[int, int]]] = {
     "abs": (1, 1),
     "round": (1, 2),
     "days_until": (1, 1),
+    "business_days_until": (1, 1),
+    "slots": (1, 2),
     "percent": (2, 2),
     "crossed_above": (2, 2),
     "crossed_below": (2, 2),

@@ -15,12 +15,13 @@ from typing import Final
 
 from triggers.errors import Problem
 from triggers.language import codes
+from triggers.language.calendar_file import read_calendar
 from triggers.language.checks import ALL_CHECKS, ALL_CODES, OF_EXPRESSIONS, SHARED_CHECKS
 from triggers.language.document import Document, read_document
 from triggers.language.draft import Draft
 from triggers.language.model import RuleSet
 from triggers.language.offers_file import read_offers
-from triggers.language.policy_file import read_calendar, read_policy
+from triggers.language.policy_file import read_policy
 from triggers.language.reader import Reader, TooManyProblems
 from triggers.language.rule_files import file_problem, find_files
 from triggers.language.shared import Shared

@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
+from triggers.language.calendar import Calendar, Roll, Since
+
 if TYPE_CHECKING:
     from triggers.engine.scope import Scope
     from triggers.language.clauses import Clause
@@ -39,10 +41,14 @@ class OnEvent:
 
 @dataclass(frozen=True, slots=True)
 class OnMaturity:
-    """Wakes ``days`` days (calendar or business) before a holding falls due; 0 is on the day."""
+    """Wakes ``days`` days (calendar or business) before a holding falls due; 0 is on the day.
+
+    ``roll`` says where a lead day goes that is no business day.
+    """
 
     days: int
     business: bool = False
+    roll: Roll = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,35 @@ class OnSilence:
     record_type: str
     detail: str | None
     after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnWait:
+    """Wakes when an ``unless`` event did not follow an ``after`` event within ``within_ms``."""
+
+    after: OnEvent
+    unless: OnEvent
+    within_ms: int
+
+
+Period = Literal["day", "week", "month", "quarter", "year"]
+
+
+@dataclass(frozen=True, slots=True)
+class OnEvery:
+    """Wakes once in each period, at a time of day in the bank's time zone.
+
+    ``day`` is the weekday (Monday 0) of a week, else the day of the period's month number ``month`` (from 1), or that
+    month's last day where it is shorter. ``roll`` moves a day that is no business day. Each customer wakes at a
+    fixed moment of its own within ``spread_ms`` after ``at``.
+    """
+
+    period: Period
+    at: time
+    day: int = 1
+    month: int = 1
+    roll: Roll = "next"
+    spread_ms: int = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +100,7 @@ class OnDerived:
     detail: str | None = None
 
 
-Wake = OnEvent | OnMaturity | OnSilence | OnDerived
+Wake = OnEvent | OnMaturity | OnSilence | OnWait | OnEvery | OnDerived
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +126,16 @@ Function = Literal["sum", "count", "max", "min", "mean", "first", "last", "disti
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A function over the last ``over_ms`` of a series (index into ``RuleSet.series``)."""
+    """A function over a window of a series (index into ``RuleSet.series``).
+
+    The window is the last ``over_ms``; with ``since`` it is the calendar period so far, of which ``over_ms`` is the
+    longest there can be.
+    """
 
     function: Function
     series: int
     over_ms: int
+    since: Since | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +265,17 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One inline test on a virtual clock. ``policy`` is its own, where it overrides the rule set's."""
+    """One inline test on a virtual clock. ``policy`` is its own, where it overrides the rule set's.
+
+    ``from_ms`` is when the customer becomes known, where that is not at the first event.
+    """
 
     name: str
     customer: Mapping[str, Any]
     events: tuple[CaseEvent, ...]
     expect: tuple[Expected, ...]
     line: int
+    from_ms: int | None = None
     until_ms: int | None = None
     contacts: tuple[CaseContact, ...] = ()
     policy: Policy | None = None
@@ -374,6 +418,7 @@ class Policy:
     currency: str = "CNY"
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
     remind_at: time = time(9, 0)
+    calendar: Calendar = field(default_factory=Calendar)
     lateness_ms: int = 7 * 86_400_000
     """An event older than this, against the newest of its kind of the customer, may be a repeat: it is set aside."""
     skew_ms: int = 3_600_000

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from schemas.base import Count, Money, PositiveMoney, Sequence
-from schemas.events import Behaviour, Channel, CustomerEvent, Feedback, Maturity, Profile, Tier, Transaction
+from schemas.events import Behaviour, Channel, CustomerEvent, Feedback, Manager, Maturity, Profile, Tier, Transaction
 from triggers.language.model import Complexity, OfferKind
 
 Kind = Literal["money", "number", "text", "enum", "flag", "date", "time", "texts", "any"]
@@ -72,8 +72,16 @@ RECORDS: Final[Mapping[str, type[CustomerEvent]]] = {
 
 ALL_RECORDS: Final = frozenset(RECORDS)
 
-DETAILS: Final[Mapping[str, str]] = {"behaviour": "action", "feedback": "outcome"}
+DETAILS: Final[Mapping[str, str]] = {
+    "transaction": "kind",
+    "maturity": "status",
+    "behaviour": "action",
+    "feedback": "outcome",
+}
 """The events that ``on`` may narrow (``behaviour.browse``), and the field that says which."""
+
+ALIASES: Final[Mapping[str, str]] = {"product.opened": "maturity.purchased", "product.closed": "maturity.redeemed"}
+"""Readable names of events."""
 
 
 # As a Python type a Rate is equal to Money; only its name tells them apart.
@@ -241,5 +249,17 @@ NEVER_NEGATIVE: Final = _never_negative()
 """The names whose values are zero or more."""
 
 ROOTS: Final = frozenset(path.split(".", 1)[0] for path in CATALOGUE)
-HELPERS: Final = ("min", "max", "abs", "round", "days_until", "percent", "crossed_above", "crossed_below")
+HELPERS: Final = (
+    "min",
+    "max",
+    "abs",
+    "round",
+    "days_until",
+    "business_days_until",
+    "percent",
+    "crossed_above",
+    "crossed_below",
+    "slots",
+)
+DESKS: Final = literal_values(Manager.model_fields["desk"].annotation)
 KEYWORDS: Final = frozenset({"and", "or", "not", "in", "true", "false", "True", "False"})

@@ -1,10 +1,9 @@
-"""``policy.yaml`` and ``calendar.yaml``: what the gate obeys, and the bank's time."""
+"""``policy.yaml``: what the gate obeys."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, Final, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from schemas.base import CURRENCIES
 from triggers.language import codes, grammar
@@ -12,7 +11,7 @@ from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.model import Attempts, Cap, Cooldown
 from triggers.language.policy_rules import read_holdout, read_quiet, read_routing, read_suitability
 from triggers.language.policy_weights import read_objectives, read_score, read_seasons
-from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader, suggest
+from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.shared import Shared
 
 _HOUR_MS: Final = 60 * MINUTE_MS
@@ -66,22 +65,6 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         seasons=seasons if "seasons" in fields else policy.seasons,
         objectives=objectives if "objectives" in fields else policy.objectives,
         score=(read_score(reader, score, shared.vocabulary) if score else None) or policy.score,
-    )
-    return replace(shared, policy=policy)
-
-
-def read_calendar(reader: Reader, document: Document, shared: Shared) -> Shared:
-    """The policy with the bank's time zone and the hour of its reminders."""
-    fields = reader.mapping(_root(document), grammar.CALENDAR)
-    if fields is None:
-        return shared
-    policy = shared.policy
-    zone = fields.get("timezone")
-    clock = fields.get("remind_at")
-    policy = replace(
-        policy,
-        timezone=(_timezone(reader, zone) if zone else None) or policy.timezone,
-        remind_at=(reader.clock(clock) if clock else None) or policy.remind_at,
     )
     return replace(shared, policy=policy)
 
@@ -141,15 +124,3 @@ def _attempts(reader: Reader, node: Node) -> Attempts | None:
     at_most = fields.integer("at_most")
     pause = fields.duration("pause")
     return Attempts(at_most, pause) if at_most and pause else None
-
-
-def _timezone(reader: Reader, node: Node) -> ZoneInfo | None:
-    name = reader.text(node, 64)
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = suggest(name, available_timezones()) or "; expected a name such as Asia/Shanghai"
-        reader.report(codes.BAD_CHOICE, node.place, f'unknown time zone "{shorten(name)}"{hint}')
-        return None

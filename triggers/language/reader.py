@@ -363,6 +363,10 @@ class Fields:
         node = self.get(key)
         return self.reader.moment(node, zone) if node else None
 
+    def clock(self, key: str) -> clock_time | None:
+        node = self.get(key)
+        return self.reader.clock(node) if node else None
+
     def items(self, key: str, what: str, limit: int | None = None) -> Sequence[Node]:
         node = self.get(key)
         return (self.reader.items(node, what, limit or self._shape(key, Items).most) if node else None) or ()

@@ -274,7 +274,7 @@ def _message(
         value = message.get(name)
         if value is None or value.value is None:
             continue  # a check says so
-        checked = _expression(reader, draft, value, context)
+        checked = _expression(reader, draft, value, replace(context, message=True))
         if checked is not None:
             draft.message_fields[name] = checked
             found[name] = checked.expression

@@ -75,7 +75,7 @@ def test_expect_nothing_fails_when_something_comes() -> None:
     assert not silent.passed
     shown = "\n".join(report(silent))
     assert "2026-03-02 10:00  + nothing  | offer=call channel=push step=0" in shown
-    assert "transaction: true, sent offer=call channel=push" in shown
+    assert "transaction.other: true, sent offer=call channel=push" in shown
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_report_says_why_a_candidate_was_held_back() -> None:
     fires, _ = run(HEAD + twice + SILENT, policy)
     assert not fires.passed
     assert any(row.kind == "noted" and row.came.startswith("held back: capped") for row in fires.rows)
-    assert "transaction: true, held back: capped" in "\n".join(report(fires))
+    assert "transaction.other: true, held back: capped" in "\n".join(report(fires))
 
 
 def test_an_event_that_is_no_record_is_named_with_its_line() -> None:

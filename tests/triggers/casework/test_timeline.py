@@ -60,7 +60,7 @@ def test_the_report_is_a_table_in_a_pipe() -> None:
 2026-03-03 10:00  ~ channel=agent (line 18) | offer=call channel=sms step=1
 2026-03-04 10:00  + nothing                 | offer=call channel=email step=2
 
-2026-03-02 10:00  transaction: true, sent offer=call channel=push step=0
+2026-03-02 10:00  transaction.other: true, sent offer=call channel=push step=0
   true     event.amount >= 500  event.amount = 500"""
     assert report(result) == shown.split("\n")
 

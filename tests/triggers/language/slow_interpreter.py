@@ -115,9 +115,35 @@ class _Walk:
                 return abs(values[0])
             case "days_until":
                 return (values[0] - self.today).days
+            case "business_days_until":
+                return self._business_days(values[0])
+            case "slots":
+                return self._slots(int(values[0]), values[1] if len(values) > 1 else None)
             case "percent":
                 return 100 * Decimal(values[0]) / values[1] if values[1] != 0 else None
         return round(Decimal(values[0]), int(values[1]) if len(values) > 1 else 0)
+
+    def _business_days(self, day: date) -> int:
+        first, last = sorted((self.today, day))
+        ordinals = range(first.toordinal(), last.toordinal())
+        count = sum(self._works(date.fromordinal(ordinal)) for ordinal in ordinals)
+        return count if day >= self.today else -count
+
+    def _works(self, day: date) -> bool:
+        worked, off = self.values.get("worked", ()), self.values.get("holidays", ())
+        return day in worked or (day.weekday() < 5 and day not in off)
+
+    def _slots(self, count: int, desk: str | None) -> tuple[str, ...]:
+        """Nine to five by the hour, after the moment ``now`` (hours from the beginning of today)."""
+        hours = self.values.get("desks", {}).get(desk, range(9, 17))
+        begins = (
+            (date.fromordinal(self.today.toordinal() + later), hour)
+            for later in range(60)
+            for hour in hours
+            if later * 24 + hour > self.values["now"]
+        )
+        open_ones = [f"{day} {hour:02}:00" for day, hour in begins if self._works(day)]
+        return tuple(open_ones[:count])
 
     def _crossed(self, node: ast.Call) -> Any:
         now, level = (self.value(argument) for argument in node.args)

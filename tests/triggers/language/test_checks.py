@@ -77,13 +77,6 @@ EXAMPLES: Mapping[str, list[Example]] = {
     "E016": [
         ((('    events:\n      - {at: "2026-03-02', '    events:\n      - {at: "2026-02-30'),), [(24, 14, "E016")])
     ],
-    "E017": [
-        ((("on: transaction", "on: [transaction, {every: month, on_day: 1}]"),), [(6, 20, "E017")]),
-        (
-            (("on: transaction", "on: [transaction, {after: behaviour.browse, unless: transaction, within: 24h}]"),),
-            [(6, 20, "E017")],
-        ),
-    ],
     "E018": [
         ((("[push, {", "[{after: 1d, use: push}, {"),), [(18, 12, "E018")]),
         ((("name: silent", "name: fires"),), [(27, 5, "E018")]),
@@ -169,8 +162,62 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ((("peak * 0.7", "peak * 0.7 and (customer.age < 18 or customer.age >= 18)"),), [(9, 43, "W114")]),
         ((("peak * 0.7", "peak * 0.7 and event.amount == event.amount"),), [(9, 42, "W114")]),
     ],
+    "W117": [
+        ((("on: transaction", "on: [transaction, {silence: behaviour.login, for: 6d}]"),), [(6, 19, "W117")]),
+        (
+            (("on: transaction", "on: [transaction, {after: behaviour.browse, unless: product.opened, within: 24h}]"),),
+            [(6, 19, "W117")],
+        ),
+    ],
+    "E118": [
+        (
+            (("on: transaction", "on: {maturity: 31d before}"), ("peak * 0.7", "peak and product.term_days <= 30")),
+            [(6, 5, "E118")],
+        ),
+        (
+            (("on: transaction", "on: [{maturity: 7d before}]"), ("peak * 0.7", "peak and 1 < product.term_days < 7")),
+            [(6, 6, "E118")],
+        ),
+        (
+            (("on: transaction", "on: {maturity: 9d before}"), ("peak * 0.7", "peak and product.term_days in [7, 8]")),
+            [(6, 5, "E118")],
+        ),
+        (
+            (("on: transaction", "on: {maturity: 9d before}"), ("peak * 0.7", "peak and 8 == product.term_days")),
+            [(6, 5, "E118")],
+        ),
+    ],
+    "W119": [
+        ((("on: transaction", "on: {maturity: 3 business days before}"),), [(6, 5, "W119")]),
+        ((("on: transaction", "on: [transaction, {maturity: 7d before, roll: previous}]"),), [(6, 19, "W119")]),
+        (
+            (
+                ("on: transaction", "on: [maturity]"),
+                ("peak * 0.7", "peak and business_days_until(product.matures_on) < 3"),
+            ),
+            [(9, 36, "W119")],
+        ),
+        ((("drop: peak", "times: slots(2), drop: peak"),), [(19, 39, "W119")]),
+    ],
+    "E120": [
+        (
+            (
+                ("on: transaction", 'on: {every: day, at: "09:00", roll: none}'),
+                ("    events: []", '    until: "2026-03-02 10:00"\n    events: []'),
+                ("    customer: {balance: 200000}", '    until: "2026-04-02 10:00"\n    customer: {balance: 200000}'),
+            ),
+            [(28, 5, "E120")],
+        ),
+        (
+            (
+                ("on: transaction", 'on: {every: day, at: "09:00", roll: none}'),
+                ("    events: []", '    from: "2026-03-01 10:00"\n    until: "2026-03-02 10:00"\n    events: []'),
+            ),
+            [(21, 5, "E120")],
+        ),
+    ],
 }
-_OF_SEVERAL_FILES = {"W115", "W116", "E019", "E101"}
+_OF_SEVERAL_FILES = {"W115", "W116", "E017", "E019", "E101"}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +294,31 @@ def test_a_missing_key_is_named_as_if_it_stood_there(change: Change, path: str) 
 def test_the_good_trigger_has_no_problem() -> None:
     """Else the examples would prove nothing."""
     assert found_in() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (("on: transaction", "on: [transaction, {silence: behaviour.login, for: 7d}]"),),
+        (("on: transaction", "on: {maturity: 30d before}"), ("peak * 0.7", "peak and product.term_days <= 30")),
+        (("on: transaction", "on: {maturity: 9d before}"), ("peak * 0.7", "peak and product.term_days in [8, 90]")),
+        (("on: transaction", "on: {maturity: 9d before}"), ("peak * 0.7", "peak and not product.term_days <= 8")),
+        (("on: transaction", "on: {maturity: 9d before}"), ("peak * 0.7", "peak and product.term_days > 5")),
+        (("on: transaction", "on: [transaction, {maturity: 7d before, roll: none}]"),),
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_a_mistake_of_time_is_none(changes: tuple[Change, ...]) -> None:
+    """At the very bound, and where nothing is known of the term, there is nothing to say."""
+    assert found_in(*changes) == []
+
+
+def test_a_calendar_that_covers_a_year_is_enough_for_business_days() -> None:
+    """Which year a trigger will run in no check can know."""
+    text = vary(("on: transaction", "on: {maturity: 3 business days before}"))
+    assert places(load({"good.yaml": text, "calendar.yaml": "holidays: [2026-01-01]"})) == []
+    assert places(load({"good.yaml": text, "calendar.yaml": "covers: [2026]"})) == []
+    assert [place[3] for place in places(load({"good.yaml": text, "calendar.yaml": "holidays: []"}))] == ["W119"]
 
 
 def test_two_files_with_one_id_are_refused() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.triggers.language.slow_interpreter import interpret
-from tests.triggers.language.worlds import FEATURES, TODAY, check, full_values, scope_of, value_of
+from tests.triggers.language.worlds import FEATURES, OF_CALENDAR, TODAY, check, full_values, scope_of, value_of
 from triggers.language.expressions import Context
 from triggers.language.names import CATALOGUE
 from triggers.language.tree import Constant
@@ -42,7 +42,11 @@ def _moving(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 numbers: st.SearchStrategy[str] = st.recursive(
-    st.sampled_from(NUMBERS) | literals | st.sampled_from(DATES).map(lambda name: f"days_until({name})"),
+    st.sampled_from(NUMBERS)
+    | literals
+    | st.tuples(st.sampled_from(["days_until", "business_days_until"]), st.sampled_from(DATES)).map(
+        lambda pair: f"{pair[0]}({pair[1]})"
+    ),
     lambda inner: (
         st.tuples(inner, st.sampled_from("+-*/"), inner).map(_join)
         | inner.map(lambda part: f"abs({part})")
@@ -140,7 +144,7 @@ def test_compiled_conditions_agree_with_the_slow_interpreter(text: str, world: t
     values = _without(*world)
     checked, problems = check(text, expect="flag")
     assert checked is not None, [str(problem) for problem in problems]
-    expected = interpret(text, values, TODAY)
+    expected = interpret(text, values | OF_CALENDAR, TODAY)
     assert checked.expression.evaluate(scope_of(values)) is expected
     clauses = [clause.evaluate(scope_of(values)) for clause, _ in checked.clauses]
     assert (False if False in clauses else None if None in clauses else True) is expected
@@ -153,7 +157,7 @@ def test_compiled_amounts_agree_with_the_slow_interpreter(text: str, world: tupl
     values = _without(*world)
     checked, problems = check(text)
     assert checked is not None, [str(problem) for problem in problems]
-    found, expected = checked.expression.evaluate(scope_of(values)), interpret(text, values, TODAY)
+    found, expected = checked.expression.evaluate(scope_of(values)), interpret(text, values | OF_CALENDAR, TODAY)
     assert found == expected
     assert (found is None) == (expected is None)
 
@@ -204,11 +208,41 @@ def test_unknown_follows_three_valued_logic(text: str, value: Any) -> None:
         ("max(1, 2, 3) + min(4, 5)", Decimal(7)),
         ("visits / 2", Decimal("3.5")),
         ('days_until("2026-03-09")', 7),
+        ('business_days_until("2026-03-09")', 5),
+        ('business_days_until("2026-02-13")', -11),
+        ('business_days_until("2026-03-02")', 0),
     ],
 )
 def test_numbers_are_exact_decimals(text: str, value: Any) -> None:
     """Literals are read as written; nothing passes through binary floating point."""
     assert value_of(text, UNKNOWN | {"visits": 7}) == value
+
+
+@pytest.mark.parametrize("text", ["slots(1)", "slots(5)", 'slots(2, "private")', 'slots(3, "vip")'])
+def test_slots_agree_with_the_slow_interpreter(text: str) -> None:
+    """The next open hours of the desk, as text; in a message only."""
+    checked, problems = check(text, Context(message=True))
+    assert checked is not None, problems
+    assert checked.expression.evaluate(scope_of({})) == interpret(text, OF_CALENDAR, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("slots(0)", "E036", "from 1 to 5"),
+        ("slots(6)", "E036", "from 1 to 5"),
+        ("slots(1.5)", "E036", "from 1 to 5"),
+        ("slots(visits)", "E036", "from 1 to 5"),
+        ("slots()", "E036", "takes 1 to 2 values"),
+        ("slots(1, 2)", "E036", 'the desk as text, such as "counter"'),
+        ('slots(1, "vipp")', "E033", 'there is no desk "vipp": did you mean "vip"?'),
+    ],
+)
+def test_mistakes_in_slots(text: str, code: str, says: str) -> None:
+    """How many, and whose, are said outright."""
+    _, (problem,) = check(text, Context(features=FEATURES, message=True))
+    assert problem.code == code
+    assert says in problem.message
 
 
 def test_numbers_do_not_depend_on_the_callers_decimal_context() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from schemas.base import to_ms
 from tests.triggers.language.rule_texts import GOOD, load, places, vary
 from triggers.language.loader import InvalidRuleSet, from_document, load_documents, load_ruleset
-from triggers.language.model import Cap, OnEvent, OnMaturity, OnSilence, Policy, Step
+from triggers.language.model import Cap, OnEvent, OnMaturity, OnSilence, OnWait, Policy, Step
 from triggers.language.reader import DAY_MS, HOUR_MS
 
 LIBRARY = Path(__file__).parents[3] / "triggers" / "library"
@@ -141,6 +141,18 @@ def test_a_trigger_is_read_whole() -> None:
         ("{silence: transaction, for: 90d}", (OnSilence("transaction", None, 90 * DAY_MS),)),
         ("{silence: behaviour.login, for: 2w}", (OnSilence("behaviour", "login", 14 * DAY_MS),)),
         ("[profile, {maturity: 1d before}]", (OnEvent("profile"), OnMaturity(1))),
+        (
+            "[transaction.salary, maturity.redeemed]",
+            (OnEvent("transaction", "salary"), OnEvent("maturity", "redeemed")),
+        ),
+        ("[product.opened, product.closed]", (OnEvent("maturity", "purchased"), OnEvent("maturity", "redeemed"))),
+        ("{silence: product.opened, for: 90d}", (OnSilence("maturity", "purchased", 90 * DAY_MS),)),
+        ("{maturity: 7d before, roll: previous}", (OnMaturity(7, roll="previous"),)),
+        ("{maturity: on the day, roll: next}", (OnMaturity(0, roll="next"),)),
+        (
+            "{after: behaviour.browse, unless: product.opened, within: 24h}",
+            (OnWait(OnEvent("behaviour", "browse"), OnEvent("maturity", "purchased"), DAY_MS),),
+        ),
     ],
 )
 def test_forms_of_on(on: str, expected: object) -> None:

@@ -68,8 +68,7 @@ def test_flows_and_levels(
             "E018 a feature has exactly one function, found 2",
         ),
         ("{maximum: customer.balance, over: 7d}", 'E010 unknown key "maximum": did you mean "max"?'),
-        ("{max: customer.balance, over: today}", 'E017 "today" is not supported yet'),
-        ("{max: customer.balance, over: month}", 'E017 "month" is not supported yet'),
+        ("{max: customer.balance, over: moth}", 'E015 "moth" is neither a length of time such as 7d nor one of today'),
         ("{max: customer.balance, over: 7}", "E015"),
         ("{max: customer.balance, over: 900d}", "E015"),
         ("{max: customer.tier, over: 7d}", "E032 max needs money or a number"),
@@ -116,6 +115,18 @@ def test_the_same_feature_is_shared() -> None:
         ("sum", 0, 7 * DAY_MS),
         ("max", 0, 30 * DAY_MS),
     ]
+
+
+@pytest.mark.parametrize(("since", "days"), [("today", 1), ("week", 7), ("month", 31), ("quarter", 92), ("year", 366)])
+def test_calendar_periods(since: str, days: int) -> None:
+    """One series serves a period and a length of time; it is kept for the longest there can be."""
+    table = FeatureTable()
+    period, _, problems = _read(f"{{sum: event.amount, over: {since}}}", table)
+    length, _, _ = _read("{sum: event.amount, over: 1h}", table)
+    assert not problems
+    assert (len(table.series), table.features[0].since, table.features[1].since) == (1, since, None)
+    assert period["f"].index != length["f"].index
+    assert table.series[0].retain_ms == days * DAY_MS + 3_600_000
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 from triggers.engine.scope import Scope
 from triggers.errors import Problem
+from triggers.language.calendar import Calendar, Hours
 from triggers.language.document import Document, Node, Place, read_document
 from triggers.language.expressions import Checked, Context, FeatureName, read_expression
 from triggers.language.names import CATALOGUE, Name, Type
 from triggers.language.reader import Reader
 
 TODAY = date(2026, 3, 2)
+NOW = 15
+"""The hour."""
+CALENDAR = Calendar(
+    holidays=frozenset({date(2026, 2, 16), date(2026, 3, 3), date(2026, 3, 9)}),
+    worked=frozenset({date(2026, 2, 14), date(2026, 3, 7)}),
+    desk_hours={"private": (Hours(time(10), time(12)),)},
+)
+OF_CALENDAR: Mapping[str, Any] = {
+    "holidays": CALENDAR.holidays,
+    "worked": CALENDAR.worked,
+    "desks": {"private": range(10, 12)},
+    "now": NOW,
+}
+"""The same for the slow interpreter."""
 FEATURES: Mapping[str, FeatureName] = {
     "peak_7d": FeatureName(0, Type("money")),
     "in_30d": FeatureName(1, Type("money", nullable=False)),
@@ -66,6 +81,10 @@ def scope_of(values: Mapping[str, Any], record_type: str = "transaction") -> Sco
     }
     scope.feature = features.__getitem__
     scope.today = lambda: TODAY
+    scope.business_days_until = lambda day: CALENDAR.between(TODAY, day)
+    scope.slots = lambda count, desk: tuple(
+        f"{slot:%Y-%m-%d %H:%M}" for slot in CALENDAR.slots(datetime(2026, 3, 2, NOW, tzinfo=UTC), count, desk)
+    )
     return scope
 
 
