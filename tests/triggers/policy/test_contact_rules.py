@@ -194,6 +194,15 @@ def test_a_cooldown_ends_on_the_dot_and_leaves_the_ladder_its_own_time() -> None
     assert actions(customer.feed(behaviour("b3", "apply", occurred_at=at(hours=25))))
 
 
+def test_the_shorter_of_two_cooldowns_ends_on_the_dot_as_well() -> None:
+    """A day after a contact another category is free, while its own waits for three."""
+    customer = cooled(all_ms=DAY, category_ms=3 * DAY)
+    customer.feed(behaviour("b1", "browse"))
+    customer.run_to(at(hours=1))
+    assert not actions(customer.feed(behaviour("b2", "login", occurred_at=at(hours=25))))
+    assert actions(customer.feed(behaviour("b3", "apply", occurred_at=at(hours=25))))
+
+
 def attempted() -> Customer:
     """Five contacts a day apart in one category, none of them bought; the sixth comes in vain."""
     rules = ruleset(
