@@ -1,25 +1,84 @@
-"""The command ``bank-triggers``: what can be typed, and where it is carried out."""
+"""The command ``bank-triggers``: what can be typed, and where it is carried out.
+
+The module of a command is imported when that command is asked for: ``check`` does not wait for Kafka's client.
+"""
 
 from __future__ import annotations
 
-import typer
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final
 
-from streams.commands import (
-    backtest,
-    checking,
-    contracts,
-    events,
-    explaining,
-    queues,
-    running,
-    state,
-    testing,
-    topics,
-)
+import typer
+from typer.core import TyperGroup
+
 from streams.commands.console import EXIT_CODES
+
+COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "worker": ("running", "worker", "WORKER_EXAMPLE"),
+    "demo": ("running", "demo", "DEMO_EXAMPLE"),
+    "check": ("checking", "check_rules", "CHECK_EXAMPLE"),
+    "test": ("testing", "run_cases", "TEST_EXAMPLE"),
+    "explain": ("explaining", "explain_trigger", "EXPLAIN_EXAMPLE"),
+    "backtest": ("backtest", "backtest", "BACKTEST_EXAMPLE"),
+    "publish": ("events", "publish", "PUBLISH_EXAMPLE"),
+    "import": ("events", "import_", "IMPORT_EXAMPLE"),
+    "simulate": ("events", "simulate", "SIMULATE_EXAMPLE"),
+    "actions": ("queues", "actions", "ACTIONS_EXAMPLE"),
+    "decisions": ("queues", "decisions", "DECISIONS_EXAMPLE"),
+}
+"""Each command's module under ``streams.commands``, its function there, and the example that its help ends with."""
+
+GROUPS: Final[Mapping[str, tuple[str, str]]] = {
+    "dead-letters": ("queues", "dead_letters"),
+    "topics": ("topics", "app"),
+    "state": ("state", "app"),
+    "schemas": ("contracts", "schemas"),
+}
+"""Each group of commands: its module and the group there."""
+
+
+class _OnDemand(Mapping[str, Any]):
+    """The commands by name, each made when it is first looked up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = _make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from COMMANDS
+        yield from GROUPS
+
+    def __len__(self) -> int:
+        return len(COMMANDS) + len(GROUPS)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _OnDemand()  # type: ignore[assignment]  # nothing is added to it
+
+
+def _make(name: str) -> Any:
+    """A command or a group as it stands under ``app``. Raises ``KeyError`` for another name."""
+    parent = typer.Typer(rich_markup_mode=None)
+    if name in COMMANDS:
+        place, function, example = COMMANDS[name]
+        module = import_module(f"streams.commands.{place}")
+        parent.command(name=name, epilog=getattr(module, example))(getattr(module, function))
+    else:
+        place, group = GROUPS[name]
+        parent.add_typer(getattr(import_module(f"streams.commands.{place}"), group), name=name)
+    return typer.main.get_group(parent).commands[name]
+
 
 app = typer.Typer(
     name="bank-triggers",
+    cls=_Commands,
     help="Real-time triggers for retail banks: events in, next-best actions out.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -29,21 +88,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command(epilog=running.WORKER_EXAMPLE)(running.worker)
-app.command(epilog=running.DEMO_EXAMPLE)(running.demo)
-app.command(name="check", epilog=checking.CHECK_EXAMPLE)(checking.check_rules)
-app.command(name="test", epilog=testing.TEST_EXAMPLE)(testing.run_cases)
-app.command(name="explain", epilog=explaining.EXPLAIN_EXAMPLE)(explaining.explain_trigger)
-app.command(epilog=backtest.BACKTEST_EXAMPLE)(backtest.backtest)
-app.command(epilog=events.PUBLISH_EXAMPLE)(events.publish)
-app.command(name="import", epilog=events.IMPORT_EXAMPLE)(events.import_)
-app.command(epilog=events.SIMULATE_EXAMPLE)(events.simulate)
-app.command(epilog=queues.ACTIONS_EXAMPLE)(queues.actions)
-app.command(epilog=queues.DECISIONS_EXAMPLE)(queues.decisions)
-app.add_typer(queues.dead_letters, name="dead-letters")
-app.add_typer(topics.app, name="topics")
-app.add_typer(state.app, name="state")
-app.add_typer(contracts.schemas, name="schemas")
+
+@app.callback()
+def _root() -> None:
+    """Typer wants a command or a callback before it makes a group."""
 
 
 def main() -> None:

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from streams.connections import NotReachable
-from streams.settings import Settings, SettingsError, load_settings
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 T = TypeVar("T")
 
@@ -49,6 +49,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line
 
 def settings_or_exit(config: Path | None, **overrides: Any) -> Settings:
     """The settings, or exit code 3 with every mistake in them."""
+    from streams.settings import SettingsError, load_settings
+
     try:
         return load_settings(config, **overrides)
     except SettingsError as error:
@@ -59,6 +61,9 @@ def settings_or_exit(config: Path | None, **overrides: Any) -> Settings:
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs a command's coroutine; a dependency that does not answer is exit code 4, Ctrl-C is 130."""
+    # Imported here: commands that touch no broker, such as check, do not wait for its client to load.
+    from streams.connections import NotReachable
+
     # The client reports each attempt to connect; the command itself says what came of them.
     client = logging.getLogger("aiokafka")
     level = client.level

@@ -10,9 +10,14 @@ import sys
 from types import ModuleType
 from typing import Final
 
-from tests.benchmarks import drain, engine
+from tests.benchmarks import authoring, drain, engine, expressions
 
-MODES: Final[dict[str, ModuleType]] = {"drain": drain, "engine": engine}
+MODES: Final[dict[str, ModuleType]] = {
+    "drain": drain,
+    "engine": engine,
+    "authoring": authoring,
+    "expressions": expressions,
+}
 DEFAULT: Final = "drain"
 
 

@@ -77,6 +77,19 @@ def test_every_command_shows_an_example_of_itself(path: tuple[str, ...]) -> None
     assert f"Example: bank-triggers {' '.join(path)}" in shown or f"bank-triggers {' '.join(path)} --" in shown
 
 
+def test_a_command_imports_only_what_it_needs() -> None:
+    """An author who checks a file does not wait until Kafka's client, Faust and Redis have loaded."""
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom streams.cli import app\n"
+        "for command in ('check', 'test', 'explain'):\n    CliRunner().invoke(app, [command, '--help'])\n"
+        "print(sorted({'aiokafka', 'faust', 'redis', 'jinja2'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=SHIPPED.parents[1]
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_the_exit_codes_are_documented() -> None:
     """The help names each of them."""
     shown = re.sub(r"\s+", " ", call("--help").output)

@@ -117,11 +117,9 @@ class Checker:
 
     def check(self, node: ast.expr, depth: int) -> Term:
         begin, end = self.span(node)
-        self._count += 1
         if depth > MAX_DEPTH:
             raise Refused(codes.TOO_COMPLEX, f"nested more than {MAX_DEPTH} deep", begin)
-        if self._count > MAX_NODES:
-            raise Refused(codes.TOO_COMPLEX, f"an expression has at most {MAX_NODES} parts", begin)
+        self._grow(1, begin)
         match node:
             case ast.Constant():
                 return self._literal(node)
@@ -145,6 +143,11 @@ class Checker:
                 return self.mistake(codes.TYPE_MISMATCH, "a list stands only after in", node)
         what = _REFUSED_NODES.get(type(node), "this")
         return self.mistake(codes.NOT_ALLOWED, f"expressions do not have {what}", node)
+
+    def _grow(self, parts: int, begin: int) -> None:
+        self._count += parts
+        if self._count > MAX_NODES:
+            raise Refused(codes.TOO_COMPLEX, f"an expression has at most {MAX_NODES} parts", begin)
 
     # What helpers use as well.
 
@@ -292,6 +295,9 @@ class Checker:
                 part = self.compare(operator, left, right)
             parts.append(part)
             left = right
+            if position + 1 < len(node.ops):
+                # The operand stands in two comparisons: chains within chains would double again and again.
+                self._grow(sum(1 for _ in right.walk()), begin)
         if len(parts) == 1:
             return replace(parts[0], begin=begin, end=end)
         return fold_logic(Logic(FLAG, begin, end, "and", tuple(parts), chain=True))

@@ -223,18 +223,16 @@ CATALOGUE: Final[Mapping[str, Name]] = (
 
 def _never_negative() -> frozenset[str]:
     """What the schemas refuse below zero, under every name that it has here."""
+    hints = {kind: typing.get_type_hints(model, include_extras=True) for kind, model in RECORDS.items()}
     sources: dict[str, dict[str, Any]] = {
-        "customer": {**typing.get_type_hints(Profile, include_extras=True), "accounts": Count, "holdings": Count},
-        "product": typing.get_type_hints(Maturity, include_extras=True),
+        "customer": {**hints["profile"], "accounts": Count, "holdings": Count},
+        "product": hints["maturity"],
     }
     found = set()
     for name in CATALOGUE.values():
-        if name.part == "event":
-            hints = [typing.get_type_hints(RECORDS[kind], include_extras=True) for kind in name.record_types]
-        else:
-            hints = [sources.get("customer" if name.part == "before" else name.part, {})]
-        annotations = [each.get(name.attribute) for each in hints]
-        if all(_refuses_negative(annotation) for annotation in annotations):
+        part = "customer" if name.part == "before" else name.part
+        holders = [hints[kind] for kind in name.record_types] if part == "event" else [sources.get(part, {})]
+        if all(_refuses_negative(holder.get(name.attribute)) for holder in holders):
             found.add(name.path)
     return frozenset(found)
 

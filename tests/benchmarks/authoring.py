@@ -1,0 +1,82 @@
+"""What an author waits for: ``check`` and ``test`` over a folder of trigger files, each typed as a command.
+
+The files are copies of the triggers that ship, each under an id of its own, with the files beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Final
+
+from streams.commands.library import SHIPPED
+from tests.benchmarks.work import machine
+
+ABOUT: Final = "check and test of many trigger files, as commands"
+_ROOT: Final = Path(__file__).parents[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this mode."""
+    parser.add_argument("--files", type=int, default=100, help="how many trigger files")
+    parser.add_argument("--rounds", type=int, default=3)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Prints the seconds of each command, medians and ranges, and of both together."""
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        write_copies(Path(folder), given.files)
+        found: dict[str, list[float]] = {"check": [], "test": []}
+        processor: dict[str, list[float]] = {"check": [], "test": []}
+        said = {}
+        for _ in range(given.rounds):
+            for command in found:
+                seconds, used, said[command] = _timed(command, folder)
+                found[command].append(seconds)
+                processor[command].append(used)
+    for command, seconds in found.items():
+        print(f"{command:6} {_shown(seconds)}, processor {_shown(processor[command])}: {said[command]}")
+    print(f"both   {_shown([sum(pair) for pair in zip(*found.values(), strict=True)])}")
+
+
+def write_copies(folder: Path, count: int) -> None:
+    """So many trigger files, and what stands beside the triggers that ship."""
+    shipped = [path for path in sorted(SHIPPED.rglob("*.yaml")) if path.parent != SHIPPED]
+    for number, path in enumerate(islice(cycle(shipped), count)):
+        name = f"{path.stem}_{number}"
+        (folder / f"{name}.yaml").write_text(re.sub(rf"(trigger: ){path.stem}\b", rf"\g<1>{name}", path.read_text()))
+    for path in SHIPPED.glob("*.yaml"):
+        (folder / path.name).write_text(path.read_text())
+
+
+def _timed(command: str, folder: str) -> tuple[float, float, str]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", command, folder],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    lines = [line for line in done.stdout.splitlines() if " passed" in line or "no errors" in line]
+    if done.returncode or not lines:
+        raise SystemExit(f"{command} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, lines[-1]
+
+
+def _shown(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
