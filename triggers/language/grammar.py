@@ -382,10 +382,10 @@ CASE: Final = Form(
         Key("contacts", Items(CONTACT, 0, MOST_EVENTS), "What the customer had heard before the first event."),
         Key("policy", POLICY, "What this case changes of the policy."),
         Key("calendar", CALENDAR, "What this case changes of the calendar."),
-        Key("events", Items(EVENT, 0, MOST_EVENTS), "What happens.", required=True),
-        Key("expect", Items(EXPECTED, 0, MOST_EVENTS), "All that comes of it; [] for nothing.", required=True),
         Key("from", _MOMENT, "When the customer becomes known, where that is before the first event."),
+        Key("events", Items(EVENT, 0, MOST_EVENTS), "What happens.", required=True),
         Key("until", _MOMENT, "Until when the clock runs on after the last event."),
+        Key("expect", Items(EXPECTED, 0, MOST_EVENTS), "All that comes of it; [] for nothing.", required=True),
     ),
 )
 TRIGGER: Final = Form(
