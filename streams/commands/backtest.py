@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from schemas.base import to_ms
+from schemas.topics import INBOUND
 from streams.backtest.page import number, over_time, render, share
 from streams.backtest.report import as_json as report_json
 from streams.backtest.report import place
@@ -49,7 +50,7 @@ from triggers.language.model import RuleSet
 
 BACKTEST_EXAMPLE = "Example: bank-triggers backtest ./my-triggers --events events.jsonl.gz --html report.html"
 
-_TOPIC_NAMES: Final = tuple(topic.name for topic in CUSTOMER_TOPICS)
+_TOPIC_NAMES: Final = tuple(topic.name for topic in INBOUND)
 _DAYS_SHOWN: Final = 31
 
 

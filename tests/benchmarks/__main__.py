@@ -10,11 +10,12 @@ import sys
 from types import ModuleType
 from typing import Final
 
-from tests.benchmarks import authoring, drain, engine, expressions
+from tests.benchmarks import authoring, backtest, drain, engine, expressions
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
     "engine": engine,
+    "backtest": backtest,
     "authoring": authoring,
     "expressions": expressions,
 }

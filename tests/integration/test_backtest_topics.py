@@ -71,4 +71,4 @@ def test_topics_and_files_give_the_same_report(kafka: str, redis_url: str, tmp_p
 
         code, text = system.command("backtest", RULES, "-e", "bank.managers", "--json")
         assert code == 1, text
-        assert "bank.managers: there is no such file" in text
+        assert "bank.managers: no topic of customers' events; expected one of bank.transactions" in text

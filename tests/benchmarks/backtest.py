@@ -1,0 +1,83 @@
+"""The command ``backtest`` over a file of events, as an author runs it: all cores, ten triggers with their policy.
+
+Timed from start to end of the command, the import of its modules included; its memory is the peak of any process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from streams.event_file import format_event
+from tests.benchmarks.work import RULES, holdings, machine, profiles, transactions
+
+ABOUT: Final = "the command backtest over a file, all cores, ten triggers with policy"
+ROOT: Final = Path(__file__).parents[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The mode's options."""
+    parser.add_argument("--events", type=int, default=1_000_000, help="transactions in the file")
+    parser.add_argument("--customers", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, nargs="*", default=[len(os.sched_getaffinity(0)), 1], help="processes")
+    parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
+    parser.add_argument("--json", type=Path, help="write every figure to this file")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Writes the file, runs the rounds and prints the table. Every run must print the same report."""
+    with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as folder:
+        path = Path(folder) / "events.jsonl"
+        _write(path, given.events, given.customers)
+        rounds: list[dict[int, float]] = []
+        reports: set[str] = set()
+        for _ in range(given.rounds):
+            seconds: dict[int, float] = {}
+            for jobs in given.jobs:
+                seconds[jobs], report = _backtest(path, given.rules, jobs)
+                reports.add(report)
+            rounds.append(seconds)
+            print(", ".join(f"{jobs} jobs {took:.1f} s" for jobs, took in seconds.items()), flush=True)
+        if len(reports) != 1:
+            raise SystemExit("the runs differ in their reports")
+        size = path.stat().st_size
+    report = json.loads(reports.pop())
+    events = sum(report["input"]["events"].values())
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(
+        f"{events:,} events ({size / 1e6:,.0f} MB) of {report['input']['customers']:,} customers, "
+        f"{len(report['triggers'])} triggers, {report['actions']['total']:,} actions, {given.rounds} rounds; "
+        f"at most {memory:,.0f} MiB in a process; {machine()}"
+    )
+    print(f"{'':10}{'seconds':>10}{'range':>16}{'events/s':>12}")
+    for jobs in given.jobs:
+        took = sorted(seconds[jobs] for seconds in rounds)
+        middle = statistics.median(took)
+        span = f"{took[0]:.1f}-{took[-1]:.1f}"
+        print(f"{jobs:>4} jobs {middle:>10.1f}{span:>16}{events / middle:>12,.0f}")
+    if given.json is not None:
+        given.json.write_text(json.dumps({"events": events, "rounds": rounds, "memory_mib": memory}, indent=1), "utf-8")
+
+
+def _write(path: Path, events: int, customers: int) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for source in (profiles(customers), holdings(customers), transactions(events, customers)):
+            for event in source:
+                file.write(format_event(event.topic, (event.key or b"").decode(), event.value.decode()))
+
+
+def _backtest(path: Path, rules: Path, jobs: int) -> tuple[float, str]:
+    command: list[Any] = [sys.executable, "-m", "streams", "backtest", rules, "-e", path, "--json", "--jobs", jobs]
+    began = time.perf_counter()
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=True, cwd=ROOT, text=True)
+    return time.perf_counter() - began, done.stdout
