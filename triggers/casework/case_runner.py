@@ -155,9 +155,9 @@ def _wakes(trigger: Trigger, record: Any) -> bool:
 
 
 def _waits(trigger: Trigger, timers: dict[str, int]) -> bool:
-    """Whether a timer of the trigger's own is set, a ladder's step aside."""
+    """Whether a timer of the trigger's own is set; those of tags have the tag's name."""
     names = (name.split(":", 2) for name in timers)
-    return any(kind != "l" and owner == trigger.id for kind, owner, _ in names)
+    return any(kind != "g" and owner == trigger.id for kind, owner, _ in names)
 
 
 def _asserts_nothing(trigger: Trigger) -> str:

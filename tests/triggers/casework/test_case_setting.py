@@ -44,6 +44,32 @@ def test_a_contact_by_the_trigger_itself_counts_for_its_once_per() -> None:
     assert not result_of(case(other, expect=held), more="once_per: 14d\n").passed
 
 
+def test_a_trigger_that_had_fired_waits_to_be_armed_again() -> None:
+    """Where it has a ``rearm``: a contact by the trigger itself leaves it unarmed."""
+    contact = '    contacts: [{at: "2026-02-20 10:00", channel: push, category: care, trigger: large}]\n'
+    held = '[{at: "2026-03-02 10:00", held_back: not_rearmed}]'
+    assert result_of(case(contact, expect=held), more="rearm: customer.balance > 0\n").passed
+    armed = case("    customer: {balance: 501}\n", contact, expect='[{at: "2026-03-02 10:00"}]')
+    assert result_of(armed, more="rearm: customer.balance > 0\n").passed
+
+
+def test_an_event_may_answer_an_earlier_contact() -> None:
+    """Contacts are numbered by their time: ``contact-1`` is the first."""
+    tried = """\
+  - name: tried
+    policy: {caps: [], attempts: {at_most: 1, pause: 90d}}
+    contacts:
+      - {at: "2026-03-01 11:00", channel: push, category: growth}
+      - {at: "2026-03-01 10:00", channel: push, category: care}
+    events:
+      - {at: "2026-03-01 12:00", feedback: {action_id: %s, channel: push, outcome: bought}}
+      - {at: "2026-03-02 10:00", transaction: {amount: 500}}
+    expect: [%s]
+"""
+    assert report(result_of(tried % ("contact-1", '{at: "2026-03-02 10:00"}'))) == []
+    assert report(result_of(tried % ("contact-2", '{at: "2026-03-02 10:00", held_back: no_sale}'))) == []
+
+
 def test_a_contact_may_have_been_answered() -> None:
     """A sale ends the pause after too many attempts."""
     policy = "    policy: {caps: [], attempts: {at_most: 2, pause: 90d}}\n"
@@ -117,12 +143,14 @@ def test_what_the_customer_holds_wakes_no_trigger_at_the_start() -> None:
 
 
 def test_a_case_of_holdings_needs_no_event() -> None:
-    """It begins on the day the last of them was bought."""
+    """It begins on the day the last of them was bought: a lead time that has passed by then is due at once."""
     held = (
         "  - name: tried\n"
-        "    customer: {holdings: [{purchased_on: 2026-01-01, matures_on: 2026-03-20}]}\n"
+        "    customer:\n      holdings:\n"
+        "        - {holding_id: a, purchased_on: 2026-03-14, matures_on: 2026-06-20}\n"
+        "        - {holding_id: b, purchased_on: 2026-01-01, matures_on: 2026-03-20}\n"
         "    events: []\n"
-        '    expect: [{at: "2026-03-13 09:00"}]\n'
+        '    expect: [{at: "2026-03-14 00:00"}, {at: "2026-06-13 09:00"}]\n'
     )
     assert result_of(held, on="{maturity: 7d before}", when="product.amount >= 1").passed
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.casework import result_of
+from tests.support.casework import FIRES, load_trigger, result_of, trigger_text
+from triggers.casework.case_runner import CaseRunner
 
 REVERSED_BEFORE = """[
       {at: "2026-03-02 10:00", transaction: {reversal_of: t9}},
@@ -86,6 +87,14 @@ def test_what_the_customer_holds_sets_the_time_too() -> None:
     """Without any event."""
     case = silent("[]", "    customer: {holdings: [{amount: 5, purchased_on: 2026-01-02, matures_on: 2026-04-15}]}\n")
     assert result_of(case, on="{maturity: 7d before}", when="product.amount >= 6").passed
+
+
+def test_the_time_of_a_tag_is_not_that_of_a_trigger_of_its_name() -> None:
+    """Nothing of the case wakes the trigger, whatever the tag waits for."""
+    tags = "tags: {large: {when: customer.balance > 1, holds: 9d}}\n"
+    case = silent('[{at: "2026-03-02 10:00", profile: {tier: mid}}]', "    customer: {balance: 5}\n")
+    ruleset, trigger = load_trigger(trigger_text(case, FIRES, when="event.amount >= 500"), tags=tags)
+    assert CaseRunner(ruleset, trigger).run(trigger.cases[0]).problem.startswith("the case asserts nothing")
 
 
 def test_a_case_that_expects_something_is_not_empty() -> None:
