@@ -118,6 +118,16 @@ def test_features_are_read_with_their_window_and_samples() -> None:
     assert (second.fires, first.fires) == (True, False)
 
 
+def test_only_the_samples_of_the_window_count() -> None:
+    """Those before it are kept for longer windows, and are not seen by this one."""
+    features = "features:\n  spent: {sum: event.amount, over: 2d}\n  month: {sum: event.amount, over: 30d}\n"
+    customer = Watched(load_trigger(trigger_text(FIRES, SILENT, when="spent > 1 and month > 1", more=features))[0])
+    for number, day in enumerate([0, 5, 6], start=1):
+        customer.feed(transaction(f"t{number}", number, -1, 1000 - number, occurred_at=at(day)))
+    windows = [reading.window for leaf in leaves(customer.trace[-1].finding) for reading in leaf.readings]
+    assert [window.samples for window in windows if window] == [2, 3]
+
+
 def test_all_clauses_are_worked_out_even_where_the_first_decides() -> None:
     """The engine stops at the first false; whoever reads the trace wants all."""
     when = "event.amount > 100 and not event.own_account"

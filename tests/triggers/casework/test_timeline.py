@@ -85,5 +85,30 @@ def test_withdrawals_are_rows_too() -> None:
         ("unexpected", "cancelled channel=push reason=reversed")
     ]
     assert result_of(case % '[{at: "2026-03-02 10:00"}, {at: "2026-03-02 11:00", cancelled: true}]').passed
-    wrong = result_of(case % '[{at: "2026-03-02 10:00"}, {at: "2026-03-02 11:00", cancelled: true, reason: redeemed}]')
-    assert [row.kind for row in wrong.rows if row.wrong] == ["differs"]
+    for other in ("cancelled: true, reason: redeemed", "channel: push"):
+        wrong = result_of(case % f'[{{at: "2026-03-02 10:00"}}, {{at: "2026-03-02 11:00", {other}}}]')
+        assert [row.kind for row in wrong.rows if row.wrong] == ["differs"]
+
+
+def test_the_report_gives_every_clause_of_every_evaluation() -> None:
+    """True, false and unknown, with what each read; of an ``or`` all of its parts."""
+    case = """\
+  - name: tried
+    events:
+      - {at: "2026-03-02 10:00", transaction: {amount: 500}}
+      - {at: "2026-03-02 11:00", transaction: {amount: 7, own_account: true}}
+    expect: [{at: "2026-03-02 10:00"}]
+"""
+    when = "event.amount >= 500 and not event.own_account and (customer.app_user or customer.age > 30)"
+    lines = report(result_of(case, when=when))
+    assert lines[lines.index("") + 1 :] == [
+        "2026-03-02 10:00  transaction: unknown",
+        "  true     event.amount >= 500                     event.amount = 500",
+        "  true     not event.own_account                   event.own_account = false",
+        "  unknown  customer.app_user or customer.age > 30  customer.app_user = unknown, customer.age = unknown",
+        "",
+        "2026-03-02 11:00  transaction: false",
+        "  false    event.amount >= 500                     event.amount = 7",
+        "  false    not event.own_account                   event.own_account = true",
+        "  unknown  customer.app_user or customer.age > 30  customer.app_user = unknown, customer.age = unknown",
+    ]

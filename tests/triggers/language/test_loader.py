@@ -354,6 +354,15 @@ def test_files_without_errors_are_sound_beside_one_with() -> None:
     assert [trigger.id for trigger in loaded.sound.triggers] == ["good"]
 
 
+def test_a_file_that_only_a_check_refuses_is_not_sound() -> None:
+    """Its trigger could be read, and may not run."""
+    nobody = vary(("owner: team\n", ""), ("trigger: good", "trigger: bad"))
+    loaded = load({"good.yaml": vary(), "bad.yaml": nobody})
+    assert [problem.code for problem in loaded.problems] == ["E105"]
+    assert loaded.sound is not None
+    assert [trigger.id for trigger in loaded.sound.triggers] == ["good"]
+
+
 @pytest.mark.parametrize(
     "files",
     [
