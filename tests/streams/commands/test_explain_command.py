@@ -72,7 +72,7 @@ def test_a_case_is_a_tree_of_clauses(rules: Path) -> None:
         result.stdout
         == """\
 large, case "fires": passes
-2026-03-02 10:00  transaction
+2026-03-02 10:00  transaction.other
   and: true
     or: true
       event.amount >= 500: true
@@ -111,7 +111,7 @@ def test_a_case_for_a_machine(rules: Path) -> None:
     assert (shown["trigger"], shown["at"], shown["woken_by"], shown["fires"]) == (
         "large",
         "2026-03-02T10:00:00+08:00",
-        "transaction",
+        "transaction.other",
         True,
     )
     either, never = shown["condition"]["parts"]
@@ -162,7 +162,7 @@ def test_a_recorded_event_is_explained_by_the_history_before_it(rules: Path, his
         == """\
 large, customer c1: 3 events, 2 evaluations
 true at 1 of them (2026-03-03 10:00)
-2026-03-03 10:00  transaction
+2026-03-03 10:00  transaction.other
   and: true
     or: true
       event.amount >= 500: true
@@ -194,7 +194,7 @@ def test_without_a_time_the_last_evaluation_is_shown(rules: Path, history: Path)
     """Of the customer's whole history."""
     result = call("large", rules, "--events", history, "--customer", "c1")
     assert "large, customer c1: 6 events, 4 evaluations\n" in result.stdout
-    assert "2026-03-22 10:00  transaction\n" in result.stdout
+    assert "2026-03-22 10:00  transaction.other\n" in result.stdout
     assert result.stdout.endswith("  no candidate: the condition is false\n")
 
 

@@ -102,12 +102,12 @@ def test_the_report_gives_every_clause_of_every_evaluation() -> None:
     when = "event.amount >= 500 and not event.own_account and (customer.app_user or customer.age > 30)"
     lines = report(result_of(case, when=when))
     assert lines[lines.index("") + 1 :] == [
-        "2026-03-02 10:00  transaction: unknown",
+        "2026-03-02 10:00  transaction.other: unknown",
         "  true     event.amount >= 500                     event.amount = 500",
         "  true     not event.own_account                   event.own_account = false",
         "  unknown  customer.app_user or customer.age > 30  customer.app_user = unknown, customer.age = unknown",
         "",
-        "2026-03-02 11:00  transaction: false",
+        "2026-03-02 11:00  transaction.other: false",
         "  false    event.amount >= 500                     event.amount = 7",
         "  false    not event.own_account                   event.own_account = true",
         "  unknown  customer.app_user or customer.age > 30  customer.app_user = unknown, customer.age = unknown",
