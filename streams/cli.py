@@ -17,6 +17,7 @@ from streams.commands.console import EXIT_CODES
 COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "worker": ("running", "worker", "WORKER_EXAMPLE"),
     "demo": ("running", "demo", "DEMO_EXAMPLE"),
+    "new": ("authoring", "new", "NEW_EXAMPLE"),
     "fmt": ("authoring", "fmt", "FMT_EXAMPLE"),
     "check": ("checking", "check_rules", "CHECK_EXAMPLE"),
     "test": ("testing", "run_cases", "TEST_EXAMPLE"),

@@ -84,8 +84,8 @@ def load_ruleset(paths: Sequence[Path]) -> Loaded:
     return Loaded(None if found.problems else loaded.ruleset, problems, loaded.sound, found.shown, silenced)
 
 
-def load_documents(files: Mapping[str, str]) -> Loaded:
-    """Reads files given by name and text. The same content gives the same rule set, whatever order it comes in."""
+def load_documents(files: Mapping[str, str | bytes]) -> Loaded:
+    """Reads files given by name and content. The same content gives the same rule set, whatever order it comes in."""
     return _load(files)
 
 

@@ -1,0 +1,1 @@
+"""Starting points of triggers, one file for each kind; ``$id``, ``$owner`` and ``$offer`` are filled in."""
