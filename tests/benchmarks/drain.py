@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -33,11 +34,12 @@ ABOUT = "one worker drains a backlog of a real Kafka, beside stock Faust agents"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One contender in one round. ``memory_mib`` is the worker's peak resident memory."""
+    """One contender in one round. ``cpu_seconds`` are its process's own; ``memory_mib`` the worker's peak."""
 
     contender: str
     events: int
     seconds: float
+    cpu_seconds: float
     memory_mib: float | None = None
     actions: int | None = None
 
@@ -45,6 +47,11 @@ class Figure:
     def rate(self) -> float:
         """Events a second."""
         return self.events / self.seconds
+
+    @property
+    def cpu(self) -> float:
+        """Microseconds of processor time for an event: steadier than the rate where the machine is shared."""
+        return self.cpu_seconds / self.events * 1e6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +134,7 @@ def _script(contender: str, script: str, *arguments: str) -> Figure:
     answer = json.loads(
         done.stdout[done.stdout.index(b"{") : done.stdout.index(b"}") + 1]
     )  # Faust draws a spinner around it
-    return Figure(contender, answer["events"], answer["seconds"])
+    return Figure(contender, answer["events"], answer["seconds"], answer["cpu"])
 
 
 def _worker(system: System, redis_url: str, events: int, *, check: bool) -> Figure:
@@ -140,30 +147,38 @@ def _worker(system: System, redis_url: str, events: int, *, check: bool) -> Figu
 
     worker = system.start_worker()
     wait_until(lambda: done() > 0, "the worker commits its first batch", 60)
-    before, began = done(), time.perf_counter()
+    before, began, used = done(), time.perf_counter(), _cpu_seconds(worker.process.pid)
     wait_until(lambda: done() >= events, "the worker has drained the topic", 600)
     seconds = time.perf_counter() - began
+    used = _cpu_seconds(worker.process.pid) - used
     system.wait_until_drained(120)
     status = Path(f"/proc/{worker.process.pid}/status").read_text("utf-8")
     memory = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     system.stop_workers()
     redis.close()
     actions = check_against_oracle(system).actions if check else None
-    return Figure("one worker", events - before, seconds, memory, actions)
+    return Figure("one worker", events - before, seconds, used, memory, actions)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process (Linux), from the second field after its name's closing bracket on."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def table(rounds: Sequence[Sequence[Figure]]) -> str:
     """Median and range of each contender, and its ratio to the stock agent, round by round."""
     names = [figure.contender for figure in rounds[0]]
     stock = names.index(STOCK)
-    lines = [f"{'':22}{'events/s':>12}{'range':>22}{'x stock':>10}{'memory MiB':>12}"]
+    lines = [f"{'':22}{'events/s':>12}{'range':>22}{'x stock':>10}{'CPU us/event':>14}{'memory MiB':>12}"]
     for index, name in enumerate(names):
         rates = [figures[index].rate for figures in rounds]
         ratio = statistics.median(figures[index].rate / figures[stock].rate for figures in rounds)
         memory = max((figures[index].memory_mib or 0) for figures in rounds)
         span = f"{min(rates):,.0f}-{max(rates):,.0f}"
         shown = f"{memory:,.0f}" if memory else ""
-        lines.append(f"{name:22}{statistics.median(rates):>12,.0f}{span:>22}{ratio:>10.1f}{shown:>12}")
+        cpu = statistics.median(figures[index].cpu for figures in rounds)
+        lines.append(f"{name:22}{statistics.median(rates):>12,.0f}{span:>22}{ratio:>10.1f}{cpu:>14.1f}{shown:>12}")
     return "\n".join(lines)
 
 

@@ -130,15 +130,15 @@ def _settle() -> None:
 
 def _engine(work: Work) -> Figure:
     stage, states = work.begin()
-    outputs: list[Any] = []
+    ids: list[str] = []
     began = time.perf_counter()
     process, ruleset = stage.process, work.ruleset
     for record in work.records:
         outcome = process(record, states[record.customer_id], ruleset, None)
         if outcome is not None:
-            outputs.extend(outcome.outputs)
+            ids += _ids(outcome.outputs)
     seconds = time.perf_counter() - began
-    return _figure("engine", work, seconds, _ids(outputs))
+    return _figure("engine", work, seconds, ids)
 
 
 def _decode(work: Work) -> Figure:
@@ -152,7 +152,7 @@ def _decode(work: Work) -> Figure:
 
 def _decode_and_engine(work: Work) -> Figure:
     stage, states = work.begin()
-    outputs: list[Any] = []
+    ids: list[str] = []
     topic = TOPICS[TOPIC]
     began = time.perf_counter()
     process, ruleset = stage.process, work.ruleset
@@ -160,9 +160,9 @@ def _decode_and_engine(work: Work) -> Figure:
         record = decode(topic, _TENANT, raw.key, raw.value)
         outcome = process(record, states[record.customer_id], ruleset, None)
         if outcome is not None:
-            outputs.extend(outcome.outputs)
+            ids += _ids(outcome.outputs)
     seconds = time.perf_counter() - began
-    return _figure("decode + engine", work, seconds, _ids(outputs))
+    return _figure("decode + engine", work, seconds, ids)
 
 
 def _batches(work: Work) -> Figure:
