@@ -1,6 +1,6 @@
 """The ceiling: a bare aiokafka loop that fetches and decodes JSON, no rules, no state, nothing published.
 
-Usage: bare_loop.py BOOTSTRAP TOPIC EVENTS. Prints as one JSON object: events, seconds and CPU seconds from first to last.
+Usage: bare_loop.py BOOTSTRAP TOPIC EVENTS. Prints events, seconds and CPU seconds as one JSON object.
 """
 
 from __future__ import annotations

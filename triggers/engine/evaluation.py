@@ -249,7 +249,7 @@ class Evaluation:
                 continue  # which tier or tag it was then is not known any more
             value = self._value(level)
             if value is not None:
-                self._samples(level).add_late_level(self.at, key, value, level.retain_ms)
+                self._samples(level).add_late_level(self.at, key, value, level.retain_ms, level.most)
 
     def sample_flows(self, kind: str, key: int) -> None:
         """Notes the event in every flow series that samples its kind."""
@@ -276,12 +276,12 @@ class Evaluation:
             samples = held.get(name)
             if samples is None:
                 samples = held[name] = SeriesState()
-            samples.add_flow(at, key, packed, value, flow.retain_ms)
+            samples.add_flow(at, key, packed, value, flow.retain_ms, flow.most)
 
     def _set_level(self, level: Sampler, at: int, key: int) -> None:
         value = self._value(level)
         if value is not None:
-            self._samples(level).set_level(at, key, pack(value), value, level.retain_ms)
+            self._samples(level).set_level(at, key, pack(value), value, level.retain_ms, level.most)
 
     def _value(self, sampler: Sampler) -> Any:
         scope = self.scope

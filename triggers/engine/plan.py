@@ -8,6 +8,7 @@ from typing import Final
 
 from triggers.engine.schedule import Every
 from triggers.engine.scope import Scope
+from triggers.engine.series import ROW_BYTES
 from triggers.engine.shapes import ByShape, decides
 from triggers.language.model import (
     Choice,
@@ -42,6 +43,8 @@ class Sampler:
     where: Evaluate | None
     by_account: bool
     retain_ms: int
+    most: int
+    """The bytes of the rows that a series may have; what is older is folded."""
     asks_own_account: bool
     """Whether its author decides on own-account transfers; else a flow leaves them out."""
 
@@ -129,13 +132,12 @@ class Plan:
         }
         """The waits that a kind of event may begin or end."""
         self.offers = ruleset.offers
-        lateness = ruleset.policy.lateness_ms
         self.features = [(feature, ruleset.series[feature.series]) for feature in ruleset.features]
-        self.levels: list[Sampler] = [_sampler(series, lateness) for series in ruleset.series if series.level]
+        self.levels: list[Sampler] = [_sampler(series, self.policy) for series in ruleset.series if series.level]
         flows = [series for series in ruleset.series if not series.level]
         self.flows: dict[str, ByShape[Sampler]] = {
             record_type: _flows(
-                [series for series in flows if record_type in series.record_types], record_type, lateness
+                [series for series in flows if record_type in series.record_types], record_type, self.policy
             )
             for record_type in sorted({kind for series in flows for kind in series.record_types})
         }
@@ -253,7 +255,7 @@ def _distinct(triggers: list[Trigger]) -> list[Trigger]:
     return list({trigger.id: trigger for trigger in triggers}.values())
 
 
-def _sampler(series: Series, lateness_ms: int) -> Sampler:
+def _sampler(series: Series, policy: Policy) -> Sampler:
     # A late event has a window of its own, which begins so much earlier.
     where = series.where.names if series.where is not None else frozenset()
     return Sampler(
@@ -261,12 +263,13 @@ def _sampler(series: Series, lateness_ms: int) -> Sampler:
         evaluate=series.expression.evaluate,
         where=None if series.where is None else series.where.evaluate,
         by_account=series.by == "account",
-        retain_ms=series.retain_ms + lateness_ms,
+        retain_ms=series.retain_ms + policy.lateness_ms,
+        most=policy.samples * ROW_BYTES,
         asks_own_account="event.own_account" in series.expression.names | where,
     )
 
 
-def _flows(flows: list[Series], record_type: str, lateness_ms: int) -> ByShape[Sampler]:
+def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sampler]:
     """The flows that an event of this kind leaves a sample in, by its shape; what the shape decides is not asked again.
 
     A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``.
@@ -285,7 +288,7 @@ def _flows(flows: list[Series], record_type: str, lateness_ms: int) -> ByShape[S
         return replace(flow, where=None) if where.evaluate(scope) is True else None
 
     read = [*decided.values()] + ([_OWN_ACCOUNT] if has_own_accounts else [])
-    return ByShape([_sampler(series, lateness_ms) for series in flows], read, resolve)
+    return ByShape([_sampler(series, policy) for series in flows], read, resolve)
 
 
 def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:

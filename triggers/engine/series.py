@@ -3,7 +3,8 @@
 One packed row for each sample: time (ms), the key of the event that left it, and the value. Numbers of at most four
 decimals are kept as integers of 1/10,000, so a window of money is exact; a series that meets anything else (text, a
 longer fraction) keeps its values beside the rows from then on. The rows are one block of memory, which the codec
-writes as it is: three arrays, or an object for each sample, cost a cache miss each at every event.
+writes as it is: three arrays, or an object for each sample, cost a cache miss each at every event. What is more than
+``most`` samples is folded into time buckets (``folding`` tells the error).
 """
 
 from __future__ import annotations
@@ -17,29 +18,33 @@ from typing import Any, Final
 
 import msgspec
 
+from triggers.engine.folding import BUCKETS, Folded, Other, of_other, rounded
+
 _SCALE: Final = Decimal(10_000)
 _UNIT: Final = Decimal(1).scaleb(-4)
 _INT64: Final = 2**63 - 1
 
 _ROW: Final = Struct("<qQq")
-_SIZE: Final = _ROW.size
+ROW_BYTES: Final = _ROW.size
+"""What a sample takes."""
+_SIZE: Final = ROW_BYTES
 _FIELDS: Final = 3
 _TIME: Final = Struct("<q").unpack_from
 _pack_row: Final = _ROW.pack
 _unpack_row: Final = _ROW.unpack_from
 
-Other = str | tuple[str]
-"""A value that is no row's integer: text as it is, a number as a tuple of its text."""
-
 
 class SeriesState(msgspec.Struct, array_like=True, gc=False):
     """Samples in order of time; of equal times, in order of arrival.
 
-    ``others`` are the values of a mixed series, one for each row; ``None`` where the rows hold them all.
+    Of the methods that add one, ``most`` is the bytes that the rows may have. ``others`` are the values of a mixed
+    series, one for each row; ``None`` where the rows hold them all.
     """
 
     rows: bytearray = msgspec.field(default_factory=bytearray)
     others: list[Other] | None = None
+    folded: Folded | None = None
+    """The samples older than those of the rows, where there were too many."""
 
     def __len__(self) -> int:
         return len(self.rows) // _SIZE
@@ -52,35 +57,30 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
     @property
     def values(self) -> list[Any]:
         """The samples' values: integers of 1/10,000, or, of a mixed series, decimals and texts."""
-        return self._column(2) if self.others is None else [_of_other(value) for value in self.others]
+        return self._column(2) if self.others is None else [of_other(value) for value in self.others]
 
     def _column(self, field: int) -> list[int]:
         return memoryview(self.rows).cast("q")[field::_FIELDS].tolist()
 
-    def add_flow(self, at: int, key: int, packed: int | None, value: Any, retain_ms: int) -> None:
+    def add_flow(self, at: int, key: int, packed: int | None, value: Any, retain_ms: int, most: int) -> None:
         """Places a sample at its time and drops those older than ``retain_ms`` against the newest."""
         rows = self.rows
         if rows:
             newest = _TIME(rows, len(rows) - _SIZE)[0]
             if at < newest:
                 if at >= newest - retain_ms:
-                    self._place(at, key, packed, value)
+                    self._place(at, key, packed, value, retain_ms)
                 return
         if packed is not None and self.others is None:
             rows += _pack_row(at, key, packed)
         else:
-            self._place(at, key, packed, value)
+            self._place(at, key, packed, value, retain_ms)
         if _TIME(rows)[0] < at - retain_ms:
             self._forget(at - retain_ms, level=False)
+        if len(rows) > most:
+            self._fold(most, retain_ms, level=False)
 
-    def add_late_level(self, at: int, key: int, value: Any, retain_ms: int) -> None:
-        """Places, among what is known, the value that a level had at a time in the past."""
-        rows = self.rows
-        newest = max(at, _TIME(rows, len(rows) - _SIZE)[0]) if rows else at
-        self._place(at, key, pack(value), value)
-        self._forget(newest - retain_ms, level=True)
-
-    def set_level(self, at: int, key: int, packed: int | None, value: Any, retain_ms: int) -> None:
+    def set_level(self, at: int, key: int, packed: int | None, value: Any, retain_ms: int, most: int) -> None:
         """Notes the value of a level that holds from now on; nothing where it is what held before."""
         rows = self.rows
         if rows:
@@ -93,14 +93,28 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
         if packed is not None and self.others is None:
             rows += _pack_row(at, key, packed)
         else:
-            self._place(at, key, packed, value)
+            self._place(at, key, packed, value, retain_ms)
         if _TIME(rows)[0] < at - retain_ms:
             self._forget(at - retain_ms, level=True)
+        if len(rows) > most:
+            self._fold(most, retain_ms, level=True)
 
-    def _place(self, at: int, key: int, packed: int | None, value: Any) -> None:
+    def add_late_level(self, at: int, key: int, value: Any, retain_ms: int, most: int) -> None:
+        """Places, among what is known, the value that a level had at a time in the past."""
+        rows = self.rows
+        newest = max(at, _TIME(rows, len(rows) - _SIZE)[0]) if rows else at
+        self._place(at, key, pack(value), value, retain_ms)
+        self._forget(newest - retain_ms, level=True)
+        if len(rows) > most:
+            self._fold(most, retain_ms, level=True)
+
+    def _place(self, at: int, key: int, packed: int | None, value: Any, retain_ms: int) -> None:
         rows = self.rows
         if packed is None and self.others is None:
-            self.others = [_to_other(_unpack(number)) for number in self._column(2)]
+            self._mix()
+        if self.folded is not None and at < self.folded.until:
+            self._fold_one(at, packed if self.others is None else value, retain_ms)
+            return
         index = len(self)
         if rows and at < _TIME(rows, len(rows) - _SIZE)[0]:
             index = bisect_right(self.times, at)
@@ -113,11 +127,43 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
 
         Of a level the newest of them stays: its value is in force at the window's beginning.
         """
+        if self.folded is not None:
+            self.folded.forget(keep_from, _TIME(self.rows)[0], level=level)
+            if not self.folded.rows:
+                self.folded = None
         stale = bisect_left(self.times, keep_from) - level
         if stale > 0:
             del self.rows[: stale * _SIZE]
             if self.others is not None:
                 del self.others[:stale]
+
+    def _mix(self) -> None:
+        """Keeps the values beside the rows from now on."""
+        self.others = [_to_other(_unpack(number)) for number in self._column(2)]
+        if self.folded is not None:
+            self.folded.mix()
+
+    def _fold(self, most: int, retain_ms: int, *, level: bool) -> None:
+        """Folds the oldest fifth, so that this is done seldom, and drops the buckets that nothing looks back to."""
+        count = (len(self.rows) - most + most // 5) // _SIZE
+        if self.folded is None:
+            self.folded = Folded(others=None if self.others is None else [])
+        for at, value in zip(self.times[:count], self.values[:count], strict=True):
+            self._fold_one(at, value, retain_ms)
+        del self.rows[: count * _SIZE]
+        if self.others is not None:
+            del self.others[:count]
+        newest = _TIME(self.rows, len(self.rows) - _SIZE)[0]
+        self.folded.forget(newest - retain_ms, _TIME(self.rows)[0], level=level)
+
+    def _fold_one(self, at: int, value: Any, retain_ms: int) -> None:
+        assert self.folded is not None
+        width = max(1, retain_ms // BUCKETS)
+        if self.others is None:
+            self.folded.add(at, value, None, width)
+        else:
+            number = Decimal(value) if isinstance(value, int) else value
+            self.folded.add(at, rounded(number), _to_other(value), width)
 
     def remove(self, key: int) -> None:
         """Takes back every sample that the event with this key left."""
@@ -125,6 +171,8 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
             del self.rows[index * _SIZE : (index + 1) * _SIZE]
             if self.others is not None:
                 del self.others[index]
+        if not self.rows:
+            self.folded = None
 
 
 def pack(value: Any) -> int | None:
@@ -144,10 +192,6 @@ def pack(value: Any) -> int | None:
 
 def _to_other(value: Any) -> Other:
     return (str(Decimal(value).normalize()),) if isinstance(value, Decimal | int) else str(value)
-
-
-def _of_other(value: Other) -> Any:
-    return Decimal(value[0]) if type(value) is tuple else value
 
 
 def _unpack(number: int) -> Decimal:
@@ -179,7 +223,7 @@ def window_value(function: str, series: SeriesState | None, start: int, end: int
 
     An empty window has sum, count and distinct 0; the other functions of it are unknown.
     """
-    if series is None or not series.rows:
+    if series is None or not series.rows:  # there are no buckets where there are no rows
         return _EMPTY.get(function)
     # Rows are three numbers: ``first`` and ``last`` count numbers, not rows.
     numbers = memoryview(series.rows).cast("q")
@@ -191,6 +235,8 @@ def window_value(function: str, series: SeriesState | None, start: int, end: int
         first = _FIELDS * bisect_right(numbers[::_FIELDS], start)
         if level:
             first -= _FIELDS
+    if series.folded is not None and numbers[0] > start:
+        return _with_folded(function, series, last // _FIELDS, start, end, level=level)
     if function == "count":
         return Decimal((last - first) // _FIELDS)
     if first >= last:
@@ -206,8 +252,18 @@ def window_value(function: str, series: SeriesState | None, start: int, end: int
     return value / len(values) if function == "mean" else value
 
 
+def _with_folded(function: str, series: SeriesState, last: int, start: int, end: int, *, level: bool) -> Any:
+    assert series.folded is not None
+    value = series.folded.value(function, series.times[:last], series.values[:last], start, end, level=level)
+    if value is None:
+        return _EMPTY.get(function)
+    if function in ("count", "distinct"):
+        return Decimal(value)
+    return value * _UNIT if series.others is None else value
+
+
 def _of_others(function: str, others: list[Other], times: list[int], first: int, start: int, end: int) -> Any:
-    values = [_of_other(value) for value in others[first : first + len(times)]]
+    values = [of_other(value) for value in others[first : first + len(times)]]
     if function == "distinct":
         return Decimal(len(set(values)))
     if function == "daily_mean":

@@ -340,6 +340,9 @@ POLICY: Final = Form(
         Key("score", Expression("number"), "The best of several candidates has most of it."),
         Key("seasons", Items(SEASON, 0, 100), "What weighs more in some months."),
         Key("objectives", Items(OBJECTIVE, 0, 100), "What weighs more for some customers."),
+        Key(
+            "samples", Whole(100, 1_000_000), "Samples of one series kept one by one; older ones go into time buckets."
+        ),
     ),
 )
 HOURS: Final = Form(

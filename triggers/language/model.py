@@ -437,6 +437,8 @@ class Policy:
     objectives: tuple[Objective, ...] = ()
     score: Expression | None = None
     """By which the candidates of one occasion compete; ``None`` is ``action.priority * season * objective``."""
+    samples: int = 5_000
+    """Samples of one series that are kept one by one; older ones are folded into time buckets."""
 
 
 @dataclass(frozen=True, slots=True)

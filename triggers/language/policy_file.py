@@ -65,6 +65,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         seasons=seasons if "seasons" in fields else policy.seasons,
         objectives=objectives if "objectives" in fields else policy.objectives,
         score=(read_score(reader, score, shared.vocabulary) if score else None) or policy.score,
+        samples=fields.integer("samples") or policy.samples,
     )
     return replace(shared, policy=policy)
 

@@ -167,7 +167,7 @@ def test_policy_and_calendar_set_what_they_say_and_leave_the_rest() -> None:
     files = {
         "good.yaml": GOOD,
         "policy.yaml": "currency: EUR\nlateness: 2d\nskew: 10m\nconsent: []\n"
-        "caps: [{at_most: 1, per: 1d, category: x}]",
+        "caps: [{at_most: 1, per: 1d, category: x}]\nsamples: 800",
         "calendar.yaml": 'timezone: Europe/Berlin\nremind_at: "08:30"',
     }
     ruleset = load(files).ruleset
@@ -180,6 +180,7 @@ def test_policy_and_calendar_set_what_they_say_and_leave_the_rest() -> None:
         skew_ms=600_000,
         consent=frozenset(),
         caps=(Cap(1, DAY_MS, "x"),),
+        samples=800,
     )
     expected = to_ms(datetime.fromisoformat("2026-03-02T10:00:00+01:00"))
     assert ruleset.triggers[0].cases[0].events[0].at_ms == expected
