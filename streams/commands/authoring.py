@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from streams.commands.console import Exit, complain, fail, say
+from streams.commands.library import SCHEMAS_FOLDER
 from triggers.casework.case_runner import run_case
+from triggers.language.editor_schema import TRIGGER_SCHEMA
 from triggers.language.formatting import CannotFormat, format_text
 from triggers.language.grammar import form_of
 from triggers.language.loader import ROLES, Loaded, load_documents
@@ -22,9 +24,6 @@ from triggers.language.starters import Starter, starters
 FMT_EXAMPLE = "Example: bank-triggers fmt ./my-triggers"
 
 NEW_EXAMPLE = "Example: bank-triggers new --kind balance_drop --id big_fall --owner retail-deposits --dir ./my-triggers"
-SCHEMAS_FOLDER = ".schemas"
-"""Where editors look for the schemas, beside the rule files or a few folders above."""
-TRIGGER_SCHEMA = "trigger.schema.json"
 _OFFER = "call"
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Rule files or folders of them.", show_default=False)]

@@ -12,6 +12,8 @@ import triggers
 from streams.commands.console import complain, say_json
 from triggers.language.loader import Loaded
 
+SCHEMAS_FOLDER = ".schemas"
+"""Where the schemas for editors are, beside the rule files or a few folders above."""
 SHIPPED = Path(next(iter(triggers.__path__))) / "library"
 """The triggers that ship with the product."""
 
