@@ -11,7 +11,7 @@ from schemas.base import to_ms
 from triggers.casework.case_records import ACCOUNT, CUSTOMER, RecordFiller
 from triggers.engine.contact_log import note_contact
 from triggers.engine.holdings import holding_of
-from triggers.engine.journeys import record_feedback
+from triggers.engine.journeys import exhaustion_timer, record_feedback
 from triggers.engine.plan import Plan
 from triggers.engine.signals import set_profile
 from triggers.engine.state import PROFILE_FIELDS, Account, Contact, CustomerState, Journey, Memory, Sent
@@ -94,10 +94,12 @@ def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger | None
                 complexity="simple",
                 value=None,
                 fields={},
-                sent=[Sent(f"contact-{number}", contact.channel, 0, contact.at_ms, contact.at_ms)],
+                sent=[Sent(f"contact-{number}", contact.channel, 0, contact.at_ms, contact.at_ms + contact.expires_ms)],
             )
         )
         note_contact(state, plan, Contact(contact.at_ms, by, contact.category, contact.channel))
+        if contact.expires_ms:
+            state.timers[exhaustion_timer(by, f"contact:{number}")] = contact.at_ms + contact.expires_ms
         if contact.outcome:
             record_feedback(state, f"contact-{number}", contact.outcome)
         if trigger is not None and contact.trigger == trigger.id:

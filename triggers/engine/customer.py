@@ -115,17 +115,16 @@ class CustomerStage:
             if kind == "g":
                 run.follow_time([], Cause(f"tag:{trigger_id}:{_moment(due)}", 0, "", run.at))
                 continue
+            if kind == "x":
+                self._exhausted(trigger_id, rest)
+                continue
             trigger = plan.triggers.get(trigger_id)
             if trigger is None:
                 continue
-            run.begin(run.clock, None)
             if kind == "l":
                 step, occasion = rest.split(":", 1)
                 run.follow_time([], Cause(f"step:{trigger_id}:{step}:{_moment(due)}", 0, "", run.at))
                 run.contacts.climb(state, plan, trigger, int(step), occasion, run.scope, run.clock, run.outputs)
-                continue
-            if kind == "x":
-                self._exhausted(trigger_id, rest)
                 continue
             if kind == "m":
                 index, holding_id = rest.split(":", 1)

@@ -400,7 +400,7 @@ class Contacts:
             state.timers[step_timer(trigger.id, step + 1, journey.occasion)] = clock + action.ladder[step + 1].after_ms
         elif EXHAUSTED in plan.on_derived and not journey.occasion.startswith(_EXHAUSTED):
             # What a ladder that ran out has led to is not followed again: triggers would wake each other for ever.
-            state.timers[f"x:{trigger.id}:{journey.occasion}"] = expires
+            state.timers[exhaustion_timer(trigger.id, journey.occasion)] = expires
         return True
 
     def _decide(
@@ -541,6 +541,11 @@ def record_feedback(state: CustomerState, action_id: str, outcome: str) -> Actio
 def step_timer(trigger_id: str, step: int, occasion: str) -> str:
     """The name of the timer of a ladder's step."""
     return f"l:{trigger_id}:{step}:{occasion}"
+
+
+def exhaustion_timer(trigger_id: str, occasion: str) -> str:
+    """The name of the timer of a ladder's end: when its last action expires."""
+    return f"x:{trigger_id}:{occasion}"
 
 
 def is_step_of(timer: str, journey: Journey) -> bool:

@@ -133,12 +133,13 @@ def _contact(reader: Reader, node: Node, zone: ZoneInfo, first: int | None) -> C
     trigger = fields.identifier("trigger")
     offer = fields.identifier("offer")
     outcome = fields.choice("outcome")
+    expires = fields.duration("expires") or 0
     if at is None or channel is None or category is None:
         return None
     if first is not None and at >= first:
         message = "contacts are what the customer had heard before the first event of the case"
         reader.report(codes.CONTRADICTION, node.place, message)
-    return CaseContact(at, channel, category, trigger, offer, outcome or "", node.place.line)
+    return CaseContact(at, channel, category, trigger, offer, outcome or "", node.place.line, expires)
 
 
 def _customer(reader: Reader, node: Node, shared: Shared) -> Mapping[str, Any]:

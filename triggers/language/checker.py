@@ -344,8 +344,12 @@ class Checker:
         if left.value in values:
             self.context.vocabulary.asked.add(left.value)
             return True
-        hint = suggest(left.value, values) or f"; there are {one_of(values)}"
-        self.report(codes.IMPOSSIBLE_VALUE, f'{what} never has "{shorten(left.value)}"{hint}', left.begin)
+        if left.value in self.context.vocabulary.later:
+            message = f'the tag "{left.value}" is not above this one: a tag reads only those above it'
+        else:
+            hint = suggest(left.value, values) or f"; there are {one_of(values)}"
+            message = f'{what} never has "{shorten(left.value)}"{hint}'
+        self.report(codes.IMPOSSIBLE_VALUE, message, left.begin)
         return False
 
     def compare(self, operator: str, left: Term, right: Term) -> Term:

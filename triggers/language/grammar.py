@@ -198,6 +198,11 @@ CONTACT: Final = Form(
         Key("trigger", Name(), "By which trigger."),
         Key("offer", Name(), "With which offer."),
         Key("outcome", OneOf(OUTCOMES), "What became of it."),
+        Key(
+            "expires",
+            Length(MINUTE_MS, LONGEST_EXPIRY_MS),
+            "It was the last of its ladder, and expires so long after: unanswered, it is exhausted then.",
+        ),
     ),
 )
 ACCOUNT: Final = Form(

@@ -238,7 +238,10 @@ class CaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class CaseContact:
-    """A contact that the customer had before the case: it counts for caps, and for its trigger's ``once_per``."""
+    """A contact that the customer had before the case: it counts for caps, and for its trigger's ``once_per``.
+
+    With ``expires_ms`` it was the last of its ladder, which is exhausted that long after it, unless it was answered.
+    """
 
     at_ms: int
     channel: str
@@ -247,6 +250,7 @@ class CaseContact:
     offer: str | None
     outcome: str
     line: int
+    expires_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def _above(vocabulary: Vocabulary, names: tuple[str, ...], position: int) -> Voc
     if not position:
         return vocabulary.without({"tags": "a tag reads the tags above it, and this is the first"})
     asked = vocabulary.asked
-    return replace(vocabulary.with_tags(names[:position]), asked=asked)
+    return replace(vocabulary.with_tags(names[:position]), asked=asked, later=names[position:])
 
 
 def _tag(

@@ -29,6 +29,8 @@ class Vocabulary:
     tierings: Mapping[str, tuple[str, ...]] | None = field(default_factory=dict)
     tags: tuple[str, ...] | None = ()
     asked: set[str] = field(default_factory=set)
+    later: tuple[str, ...] = ()
+    """The tags further down in the file, while a tag is read."""
 
     def with_tierings(self, tierings: Mapping[str, tuple[str, ...]]) -> Vocabulary:
         """With ``customer.tier`` and a name for every further tiering, each an enum of its tiers."""
