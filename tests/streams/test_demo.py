@@ -251,13 +251,13 @@ class TestCommand:
 
     def test_ends_by_itself_and_proves_itself(self, tmp_path: Path) -> None:
         """A short run ends with exit code 0, all compared and equal; no process and no file of it is left."""
-        demo = _Started(["demo", "--seconds", "2", "--events", "3000", "--json"], tmp_path)
+        demo = _Started(["demo", "--seconds", "2", "--events", "5000", "--json"], tmp_path)
         children = demo.wait_for_children(2)
         output, errors = demo.process.communicate(timeout=90)
         assert demo.process.returncode == 0, errors
         told = json.loads(output)
         assert told["ok"] is True
-        assert told["events"] == 3_000
+        assert told["events"] == 5_000
         assert {finding["name"] for finding in told["check"] if finding["compared"]} == {
             finding["name"] for finding in told["check"]
         }
