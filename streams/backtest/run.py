@@ -17,7 +17,7 @@ from triggers.casework.backtest import Arrival, Located, Tally, new_tally
 from triggers.casework.measures import Measure, read_measures
 from triggers.language.model import RuleSet
 
-MEASURED: Final = 250_000
+MEASURED: Final = 100_000
 """Up to so many events every moment is measured; of more, one in so many that about this number is."""
 
 _READ_AT_ONCE: Final = 10_000

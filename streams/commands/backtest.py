@@ -21,15 +21,7 @@ from streams.backtest.page import number, over_time, render, share
 from streams.backtest.report import as_json as report_json
 from streams.backtest.report import place
 from streams.backtest.run import Options, Result, Take, run_backtest
-from streams.backtest.sources import (
-    CUSTOMER_TOPICS,
-    NoEvents,
-    find_files,
-    find_topics,
-    read_files,
-    read_topics,
-    topics_named,
-)
+from streams.backtest.sources import CUSTOMER_TOPICS, NoEvents, find_files, read_files
 from streams.backtest.workers import WorkerLost
 from streams.commands.console import (
     ConfigOption,
@@ -146,6 +138,9 @@ def _run(ruleset: RuleSet, events: Sequence[str], from_topics: bool, options: Op
                     take(item)
 
             return run_backtest(ruleset, [source.name for source in sources], fill, options, progress)
+        # Kafka's client takes long to import, and files do without.
+        from streams.backtest.topics import find_topics, read_topics, topics_named
+
         settings = settings_or_exit(config)
         topics = list(CUSTOMER_TOPICS) if from_topics else topics_named(named)
         found = run(lambda: find_topics(settings, topics))

@@ -7,7 +7,8 @@ in its bucket: a number that occurred, less than 1% below the true one. Minimum,
 from __future__ import annotations
 
 from decimal import Decimal
-from math import frexp
+from math import frexp, inf
+from operator import itemgetter
 from typing import Final
 
 PERCENTILES: Final = (1, 5, 25, 50, 75, 95, 99)
@@ -20,14 +21,14 @@ _WIDTH: Final = 4 * _PARTS
 class Distribution:
     """Numbers seen so far. ``unknown`` counts the times when there was none."""
 
-    __slots__ = ("_counts", "_smallest", "most", "total", "unknown")
+    __slots__ = ("_buckets", "_most", "total", "unknown")
 
     def __init__(self) -> None:
         self.total = 0
         self.unknown = 0
-        self.most: float | None = None
-        self._counts: dict[int, int] = {}
-        self._smallest: dict[int, float] = {}
+        self._most = -inf
+        self._buckets: dict[int, list[float]] = {}
+        """How many numbers there are in each, and the smallest of them."""
 
     def add(self, value: Decimal | int | None) -> None:
         """Counts a number, or that it is unknown."""
@@ -38,40 +39,43 @@ class Distribution:
         fraction, exponent = frexp(number)
         bucket = exponent * _WIDTH + int(fraction * _PARTS)
         self.total += 1
-        counts = self._counts
-        if bucket in counts:
-            counts[bucket] += 1
-            if number < self._smallest[bucket]:
-                self._smallest[bucket] = number
+        found = self._buckets.get(bucket)
+        if found is None:
+            self._buckets[bucket] = [1, number]
         else:
-            counts[bucket] = 1
-            self._smallest[bucket] = number
-        if self.most is None or number > self.most:
-            self.most = number
+            found[0] += 1
+            if number < found[1]:
+                found[1] = number
+        if number > self._most:
+            self._most = number
 
     def merge(self, other: Distribution) -> None:
         """Adds what another one counted."""
         self.total += other.total
         self.unknown += other.unknown
-        for bucket, count in other._counts.items():
-            self._counts[bucket] = self._counts.get(bucket, 0) + count
-            smallest = other._smallest[bucket]
-            self._smallest[bucket] = min(smallest, self._smallest.get(bucket, smallest))
-        if other.most is not None:
-            self.most = other.most if self.most is None else max(self.most, other.most)
+        self._most = max(self._most, other._most)
+        for bucket, (count, smallest) in other._buckets.items():
+            found = self._buckets.setdefault(bucket, [0, smallest])
+            found[0] += count
+            found[1] = min(found[1], smallest)
 
     @property
     def least(self) -> float | None:
         """The smallest number seen."""
-        return min(self._smallest.values(), default=None)
+        return min((smallest for _, smallest in self._buckets.values()), default=None)
+
+    @property
+    def most(self) -> float | None:
+        """The greatest number seen."""
+        return self._most if self.total else None
 
     def percentile(self, percent: int) -> float | None:
         """The number at or below which so many percent of all lie (nearest rank); ``None`` where there is none."""
         if not self.total:
             return None
         rank = max(1, -(-self.total * percent // 100))
-        for bucket in sorted(self._counts, key=self._smallest.__getitem__):
-            rank -= self._counts[bucket]
+        for count, smallest in sorted(self._buckets.values(), key=itemgetter(1)):
+            rank -= int(count)
             if rank <= 0:
-                return self._smallest[bucket]
+                return smallest
         raise AssertionError("the buckets hold fewer numbers than were counted")

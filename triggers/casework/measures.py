@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -17,6 +18,14 @@ from triggers.language.tree import Call, Comparison, Constant, FeatureReference,
 
 _NUMERIC: Final = frozenset({"money", "number"})
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Decimal], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _CROSSINGS: Final = {"crossed_above": ">=", "crossed_below": "<"}
 
 
@@ -27,20 +36,10 @@ class Bound:
     operator: str
     number: Decimal
 
-    def holds(self, value: Decimal | int) -> bool:
-        """Whether a value is on the side that the condition asks for."""
-        match self.operator:
-            case "<":
-                return value < self.number
-            case "<=":
-                return value <= self.number
-            case ">":
-                return value > self.number
-            case ">=":
-                return value >= self.number
-            case "==":
-                return value == self.number
-        return value != self.number
+    @property
+    def holds(self) -> Callable[[Any, Decimal], bool]:
+        """Whether a value (the first argument) is on the side of the number that the condition asks for."""
+        return _COMPARISONS[self.operator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,11 @@ class Reading:
     values: Distribution
     held: list[int]
 
-    def add(self, measure: Measure, value: Any) -> None:
-        """Counts one value; ``None`` is unknown."""
-        self.values.add(value)
-        if value is not None:
-            for index, bound in enumerate(measure.bounds):
-                if bound.holds(value):
-                    self.held[index] += 1
-
     def merge(self, other: Reading) -> None:
         """Adds what another one counted."""
         self.values.merge(other.values)
-        self.held = [mine + theirs for mine, theirs in zip(self.held, other.held, strict=True)]
+        for index, times in enumerate(other.held):
+            self.held[index] += times
 
 
 def read_measures(ruleset: RuleSet) -> tuple[Measure, ...]:
@@ -98,9 +90,10 @@ class MeasuredEvaluation(Evaluation):
     def __init__(self, tenant: str, measures: tuple[Measure, ...], every: int) -> None:
         super().__init__(tenant)
         self.readings = new_readings(measures)
-        self._by_trigger: dict[str, list[tuple[Measure, Reading]]] = {}
+        self._by_trigger: dict[str, list[_Watched]] = {}
         for measure, reading in zip(measures, self.readings, strict=True):
-            self._by_trigger.setdefault(measure.trigger, []).append((measure, reading))
+            watched = _Watched(measure, reading)
+            self._by_trigger.setdefault(measure.trigger, []).append(watched)
         self._every = every
         self._turn = 0
 
@@ -119,8 +112,25 @@ class MeasuredEvaluation(Evaluation):
         # Before the gate changes anything: the engine evaluates all conditions first as well.
         scope = self.scope
         for trigger in woken:
-            for measure, reading in self._by_trigger.get(trigger.id, ()):
-                reading.add(measure, measure.evaluate(scope))
+            for watched in self._by_trigger.get(trigger.id, ()):
+                value = watched.evaluate(scope)
+                watched.add(value)
+                if value is not None:
+                    for index, holds, number in watched.bounds:
+                        if holds(value, number):
+                            watched.held[index] += 1
+
+
+class _Watched:
+    """A measure with its reading, its parts at hand: this is done for many moments."""
+
+    __slots__ = ("add", "bounds", "evaluate", "held")
+
+    def __init__(self, measure: Measure, reading: Reading) -> None:
+        self.evaluate = measure.evaluate
+        self.add = reading.values.add
+        self.held = reading.held
+        self.bounds = [(index, bound.holds, bound.number) for index, bound in enumerate(measure.bounds)]
 
 
 @dataclass(slots=True)

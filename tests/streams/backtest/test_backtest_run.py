@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -252,6 +253,24 @@ def test_a_process_that_is_killed_is_reported(bench: Any, bank: Path, monkeypatc
     with pytest.raises(WorkerLost, match="ended early"):
         bench.run(shipped(), bank, jobs=2)
     assert left_behind() == before
+
+
+def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank: Path) -> None:
+    """Neither files nor processes, though these were in the middle of a share."""
+
+    class Interrupting:
+        def reading(self, messages: int) -> None:
+            pass
+
+        def running(self, done: int, total: int) -> None:
+            if done:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    before = left_behind()
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(shipped(), bank, jobs=2, progress=Interrupting())
+    assert left_behind() == before
+    assert multiprocessing.active_children() == []
 
 
 def test_a_failure_in_a_process_is_reported_with_its_place(

@@ -92,7 +92,7 @@ def test_a_draft_is_not_measured() -> None:
 def test_a_bound_holds_on_its_side(operator: str, sides: str) -> None:
     """Below, at and above the number."""
     bound = Bound(operator, Decimal(5))
-    assert "".join("01"[bound.holds(Decimal(value))] for value in (4, 5, 6)) == sides
+    assert "".join("01"[bound.holds(Decimal(value), bound.number)] for value in (4, 5, 6)) == sides
 
 
 def readings(every: int, start: int) -> list[list[object]]:
