@@ -259,10 +259,10 @@ def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank
     """Neither files nor processes, though these were in the middle of a share."""
 
     class Interrupting:
-        def reading(self, messages: int) -> None:
+        def reading(self, _messages: int) -> None:
             pass
 
-        def running(self, done: int, total: int) -> None:
+        def running(self, done: int, _total: int) -> None:
             if done:
                 os.kill(os.getpid(), signal.SIGINT)
 
