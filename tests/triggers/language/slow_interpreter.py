@@ -80,8 +80,10 @@ class _Walk:
     def _pair(self, operator: ast.cmpop, left: Any, right: Any) -> Any:
         if left is None or right is None:
             return None
-        if isinstance(left, date) and isinstance(right, str):
-            right = date.fromisoformat(right)
+        if type(left) is date:
+            right = _as_day(right)
+        if type(right) is date:
+            left = _as_day(left)
         match operator:
             case ast.In():
                 return left in right
@@ -114,9 +116,9 @@ class _Walk:
             case "abs":
                 return abs(values[0])
             case "days_until":
-                return (values[0] - self.today).days
+                return (_as_day(values[0]) - self.today).days
             case "business_days_until":
-                return self._business_days(values[0])
+                return self._business_days(_as_day(values[0]))
             case "slots":
                 return self._slots(int(values[0]), values[1] if len(values) > 1 else None)
             case "percent":
@@ -157,3 +159,10 @@ class _Walk:
             return None
         assert isinstance(node.func, ast.Name)
         return before < level <= now if node.func.id == "crossed_above" else before >= level > now
+
+
+def _as_day(value: Any) -> Any:
+    """A text beside a date is one; so are those of a list."""
+    if isinstance(value, list):
+        return [_as_day(item) for item in value]
+    return date.fromisoformat(value) if isinstance(value, str) else value

@@ -22,7 +22,7 @@ _MOST_INSTRUCTIONS = 20
 
 _CALLED = {
     *("_add", "_sub", "_mul", "_div", "_minus", "_abs", "_min", "_max", "_round"),
-    *("feature", "today", "_careful", "business_days_until"),
+    *("feature", "today", "_careful", "business_days_until", "slots"),
 }
 """All that the code may call: arithmetic on bounded numbers, and the scope."""
 
