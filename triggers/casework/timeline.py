@@ -149,7 +149,9 @@ def show_output(output: Record, beside: Expected | None = None) -> str:
 
 
 def show_value(value: Any) -> str:
-    """A value as a report shows it; ``unknown`` where there is none."""
+    """A value as a report shows it; ``unknown`` where there is none. Of tags it shows the names."""
+    if isinstance(value, tuple | Mapping):
+        return ", ".join(value) or "none"
     return "unknown" if value is None else text_of(value)
 
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from triggers.engine.evaluation import Evaluation
@@ -15,7 +16,7 @@ from triggers.language.calendar import Since
 from triggers.language.clauses import Clause
 from triggers.language.compiler import compile_term
 from triggers.language.model import Evaluate, Trigger
-from triggers.language.tree import FeatureReference
+from triggers.language.tree import FeatureReference, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,12 @@ class TracedEvaluation(Evaluation):
 
     def _find(self, trigger: Trigger) -> Finding | None:
         condition = trigger.condition
-        if condition is None:
+        if condition is None or trigger.when is None:
             return None
         probe = self._probes.get(id(condition))
         if probe is None:
             # It keeps the condition, whose identity then names nothing else.
-            probe = self._probes[id(condition)] = _probe(condition)
+            probe = self._probes[id(condition)] = _probe(condition, trigger.when.evaluate)
         return self._finding(probe)
 
     def _finding(self, probe: _Probe) -> Finding:
@@ -129,13 +130,20 @@ class _Probe:
     parts: tuple[_Probe, ...]
 
 
-def _probe(clause: Clause) -> _Probe:
+def _probe(clause: Clause, compiled: Evaluate | None = None) -> _Probe:
+    """``compiled`` is the function of the whole condition, which the trigger has already."""
     reads = tuple(
         (
             operand.source,
-            compile_term(operand.term),
+            _reader(replace(operand.term, begin=0, end=0)),
             operand.term.index if isinstance(operand.term, FeatureReference) else None,
         )
         for operand in clause.operands
     )
-    return _Probe(clause, compile_term(clause.term), reads, tuple(_probe(part) for part in clause.parts))
+    return _Probe(clause, compiled or compile_term(clause.term), reads, tuple(map(_probe, clause.parts)))
+
+
+@lru_cache(maxsize=1024)
+def _reader(term: Term) -> Evaluate:
+    """Compiled once for all triggers: most read the same names."""
+    return compile_term(term)

@@ -261,3 +261,20 @@ def test_on_a_terminal_it_is_a_tree(rules: Path, monkeypatch: pytest.MonkeyPatch
     assert "├── and: true" in shown
     assert "│   ├── or: true" in shown
     assert "peak = 0 (max of customer.balance over 7d, 2 samples)" in shown
+
+
+def test_tiers_and_tags_are_shown_by_name(tmp_path: Path) -> None:
+    """What a derived event woke has no record of its own."""
+    (tmp_path / "tiers.yaml").write_text(
+        "tierings:\n  tier:\n    measure: customer.balance\n    edges: {low: 0, high: 1000}\n", "utf-8"
+    )
+    (tmp_path / "tags.yaml").write_text(
+        "tags:\n  rich: {when: customer.balance >= 1000}\n  risk: {when: customer.balance < 1}\n", "utf-8"
+    )
+    rules = tmp_path / "large.yaml"
+    up = FIRES.replace("{amount: 500}", "{direction: credit, amount: 1000}")
+    when = '\'"rich" in customer.tags and customer.tier == "high" and not "risk" in customer.tags\''
+    rules.write_text(trigger_text(up, SILENT, on="tier.up", when=when), "utf-8")
+    result = call("large", tmp_path, "--case", "fires")
+    assert "customer.tags = rich\n" in result.stdout, result.output
+    assert "customer.tier = high\n" in result.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.support.casework import result_of
 from triggers.casework.case_runner import CaseResult
 from triggers.casework.report import report
+from triggers.casework.timeline import show_value
 
 LADDER = "[push, {after: 1d, use: sms}, {after: 1d, use: email}]"
 
@@ -111,4 +112,15 @@ def test_the_report_gives_every_clause_of_every_evaluation() -> None:
         "  false    event.amount >= 500                     event.amount = 7",
         "  false    not event.own_account                   event.own_account = true",
         "  unknown  customer.app_user or customer.age > 30  customer.app_user = unknown, customer.age = unknown",
+    ]
+
+
+def test_lists_and_tags_are_shown_by_name() -> None:
+    """An empty one is none, which is not unknown."""
+    assert [show_value(value) for value in (("vip", "x"), {"rich": 0, "risk": 9}, (), {}, None)] == [
+        "vip, x",
+        "rich, risk",
+        "none",
+        "none",
+        "unknown",
     ]
