@@ -117,8 +117,6 @@ class _Run:
         case, ruleset = self._case, self._plan.ruleset
         state, filler = customer_of(case, self._trigger, self._plan)
         last = start_of(case, ruleset.policy)
-        if case.from_ms is not None:
-            self._take(self._stage.run_timers(state, ruleset, last, None))
         for event in sorted(case.events, key=lambda event: event.at_ms):
             last = event.at_ms
             # First what is due by then: a feedback answers the latest action, also one that a timer sent.

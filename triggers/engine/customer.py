@@ -110,6 +110,8 @@ class CustomerStage:
             del state.timers[name]
             # On history a timer runs as of its own time, even when the sweep comes later.
             run.clock = due if now is None else max(state.clock, now)
+            # What is withdrawn later is not withdrawn before it was sent.
+            state.clock = max(state.clock, run.clock)
             kind, trigger_id, rest = name.split(":", 2)
             run.begin(run.clock, None)
             if kind == "g":

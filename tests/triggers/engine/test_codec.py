@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.support.bank import Customer, actions, at, behaviour, cancellations, 
 from tests.support.rules import DAY, EVERYTHING, balance_series, expression, outflow_series, ruleset, trigger
 from triggers.engine.codec import VERSION, decode_state
 from triggers.engine.stage import UnreadableState
-from triggers.language.model import Feature, OnEvent, OnMaturity, OnSilence, Series, Step
+from triggers.language.model import Feature, OnEvent, OnEvery, OnMaturity, OnSilence, OnWait, Series, Step
 
 _MERCHANTS = Series(
     "merchants",
@@ -51,6 +51,8 @@ RULES = ruleset(
     ),
     trigger("due", on=(OnMaturity(7), OnMaturity(0))),
     trigger("quiet", on=(OnSilence("transaction", None, 3 * DAY),)),
+    trigger("unpaid", on=(OnWait(OnEvent("behaviour", "browse"), OnEvent("transaction"), DAY),)),
+    trigger("monthly", on=(OnEvery("month", time(9), 2),)),
     trigger(
         "browse", on=(OnEvent("behaviour", "browse"),), priority=90, rearm=lambda scope: (scope.customer.aum or 0) > 100
     ),
