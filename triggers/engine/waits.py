@@ -91,14 +91,9 @@ def _prefix(wait: Wait) -> str:
 
 def _current(waiting: Waiting, within: int) -> tuple[int, int] | None:
     """The event that began what is waited for now: the first that is neither settled nor answered."""
-    settled = waiting.settled
-    for begun in waiting.begun:
-        if begun[0] < settled:
-            continue
-        answer = next((at for at, _ in waiting.answered if begun[0] <= at < begun[0] + within), None)
-        if answer is None:
-            return begun
-        settled = answer
+    for at, key in waiting.begun:
+        if at >= waiting.settled and not any(at <= answer < at + within for answer, _ in waiting.answered):
+            return at, key
     return None
 
 

@@ -132,6 +132,13 @@ def test_a_late_look_whose_answer_is_known_begins_nothing() -> None:
     assert not customer.state.timers
 
 
+def test_a_purchase_at_the_very_end_of_a_late_look_is_no_answer() -> None:
+    """As if both had come in time: the trigger would have woken before it."""
+    customer = customer_of()
+    customer.feed(buy(1, 1))
+    assert len(actions(customer.feed(look(1, 0)))) == 1
+
+
 def test_a_late_look_whose_time_is_over_wakes_the_trigger_at_once() -> None:
     """Late notice is better than none; it is made when it is known, not before."""
     customer = customer_of()
@@ -180,6 +187,17 @@ def test_after_a_reversal_the_next_event_of_the_wait_is_its_beginning() -> None:
     customer.feed(pay(3, "salary", 0.7, reversal_of="t1"))
     (action,) = actions(customer.run_to(at(400)))
     assert action.created_at == at(1.6)
+
+
+def test_after_a_reversal_of_what_was_told_the_next_event_is_waited_for() -> None:
+    """It was part of a wait that never was."""
+    customer = Customer(paid_rules(expires_ms=9 * DAY), recode=True)
+    customer.feed(pay(1, "salary", 0))
+    customer.feed(pay(2, "salary", 0.5))
+    assert len(actions(customer.run_to(at(1)))) == 1
+    customer.feed(pay(3, "salary", 1.2, reversal_of="t1"))
+    (action,) = actions(customer.run_to(at(400)))
+    assert action.created_at == at(1.5)
 
 
 def test_a_reversal_of_the_answer_lets_the_wait_go_on() -> None:
