@@ -317,9 +317,9 @@ def test_a_late_event_sees_its_own_window_whole() -> None:
 
 def test_a_condition_on_the_day_is_asked_each_day() -> None:
     """Also where its other half reads a kind of event alone, which is decided once for all events of that kind."""
-    text = RULE.replace("{FEATURES}", "  f: {count: true, where: KIND, over: 7d}").replace("event.amount > 0", "KIND")
-    text = text.replace("{FIELDS}", "f: f")
-    text = text.replace("KIND", '\'event.kind == "salary" or business_days_until("2026-03-09") < 4\'')
+    kind = 'event.kind == "salary" or business_days_until("2026-03-09") < 4'
+    text = RULE.replace("{FEATURES}", f"  f: {{count: true, where: '{kind}', over: 7d}}").replace("{FIELDS}", "f: f")
+    text = text.replace("when: event.amount > 0", f"when: 'event.amount > 0 and ({kind})'")
     loaded = load_documents({"probe.yaml": text, "policy.yaml": "caps: []", "calendar.yaml": "covers: [2026]"})
     assert loaded.ruleset is not None, loaded.problems
     customer = Customer(loaded.ruleset, recode=True)
