@@ -32,10 +32,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     if fields is None:
         return shared
     policy = shared.policy
-    currency = fields.text("currency", 3)
-    if currency is not None and currency not in CURRENCIES:
-        message = f'"{shorten(currency)}" is no active ISO 4217 code such as CNY'
-        reader.report(codes.BAD_CHOICE, fields.entries["currency"].value.place, message)
+    currency = _currency(reader, fields.get("currency"))
     lateness = fields.duration("lateness")
     skew = fields.duration("skew")
     consent = [reader.choice(item, grammar.CHANNELS) for item in fields.items("consent", "channels")]
@@ -72,6 +69,14 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
 
 def _root(document: Document) -> Node:
     return document.root or Node({}, Place(1, 1, ""))
+
+
+def _currency(reader: Reader, node: Node | None) -> str | None:
+    currency = reader.text(node, 3) if node else None
+    if currency is not None and node is not None and currency not in CURRENCIES:
+        message = f'"{shorten(currency)}" is no active ISO 4217 code such as CNY'
+        reader.report(codes.BAD_CHOICE, node.place, message)
+    return currency
 
 
 def _caps(reader: Reader, fields: Fields) -> tuple[Cap, ...]:

@@ -100,7 +100,7 @@ def read_holdout(reader: Reader, node: Node) -> Holdout | None:
     if listed is not None:
         by_trigger = reader.mapping(listed, grammar.HELD_OUT)
         for name in by_trigger.entries if by_trigger is not None else ():
-            share = by_trigger.integer(name, 0, 100) if by_trigger else None
+            share = by_trigger.integer(name) if by_trigger else None
             if share is not None:
                 shares[name] = share
     return Holdout(salt, percent or 0, shares) if salt is not None else None

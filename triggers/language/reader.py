@@ -17,7 +17,7 @@ from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.codes import Code
 from triggers.language.document import Document, Entry, Node, Place, shorten
-from triggers.language.forms import AnyOf, Form, Items, Key, Length, Number, OneOf, Record, Text, Whole
+from triggers.language.forms import AnyOf, Form, Items, Key, Length, Number, OneOf, Record, Text, Whole, inner_of
 
 if TYPE_CHECKING:
     from triggers.language.expressions import Checked
@@ -89,13 +89,8 @@ class Reader:
         if enough:
             raise TooManyProblems
 
-    def mapping(
-        self, node: Node, form: Form | Record | str, required: Sequence[str] = (), optional: Sequence[str] = ()
-    ) -> Fields | None:
+    def mapping(self, node: Node, form: Form | Record) -> Fields | None:
         """The fields of a mapping with exactly the keys of a form; ``None`` where the node is no mapping."""
-        if isinstance(form, str):
-            anything = AnyOf((Text(), Length(MINUTE_MS, LONGEST_MS), Items(Text())))
-            form = Form(form, tuple(Key(name, anything, "", name in required) for name in (*required, *optional)))
         what, required, optional = form.what, form.required, form.optional
         if not isinstance(node.value, dict):
             self.wrong_type(node, f"the keys of {what}: {one_of((*required, *optional))}")
@@ -283,7 +278,7 @@ class Fields:
     """The known keys of one mapping. Each getter returns ``None`` where the key is absent or its value was wrong.
 
     ``meant`` are the keys that unknown ones probably were meant to be: their absence is reported already.
-    What a value may be is what the form says of its key, where a getter is not told otherwise.
+    What a value may be is what the form says of its key.
     """
 
     reader: Reader
@@ -308,31 +303,27 @@ class Fields:
         entry = self.entries.get(key)
         return entry.place if entry else self.node.place
 
-    def text(self, key: str, limit: int | None = None) -> str | None:
+    def text(self, key: str) -> str | None:
         node = self.get(key)
-        return self.reader.text(node, limit or self._shape(key, Text).limit) if node else None
+        return self.reader.text(node, self._shape(key, Text).limit) if node else None
 
     def identifier(self, key: str) -> str | None:
         node = self.get(key)
         return self.reader.identifier(node) if node else None
 
-    def integer(self, key: str, low: int | None = None, high: int | None = None) -> int | None:
+    def integer(self, key: str) -> int | None:
         node = self.get(key)
         if node is None:
             return None
-        if low is None or high is None:
-            shape = self._shape(key, Whole)
-            low, high = shape.low, shape.high
-        return self.reader.integer(node, low, high)
+        shape = self._shape(key, Whole)
+        return self.reader.integer(node, shape.low, shape.high)
 
-    def decimal(self, key: str, low: Decimal | None = None, high: Decimal | None = None) -> Decimal | None:
+    def decimal(self, key: str) -> Decimal | None:
         node = self.get(key)
         if node is None:
             return None
-        if low is None or high is None:
-            shape = self._shape(key, Number)
-            low, high = shape.low, shape.high
-        return self.reader.decimal(node, low, high)
+        shape = self._shape(key, Number)
+        return self.reader.decimal(node, shape.low, shape.high)
 
     def title(self, key: str) -> str | None:
         node = self.get(key)
@@ -346,18 +337,16 @@ class Fields:
         node = self.get(key)
         return self.reader.flag(node) if node else None
 
-    def choice(self, key: str, values: Sequence[str] = ()) -> str | None:
+    def choice(self, key: str) -> str | None:
         node = self.get(key)
-        return self.reader.choice(node, values or self._shape(key, OneOf).values) if node else None
+        return self.reader.choice(node, self._shape(key, OneOf).values) if node else None
 
-    def duration(self, key: str, low: int | None = None, high: int | None = None) -> int | None:
+    def duration(self, key: str) -> int | None:
         node = self.get(key)
         if node is None:
             return None
-        if low is None or high is None:
-            shape = self._shape(key, Length)
-            low, high = low or shape.low, high or shape.high
-        return self.reader.duration(node, low, high)
+        shape = self._shape(key, Length)
+        return self.reader.duration(node, shape.low, shape.high)
 
     def moment(self, key: str, zone: ZoneInfo) -> int | None:
         node = self.get(key)
@@ -367,13 +356,14 @@ class Fields:
         node = self.get(key)
         return self.reader.clock(node) if node else None
 
-    def items(self, key: str, what: str, limit: int | None = None) -> Sequence[Node]:
+    def items(self, key: str, what: str) -> Sequence[Node]:
         node = self.get(key)
-        return (self.reader.items(node, what, limit or self._shape(key, Items).most) if node else None) or ()
+        return (self.reader.items(node, what, self._shape(key, Items).most) if node else None) or ()
 
     def _shape(self, key: str, kind: type[S]) -> S:
-        known = self.form.key(key) if self.form is not None else None
-        shapes = () if known is None else known.shape.shapes if isinstance(known.shape, AnyOf) else (known.shape,)
+        """What the form says of a key, as far as it is of this kind."""
+        known = inner_of(self.form, key)
+        shapes = known.shapes if isinstance(known, AnyOf) else (known,)
         return next(shape for shape in shapes if isinstance(shape, kind))
 
 

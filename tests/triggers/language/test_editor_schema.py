@@ -14,6 +14,7 @@ from tests.triggers.language.rule_texts import GOOD
 from triggers.language.document import read_document
 from triggers.language.editor_schema import editor_schemas, editor_settings
 from triggers.language.grammar import EVENTS, FILES, FUNCTIONS
+from triggers.language.loader import load_ruleset
 from triggers.language.names import CATALOGUE, HELPERS
 from triggers.language.starters import starters
 
@@ -125,6 +126,21 @@ def test_a_broken_trigger_is_underlined(old: str, new: str, where: str) -> None:
 def test_a_broken_file_beside_them_is_underlined(name: str, text: str, where: str) -> None:
     """As triggers are."""
     assert _mistakes(name, text + "\n") == [where]
+
+
+def test_nothing_is_underlined_that_check_accepts() -> None:
+    """In the folder of broken files, only those that check finds a mistake of form in."""
+    forms = {*(f"E{number:03}" for number in range(10, 19)), "E033", "E109", "E111"}
+    broken = ROOT / "tests" / "data" / "rules" / "broken"
+    wrong = {problem.file for problem in load_ruleset([broken]).problems if problem.code in forms}
+    underlined = set()
+    for path in broken.rglob("*.yaml"):
+        document, problems = read_document(path.name, path.read_bytes())
+        if document is not None and document.root is not None and not problems:
+            found = Draft7Validator(_schema_of(path.name)).iter_errors(document.root.plain())
+            underlined |= {str(path)} if any(found) else set()
+    assert underlined <= wrong
+    assert len(underlined) >= 10
 
 
 def test_names_come_from_the_code() -> None:

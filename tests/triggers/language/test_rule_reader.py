@@ -10,6 +10,7 @@ import pytest
 
 from schemas.base import to_ms
 from triggers.language.document import Node, read_document
+from triggers.language.forms import Form, Key, Name
 from triggers.language.reader import DAY_MS, HOUR_MS, MINUTE_MS, Reader
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -114,5 +115,5 @@ def test_wrong_types_say_what_would_be_right(method: str, text: str, message: st
 def test_a_misspelt_key_is_one_mistake() -> None:
     """It is not reported as missing as well."""
     reader, node = _node("{categoy: x}")
-    reader.mapping(node, "an action", ("category",))
+    reader.mapping(node, Form("an action", (Key("category", Name(), "", required=True),)))
     assert [problem.message for problem in reader.problems] == ['unknown key "categoy": did you mean "category"?']
