@@ -43,9 +43,9 @@ def show_failure(result: CaseResult, console: Console) -> None:
 
 def _timeline(result: CaseResult) -> Table:
     table = Table("time", "", "expected", "came", caption=LEGEND, caption_justify="left", expand=True)
-    table.columns[0].no_wrap = True
-    for column in table.columns[2:]:
-        column.ratio, column.overflow = 1, "fold"
+    for column in table.columns:
+        column.overflow = "fold"
+    table.columns[2].ratio = table.columns[3].ratio = 1
     for row in result.rows:
         style = _STYLES.get(row.kind, "dim")
         # Texts, not markup: brackets of an author stay brackets.
@@ -61,4 +61,6 @@ def _decided(evaluated: Evaluated, result: CaseResult) -> Table:
     for clause in top_clauses(evaluated.finding):
         read = Text(", ".join(map(show_reading, readings(clause))), "dim")
         table.add_row(Text(word(clause.value), _VALUES[clause.value]), Text(clause.clause.source), read)
+    for column in table.columns:
+        column.overflow = "fold"
     return table

@@ -237,17 +237,19 @@ def test_a_draft_is_explained_as_if_it_were_live(rules: Path, history: Path) -> 
 
 
 def test_what_is_no_record_is_named_and_passed_over(rules: Path, history: Path) -> None:
-    """Lines that cannot be read, and events that the engine sets aside."""
+    """Lines that cannot be read, and events that the engine sets aside; what concerns no customer is left out."""
     good = history.read_text("utf-8").splitlines(keepends=True)
+    link = format_event("bank.identity-links", "c1", "{}")
     refused = format_event("bank.transactions", "c1", encode(transaction("t5", 5, -1, 9, currency="USD")).decode())
     history.write_text(
-        "".join(["no JSON\n", *good, good[1].replace('"amount":"10"', '"amount":"ten"'), refused]), "utf-8"
+        "".join(["no JSON\n", *good, good[1].replace('"amount":"10"', '"amount":"ten"'), refused, link]), "utf-8"
     )
     result = call("large", rules, "--events", history, "--customer", "c1")
     assert result.exit_code == Exit.OK
     assert f"{history}:1:" in result.stderr
     assert f"{history}:9 BAD_NUMBER amount" in result.stderr
     assert "event t5 is set aside: CONTRADICTION currency" in result.stderr
+    assert len(result.stderr.splitlines()) == 3
 
 
 def test_on_a_terminal_it_is_a_tree(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,7 +245,7 @@ def test_a_report_that_cannot_be_written_fails(rules: Path, tmp_path: Path) -> N
 # --- on a terminal ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("width", [60, 100, 200])
+@pytest.mark.parametrize("width", [45, 60, 100, 200])
 def test_a_timeline_fits_the_terminal(width: int) -> None:
     """No line is wider, no text is cut off, brackets are text."""
     text = trigger_text(
@@ -257,9 +257,10 @@ def test_a_timeline_fits_the_terminal(width: int) -> None:
     lines = screen.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     shown = "".join(line[5:].strip("│ ") for line in lines).replace(" ", "")
-    for part in ("offer=call", "channel=push", "[1,", "501]", "event.own_account=false"):
-        assert part in shown
     assert "…" not in shown
+    # In a narrower one words are folded over lines.
+    parts = ("offer=call", "channel=push", "[1,", "501]", "event.own_account=false") if width >= 60 else ()
+    assert [part for part in parts if part not in shown] == []
 
 
 def test_a_pipe_gets_no_control_characters(rules: Path) -> None:
@@ -306,7 +307,7 @@ class Watching:
 @pytest.fixture
 def watching(rules: Path) -> Iterator[Watching]:
     """``test --watch`` on the folder, after its first run."""
-    started = Watching("rules", cwd=rules.parent)
+    started = Watching("rules", "--junit", "rules/junit.xml", cwd=rules.parent)
     yield started
     started.process.kill()
     started.process.wait(SECONDS)
@@ -318,9 +319,13 @@ WAITING = "waiting for changes"
 
 
 def test_watch_runs_again_on_a_change_until_ctrl_c(watching: Watching, rules: Path) -> None:
-    """It says what changed; an editor may save by renaming; a new file and a file with errors are changes too."""
+    """It says what changed; an editor may save by renaming; a new file and a file with errors are changes too.
+
+    What is no rule file does not count, such as the report that it writes itself.
+    """
     assert "4 passed, 0 failed" in watching.until(WAITING)
 
+    (rules / "notes.txt").write_text("not a rule", "utf-8")
     write(rules, "large", FIRES, SILENT.replace("499", "501"))
     lines = watching.until(WAITING)
     assert "changed: rules/large.yaml" in lines
