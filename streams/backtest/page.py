@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,6 +17,14 @@ from streams.backtest.run import Result
 _TEMPLATE: Final = Path(__file__).with_name("page.html.j2")
 _DAILY: Final = 62
 _WEEKLY: Final = 7 * 104
+_CONTACT_ROWS: Final = (
+    *((str(count), count) for count in range(6)),
+    ("6–10", 10),
+    ("11–20", 20),
+    ("21–50", 50),
+    ("51–100", 100),
+)
+_MOST_CONTACTS: Final = "over 100"
 
 
 def render(result: Result) -> str:
@@ -28,6 +36,7 @@ def render(result: Result) -> str:
     environment.filters["number"] = number
     environment.filters["share"] = share
     environment.filters["moment"] = moment
+    environment.filters["grouped"] = grouped
     template = environment.from_string(_TEMPLATE.read_text("utf-8"))
     return template.render(report=report, over_time=over_time(report["actions"]["cells"]), charts=_Charts())
 
@@ -50,6 +59,15 @@ def share(part: int, whole: int) -> str:
 def moment(text: str | None) -> str:
     """A time as it is read, to the second, in UTC."""
     return "–" if text is None else f"{text[:10]} {text[11:19]} UTC"
+
+
+def grouped(contacts: Mapping[str, int]) -> dict[str, int]:
+    """Customers by number of contacts, in few rows: one for each up to five, then wider ones."""
+    found: dict[str, int] = {}
+    for count, customers in contacts.items():
+        label = next((name for name, most in _CONTACT_ROWS if int(count) <= most), _MOST_CONTACTS)
+        found[label] = found.get(label, 0) + customers
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +118,9 @@ class _Charts:
     """The charts of the page, each under an id of its own."""
 
     def bars(self, name: str, title: str, counts: dict[str, int], *, narrow: bool = False) -> str:
-        """A bar for each, the longest first; labels that are numbers keep their order."""
+        """A bar for each, the longest first; labels that begin with numbers keep their order."""
         rows = list(counts.items())
-        if not all(label.isdigit() for label in counts):
+        if not any(label[:1].isdigit() for label in counts):
             rows.sort(key=lambda row: (-row[1], row[0]))
         said = "; ".join(f"{label} {count:,}" for label, count in rows)
         return charts.bars(name, f"{title}: {said or 'none'}", rows, narrow=narrow)

@@ -45,7 +45,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "contacts": {
             "customers_by_contacts": {str(count): customers for count, customers in sorted(tally.contacts.items())},
             "most_contacted": [
-                {"customer": busy.customer, "contacts": busy.contacts, "by_trigger": dict(busy.by_trigger)}
+                {"customer": busy.customer, "contacts": -busy.minus_contacts, "by_trigger": dict(busy.by_trigger)}
                 for busy in tally.busiest
             ],
         },

@@ -57,7 +57,7 @@ class Workers:
         # Forked while this process has one thread: the rule set's compiled functions cannot be sent.
         context = multiprocessing.get_context("fork")
         pairs = [context.Pipe() for _ in range(self._jobs)]
-        # Ctrl-C reaches every process of the terminal: it is for this one to say what then.
+        # Ctrl-C reaches every process of the terminal: it is for this one to say what then. A process keeps the mask.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             for index in range(self._jobs):
@@ -121,7 +121,6 @@ class Workers:
         return answer
 
     def _serve(self, index: int, pairs: Sequence[tuple[Connection[Any, Any], Connection[Any, Any]]]) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for other, (ours, theirs) in enumerate(pairs):
             # Else the end of the parent would go unseen.
             ours.close()

@@ -55,11 +55,10 @@ class Located(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """A customer with its number of contacts, by trigger; ``order`` puts the most first, then the smallest id."""
+    """A customer with its contacts by trigger. The sum is below zero: in order, the most contacted come first."""
 
-    order: tuple[int, str]
+    minus_contacts: int
     customer: str
-    contacts: int
     by_trigger: tuple[tuple[str, int], ...]
 
 
@@ -126,7 +125,7 @@ class Tally:
         contacts = by_trigger.total()
         self.contacts[contacts] += 1
         if contacts:
-            self.busiest.append(Busy((-contacts, customer), customer, contacts, tuple(sorted(by_trigger.items()))))
+            self.busiest.append(Busy(-contacts, customer, tuple(sorted(by_trigger.items()))))
             if len(self.busiest) >= 100:
                 self.busiest = heapq.nsmallest(MOST_SHOWN, self.busiest)
 

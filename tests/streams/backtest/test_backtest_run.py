@@ -273,6 +273,20 @@ def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.timeout(60)
+def test_an_interruption_does_not_wait_for_a_share(bench: Any, bank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share may take minutes; here it would never end."""
+
+    def endless(*_: object) -> None:
+        os.kill(os.getppid(), signal.SIGINT)
+        signal.pause()
+
+    monkeypatch.setattr(workers_module._Runner, "run", endless)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(shipped(), bank, jobs=2)
+    assert multiprocessing.active_children() == []
+
+
 def test_a_failure_in_a_process_is_reported_with_its_place(
     bench: Any, bank: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

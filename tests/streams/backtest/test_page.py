@@ -16,7 +16,7 @@ import pytest
 
 from schemas.base import Record
 from streams.backtest import charts
-from streams.backtest.page import over_time, render, share
+from streams.backtest.page import grouped, over_time, render, share
 from streams.backtest.report import as_json
 from streams.backtest.run import Result
 from streams.commands.library import SHIPPED
@@ -187,6 +187,23 @@ def test_beyond_six_triggers_the_smallest_are_others() -> None:
     assert found.parts == ("t0", "t1", "t2", "t3", "t4", "others")
     assert found.columns[0].parts == (16, 14, 12, 10, 8, 6 + 4 + 2)
     assert over_time(cells(1, triggers=6)).parts == ("t0", "t1", "t2", "t3", "t4", "t5")
+
+
+def test_many_numbers_of_contacts_take_few_rows() -> None:
+    """None is lost, the order stands."""
+    contacts = {str(count): count for count in (0, 1, 5, 6, 10, 11, 34, 51, 100, 101, 999)}
+    found = grouped(contacts)
+    assert found == {
+        "0": 0,
+        "1": 1,
+        "5": 5,
+        "6–10": 16,
+        "11–20": 11,
+        "21–50": 34,
+        "51–100": 151,
+        "over 100": 1100,
+    }
+    assert list(found) == ["0", "1", "5", "6–10", "11–20", "21–50", "51–100", "over 100"]
 
 
 @pytest.mark.parametrize(("most", "top"), [(0, 1), (1, 1), (5, 5), (6, 6), (7, 8), (23, 25), (99, 100), (1234, 1500)])

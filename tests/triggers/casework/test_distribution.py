@@ -54,6 +54,15 @@ def test_order_and_parts_change_nothing(numbers: list[Decimal], cut: int, seed: 
         assert answers(merged) == whole
 
 
+def test_the_smallest_of_a_bucket_stands_for_it_whichever_part_saw_it() -> None:
+    """1,000 and 1,001 share a bucket."""
+    for values in ((1_000, 1_001), (1_001, 1_000)):
+        merged = spread([Decimal(values[0])])
+        merged.merge(spread([Decimal(values[1])]))
+        assert len(merged._buckets) == 1
+        assert answers(merged)[:4] == [2, 0, 1_000, 1_001]
+
+
 def test_nothing_seen_has_no_answer() -> None:
     """An unknown value counts as such only."""
     found = spread([None, None])
