@@ -194,9 +194,10 @@ def test_sarif_is_a_log_that_code_scanners_take(broken: Path) -> None:
     assert next(rule for rule in rules if rule["id"] == "E031")["help"]["markdown"] == page_of("E031")
 
 
-def test_a_log_without_results_is_one_too() -> None:
+def test_a_log_without_results_is_one_too(tmp_path: Path) -> None:
     """A scanner then closes what it had."""
-    result = call("check", "--format", "sarif")
+    (tmp_path / "balance_drop.yaml").write_text(GOOD)
+    result = call("check", str(tmp_path), "--format", "sarif")
     assert result.exit_code == Exit.OK
     log = json.loads(result.stdout)
     jsonschema.validate(log, SARIF)
