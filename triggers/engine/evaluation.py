@@ -71,6 +71,8 @@ class Evaluation:
         scope.customer = self.state
         scope.event = scope.record = event
         scope.account = scope.product = scope.before = scope.offer = scope.action = None
+        if self.contacts.heard:
+            self.contacts.heard = {}
         self.move_to(at)
 
     def move_to(self, at: int) -> None:
@@ -118,6 +120,7 @@ class Evaluation:
 
     def hear(self, woken: list[Trigger], changes: list[Change]) -> list[Trigger]:
         """The triggers that are woken, with those that listen to these changes."""
+        self.contacts.heard = self.plan.heard_by(changes)
         return self.plan.woken_also(woken, changes)
 
     def derive(self, kind: str, cause: Cause) -> list[Change]:

@@ -62,6 +62,8 @@ class Contacts:
 
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
+        self.heard: dict[str, str] = {}
+        """What derived event each trigger hears at the occasion under way: told in its decision."""
 
     def choose(
         self,
@@ -420,6 +422,8 @@ class Contacts:
     ) -> None:
         # A step may be put off more than once.
         told = f"{reason}:{clock}" if outcome == "deferred" else reason
+        if not step and trigger.id in self.heard:
+            detail = {**(detail or {}), "woken_by": self.heard[trigger.id]}
         outputs.append(
             Decision.model_validate(
                 {

@@ -220,6 +220,15 @@ class Plan:
             )
         return known
 
+    def heard_by(self, changes: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """The first of these changes that each trigger listens to, as its decision tells it."""
+        heard: dict[str, str] = {}
+        for event, detail in changes:
+            for trigger, wanted in self.on_derived.get(event, ()):
+                if wanted in (None, detail):
+                    heard.setdefault(trigger.id, f"{event} {detail}")
+        return heard
+
     def woken_also(self, woken: list[Trigger], changes: Iterable[tuple[str, str]]) -> list[Trigger]:
         """``woken`` with the triggers that derived events wake, in the order in which all are considered."""
         found = [

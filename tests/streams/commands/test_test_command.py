@@ -131,6 +131,34 @@ def test_a_failed_case_names_its_file_as_it_was_found(rules: Path) -> None:
     assert "1 passed, 1 failed" in result.stdout
 
 
+def test_the_cases_of_tags_run_too(rules: Path) -> None:
+    """Under the tag's name, alone where it is asked for; what differs is shown as for a trigger."""
+    (rules / "tags.yaml").write_text(
+        """\
+tags:
+  rich:
+    when: customer.balance >= 1000
+    tests:
+      - name: comes
+        customer: {balance: 900}
+        events: [{at: "2026-03-02 10:00", transaction: {direction: credit, amount: 100}}]
+        expect: [{at: "2026-03-02 10:00", tag: added}]
+      - name: one too early
+        customer: {balance: 900}
+        events: [{at: "2026-03-02 10:00", transaction: {direction: credit, amount: 99}}]
+        expect: [{at: "2026-03-02 10:00", tag: added}]
+""",
+        "utf-8",
+    )
+    result = call(str(rules), "--trigger", "rich")
+    assert ran(result)[0] == "rich: comes"
+    assert f"FAIL rich: one too early ({rules / 'tags.yaml'}:9)\n" in result.stdout
+    assert "- tag.added rich" in result.stdout
+    assert "1 passed, 1 failed" in result.stdout
+    assert "large: fires" in ran(call(str(rules)))
+    assert "rich: comes" in ran(call(str(rules)))
+
+
 def test_a_case_that_asserts_nothing_fails(rules: Path) -> None:
     """With its place and the reason."""
     write(rules, "large", FIRES, SILENT, "  - name: empty\n    events: []\n    expect: []\n")

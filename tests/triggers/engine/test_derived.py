@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from schemas.decisions import Decision
 from tests.support.bank import (
     Customer,
     actions,
@@ -94,6 +96,18 @@ def test_the_lower_edge_belongs_to_the_tier_above() -> None:
     assert customer.state.tier == "effective"
 
 
+def test_a_decision_tells_what_woke_its_trigger() -> None:
+    """The derived event stands beside the occasion, where one woke it, and in no later decision."""
+    customer = Customer(rules(trigger("plain", "transaction", priority=10), trigger("climber", "tier.up")))
+    pay(customer, 0, 5000)
+    told = [
+        (d.trigger, d.reason, d.detail.get("woken_by")) for d in pay(customer, 1, 10_000) if isinstance(d, Decision)
+    ]
+    assert told == [("climber", "sent", "tier.up effective"), ("plain", "outranked", None)]
+    (later,) = [output for output in pay(customer, 2, 10_001) if isinstance(output, Decision)]
+    assert "woken_by" not in later.detail
+
+
 def test_a_tier_below_the_lowest_edge_is_the_lowest() -> None:
     """An overdrawn customer has a tier too."""
     customer = Customer(rules(UP))
@@ -170,6 +184,13 @@ def test_a_trigger_that_listens_twice_is_considered_once() -> None:
     assert decisions(outputs) == [("sent", "sent"), ("suppressed", "outranked")]
 
 
+def test_equal_candidates_stand_in_the_order_of_their_names() -> None:
+    """Whether the record woke them or what it derived."""
+    customer = Customer(rules(trigger("b", "[transaction, tier.up]"), trigger("a", "tier.up")))
+    pay(customer, 0, 5000)
+    assert [action.trigger for action in actions(pay(customer, 2, 10_000))] == ["a"]
+
+
 def test_a_record_of_another_kind_is_not_taken_for_the_event() -> None:
     """Where only the derived event wakes, ``event`` is unknown to a trigger that hears transactions as well."""
     wary = trigger("wary", "[transaction, tier.up]", "event.amount >= 0 or before.tier == 'effective'")
@@ -217,6 +238,13 @@ def test_a_tag_that_is_still_true_when_its_time_is_up_stays() -> None:
     assert set(customer.state.tags) == {"fallen"}
     # The peak has left the ten days by the next look.
     assert [action.created_at for action in actions(customer.run_to(at(100)))] == [at(11)]
+
+
+def test_the_first_event_can_bring_a_tag() -> None:
+    """What held before it is worked out without it."""
+    tags = TAGS.replace("spent >= 3", "spent >= 1")
+    customer = Customer(rules(trigger("b", "tag.added.busy"), tiers="", tags=tags))
+    assert len(actions(pay(customer, 0, 900, before=1000))) == 1
 
 
 def test_tags_build_on_those_above_them() -> None:
@@ -272,6 +300,18 @@ def test_what_held_before_a_rule_set_came_is_no_change() -> None:
     assert len(actions(pay(customer, 3, 40_000))) == 1
 
 
+def test_another_currency_of_the_bank_moves_nobody() -> None:
+    """The totals are others, and the customer did nothing."""
+    customer = Customer(rules(trigger("any", "[tier.up, tier.down]")))
+    pay(customer, 0, 5000)
+    customer.feed(transaction("d1", 1, 10, 30_000, account_id="a2", currency="USD", occurred_at=at(1)))
+    assert customer.state.tier == "potential"
+    inactive = customer.rules
+    customer.rules = replace(inactive, hash="dollars", policy=replace(inactive.policy, currency="USD"))
+    assert customer.feed(behaviour("b1", "login", occurred_at=at(2))) == []
+    assert customer.state.tier == "effective"
+
+
 def test_a_release_that_leaves_tags_alone_swallows_no_change() -> None:
     """Only other definitions are taken up silently."""
     customer = Customer(rules(UP))
@@ -309,6 +349,28 @@ def test_a_level_of_tiers_is_sampled_when_they_move() -> None:
     customer = Customer(rules(steady))
     pay(customer, 0, 5000)
     assert len(actions(pay(customer, 1, 10_000))) == 1
+
+
+def test_a_level_of_tiers_never_sees_a_profile_tier_that_does_not_count() -> None:
+    """A profile that says otherwise leaves no trace where the tier is worked out."""
+    steady = trigger(
+        "steady", "profile", "tiers_30d >= 2", more="features:\n  tiers_30d: {distinct: customer.tier, over: 30d}"
+    )
+    customer = Customer(rules(steady))
+    pay(customer, 0, 5000)
+    assert customer.feed(profile("p1", 1, tier="mid", occurred_at=at(1))) == []
+
+
+def test_a_late_event_leaves_no_tier_in_the_past() -> None:
+    """What the customer's tier was then is not known any more."""
+    steady = trigger(
+        "steady", "behaviour", "first == 'effective'", more="features:\n  first: {first: customer.tier, over: 4d}"
+    )
+    customer = Customer(rules(steady))
+    customer.feed(transaction("t1", 1, 10, 5000, occurred_at=at(0)))
+    customer.feed(transaction("t3", 3, 15_000, 20_000, occurred_at=at(5)))
+    customer.feed(transaction("t2", 2, 0, 5000, occurred_at=at(3)))
+    assert customer.feed(behaviour("b1", "login", occurred_at=at(8))) == []
 
 
 def test_tags_change_at_a_reminder_too() -> None:
@@ -377,6 +439,7 @@ def test_a_reversal_ends_the_wait_for_exhaustion() -> None:
     customer = asked(LOST)
     customer.run_to(at(2))
     pay(customer, 2.5, 900, event_id="r", reversal_of="t0")
+    assert customer.state.timers == {}
     assert actions(customer.run_to(at(100))) == []
     customer = asked(LOST)
     customer.run_to(at(3))
