@@ -17,6 +17,7 @@ from schemas.events import IdentityLink, Manager
 from streams.simulator.customers import (
     STORIES,
     Customer,
+    bought_elsewhere,
     changed_profile,
     open_customer,
     profile_of,
@@ -92,6 +93,9 @@ def _other_records(
             yield _link(customer, plan.tenant, next_id())
         for _ in range(random.randrange(8)):
             yield visit(customer, plan.days, plan.tenant, random, next_id)
+        if random.random() < 0.05:
+            for _ in range(3):
+                yield bought_elsewhere(customer, plan.days, plan.tenant, random, next_id)
 
 
 def _manager(manager_id: str, tenant: str, event_id: str) -> BankRecord:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from schemas.events import Behaviour, Profile
+from schemas.events import Behaviour, Feedback, Profile
 from streams.simulator.ledger import Books
 from streams.simulator.records import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, BankRecord, bank_record, day_of, moment
 
@@ -57,6 +57,7 @@ def profile_of(customer: Customer, tenant: str, random: Random, next_id: Callabl
             "blacklisted": random.random() < 0.03,
             "consents": {name: random.random() < 0.85 for name in _CHANNELS if random.random() < 0.9},
             "app_user": random.random() < 0.8,
+            "completeness": random.choice(("0.45", "0.6", "0.8", "1", None)),
         }
     )
     return bank_record("bank.profiles", profile, START_MS)
@@ -99,6 +100,25 @@ def visit(customer: Customer, days: int, tenant: str, random: Random, next_id: C
         }
     )
     return bank_record("bank.behaviour", behaviour, at_ms + random.randrange(MINUTE_MS))
+
+
+def bought_elsewhere(
+    customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]
+) -> BankRecord:
+    """A branch reports a sale of a campaign of its own: feedback on an action that this system never sent."""
+    at_ms = START_MS + random.randrange(days * DAY_MS)
+    feedback = Feedback.model_validate(
+        {
+            "tenant": tenant,
+            "event_id": next_id(),
+            "occurred_at": moment(at_ms),
+            "customer_id": customer.id,
+            "action_id": f"campaign-{customer.number}-{at_ms // DAY_MS}",
+            "channel": "branch",
+            "outcome": "bought",
+        }
+    )
+    return bank_record("bank.feedback", feedback, at_ms + random.randrange(MINUTE_MS))
 
 
 def spend(customer: Customer, random: Random) -> None:

@@ -1,4 +1,4 @@
-"""Deposits and wealth products of the simulated customers: bought, corrected, redeemed, rolled over, matured."""
+"""Deposits, wealth products and loans of the simulated customers: bought, corrected, redeemed, rolled over, matured."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Holding:
         self._tenant = tenant
         self._due = random.randrange(min(12, days), days + _LEAD_DAYS)
         self._bought = self._due - random.choice((30, 60, 90))
-        self._kind = random.choice(("deposit", "deposit", "wealth"))
+        self._kind = random.choice(("deposit", "deposit", "deposit", "wealth", "wealth", "loan"))
         self._cents = random.randrange(8_000_00, 300_000_00)
         self._holding_id = holding_id
         self._sequence = 0
@@ -78,7 +78,12 @@ class _Holding:
             fate = "matured"
         due_ms = START_MS + self._due * DAY_MS + self._random.randrange(HOUR_MS, 6 * HOUR_MS)
         yield from self._tell_in_time(fate, due_ms)
-        if fate == "matured" and due_ms < START_MS + self._days * DAY_MS and self._random.random() < 0.5:
+        if (
+            fate == "matured"
+            and self._kind != "loan"
+            and due_ms < START_MS + self._days * DAY_MS
+            and self._random.random() < 0.5
+        ):
             self._customer.books.move(due_ms + HOUR_MS, self._cents, kind="redemption")
             self._customer.books.move(due_ms + 2 * DAY_MS, -self._cents, kind="purchase", channel="mobile")
 
@@ -105,7 +110,7 @@ class _Holding:
                 "amount": money(self._cents),
                 "currency": "CNY",
                 "term_days": (due - bought) // timedelta(days=1),
-                "expected_yield": "0.0265" if self._kind == "wealth" else "0.0155",
+                "expected_yield": {"wealth": "0.0265", "deposit": "0.0155", "loan": None}[self._kind],
                 "purchased_on": bought,
                 "matures_on": due,
             }
