@@ -51,7 +51,7 @@ Log = Mapping[Place, list[Kept]]
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
     """What a faultless run leaves behind, made by the pure engine in batches of two partitions."""
-    return _Run(simulate_bank(BankPlan(events=1_500))).evidence()
+    return _Run(simulate_bank(BankPlan(events=4_000))).evidence()
 
 
 class TestCheck:
@@ -355,12 +355,18 @@ class _Started:
         _STARTED.append(self.process)
 
     def wait_for_children(self, count: int, seconds: float = 30.0) -> list[int]:
-        """The children of the demo, once there are as many."""
+        """The children of the demo, once there are as many: its Redis, then its worker.
+
+        Libraries start short-lived ones of their own while they are imported, before any signal is handled.
+        """
         if sys.platform != "linux":
             return []
-        children: list[int] = _wait(
-            lambda: found if len(found := _children(self.process.pid)) >= count else None, seconds
-        )
+
+        def started() -> list[int] | None:
+            found = [pid for pid in _children(self.process.pid) if _is_of_the_demo(pid)]
+            return found if len(found) >= count else None
+
+        children: list[int] = _wait(started, seconds)
         return children
 
     def wait_for_line(self, text: str) -> str:
@@ -420,6 +426,14 @@ def _children(parent: int) -> list[int]:
             found.append(child)
             waiting.append(child)
     return found
+
+
+def _is_of_the_demo(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"redis-server" in command or (b"streams" in command and b"worker" in command)
 
 
 def _alive(pid: int) -> bool:
