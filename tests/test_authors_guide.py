@@ -87,6 +87,13 @@ def shown_in(expected: str, output: str) -> bool:
     return re.fullmatch(pattern, came, re.DOTALL) is not None
 
 
+def test_every_example_named_ships() -> None:
+    """Each trigger that the guide points at is there."""
+    named = re.findall(r"`(library/[a-z_/]+\.yaml)`", GUIDE.read_text("utf-8"))
+    assert len(named) > 10
+    assert [name for name in named if not (GUIDE.parent / name).is_file()] == []
+
+
 def test_the_comparison_sees_a_difference() -> None:
     """A line that differs, is missing or too much is seen."""
     assert shown_in("a\n…\nd", "a\nb\nc\nd")

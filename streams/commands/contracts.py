@@ -12,10 +12,13 @@ from schemas.export import export
 from streams.commands.console import complain, fail, say
 from streams.commands.library import SCHEMAS_FOLDER
 from triggers.language.editor_schema import editor_schemas, editor_settings
+from triggers.language.reference import reference
 
 EXPORT_EXAMPLE = "Example: bank-triggers schemas export ./contracts"
 
 EDITOR_EXAMPLE = "Example: bank-triggers schemas editor ./my-triggers/.schemas"
+
+REFERENCE_EXAMPLE = "Example: bank-triggers schemas reference > REFERENCE.md"
 
 schemas = typer.Typer(help="The contract with publishers and notifiers.", no_args_is_help=True)
 
@@ -29,6 +32,12 @@ def export_schemas(directory: Annotated[Path, typer.Argument(help="The folder to
         fail(f"{directory}: cannot be written ({error.strerror}); expected a folder")
     for path in written:
         say(str(path))
+
+
+@schemas.command(name="reference", epilog=REFERENCE_EXAMPLE)
+def show_reference() -> None:
+    """Prints the reference of the trigger language, as Markdown: what can be written in a rule file."""
+    say(reference().rstrip("\n"))
 
 
 @schemas.command(name="editor", epilog=EDITOR_EXAMPLE)

@@ -198,3 +198,20 @@ _COUNTS: Final[Mapping[str, tuple[int, int]]] = {
     "crossed_above": (2, 2),
     "crossed_below": (2, 2),
 }
+
+MEANING: Final[Mapping[str, tuple[str, str]]] = {
+    "min": ("min(a, b, …)", "the least of two to ten values"),
+    "max": ("max(a, b, …)", "the greatest of two to ten values"),
+    "abs": ("abs(x)", "the value without its sign"),
+    "round": ("round(x, 2)", "rounded to so many digits, half to even; to whole numbers without the second value"),
+    "days_until": ("days_until(date)", "the days from today, in the bank's time zone; negative for a day that is over"),
+    "business_days_until": ("business_days_until(date)", "the same in business days of the calendar"),
+    "percent": ("percent(part, whole)", "the part in hundredths of the whole"),
+    "crossed_above": ("crossed_above(x, edge)", "true where x was below the edge before the event and now is not"),
+    "crossed_below": (
+        "crossed_below(x, edge)",
+        "true where x was not below the edge before the event and now is",
+    ),
+    "slots": ('slots(2), slots(2, "vip")', "in a message: the next free appointments, by the hours of the desks"),
+}
+"""How each helper is called, and what it gives."""
