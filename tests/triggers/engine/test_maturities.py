@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.support.bank import Customer, actions, at, cancellations, maturity
 from tests.support.rules import NO_LIMITS, ruleset, trigger
 from triggers.engine.timers import lead_time
+from triggers.language.calendar import Calendar
 from triggers.language.model import OnEvent, OnMaturity
 
 WEEK_BEFORE = trigger("due", on=(OnMaturity(7),), expires_ms=30 * 86_400_000)
@@ -140,3 +143,27 @@ def test_a_timer_due_before_a_record_runs_before_it() -> None:
     (sent,) = actions(outputs)
     assert sent.created_at == nine_in_shanghai(date(2026, 3, 25))
     assert [withdrawn.action_id for withdrawn in cancellations(outputs)] == [sent.action_id]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+@pytest.mark.parametrize("day", [date(1, 1, 1), date(9999, 12, 31)])
+@pytest.mark.parametrize("wake", [OnMaturity(7), OnMaturity(3, business=True), OnMaturity(0, roll="next")])
+def test_a_due_day_at_the_end_of_time_is_only_very_far_away(zone: str, day: date, wake: OnMaturity) -> None:
+    """Products without an end are often given the last day that there is; a mistake may name the first."""
+    rules = ruleset(trigger("due", on=(wake,)), policy=replace(NO_LIMITS, timezone=ZoneInfo(zone)))
+    customer = Customer(rules, recode=True)
+    assert customer.feed(maturity("m1", 1, "purchased", day, purchased_on=date(1, 1, 1))) == []
+    assert customer.run_to(at(400)) == []
+
+
+def test_business_days_are_those_of_the_banks_calendar() -> None:
+    """A holiday is left out, a weekend day that is worked counts."""
+    off, worked = frozenset({date(2026, 4, 6)}), frozenset({date(2026, 4, 4)})
+    for calendar, expected in (
+        (Calendar(holidays=off), date(2026, 4, 2)),
+        (Calendar(worked=worked), date(2026, 4, 4)),
+        (Calendar(holidays=off, worked=worked), date(2026, 4, 3)),
+    ):
+        policy = replace(NO_LIMITS, calendar=calendar)
+        due = lead_time(policy, date(2026, 4, 7), OnMaturity(2, business=True))
+        assert due == int(nine_in_shanghai(expected).timestamp() * 1000)
