@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triggers.language.formatting import WIDTH, format_text
+from triggers.language import formatting
+from triggers.language.formatting import WIDTH, CannotFormat, format_text
 from triggers.language.forms import ByName, Form, Items, Key, Text
 from triggers.language.grammar import FILES, POLICY, TRIGGER, form_of
 from triggers.language.loader import ROLES, load_documents
@@ -184,6 +185,24 @@ def test_what_cannot_be_read_is_reported(text: str) -> None:
     assert formatted is None
     assert all(problem.file == "f.yaml" and problem.line for problem in problems)
     assert problems
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda text: text.replace("90d", "91d"), "its values would change"),
+        (lambda text: text.replace("# first", "# last"), "a comment would be lost"),
+        (lambda text: text.replace("title:", "title: :"), "E002"),
+    ],
+)
+def test_a_mistake_of_the_formatter_is_no_loss(
+    monkeypatch: pytest.MonkeyPatch, wrong: Callable[[str], str], says: str
+) -> None:
+    """What it makes is read again and compared; where that differs, it is not handed out."""
+    right = formatting._file
+    monkeypatch.setattr(formatting, "_file", lambda *given: wrong("\n".join(right(*given))).split("\n"))
+    with pytest.raises(CannotFormat, match=says):
+        format_text("f.yaml", MESSY, TRIGGER)
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "\n\n", "just text\n", "- a\n", "[]\n", "{}\n"])
