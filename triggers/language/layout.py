@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
 import yaml
@@ -84,6 +86,8 @@ class _Builder:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines = text.split("\n")
+        self.starts = [0, *accumulate(len(line) + 1 for line in self.lines)]
+        """Where each line begins."""
         self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
         self.spans: list[tuple[int, int]] = []
         """Where scalars stand: a # in them is no comment."""
@@ -153,8 +157,7 @@ class _Builder:
             if self.lines[line][: column + 1] == " " * column + "-":
                 break
             line += 1
-        index = sum(len(above) + 1 for above in self.lines[:line]) + column + 1
-        self.tokens.append((index, entry))
+        self.tokens.append((self.starts[line] + column + 1, entry))
         return line
 
 
@@ -202,6 +205,7 @@ def _attach(builder: _Builder) -> list[str]:
     """Gives every remark to its entry; returns those above the first one."""
     entries = builder.entries
     tokens = sorted(builder.tokens, key=lambda token: token[0])
+    ends = [end for end, _ in tokens]
     header: list[str] = []
     blanks: list[str] = []
     position = 0
@@ -211,8 +215,8 @@ def _attach(builder: _Builder) -> list[str]:
             blanks = []
             position += 1
         if remark.beside:
-            owner = next((entry for end, entry in reversed(tokens) if end <= remark.index), None)
-            _note(owner, remark, header)
+            before = bisect_right(ends, remark.index)
+            _note(tokens[before - 1][1] if before else None, remark, header)
         elif position == 0:
             header.append(remark.text)
         elif not remark.text:
