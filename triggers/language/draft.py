@@ -10,6 +10,7 @@ from triggers.language.codes import Code
 from triggers.language.document import Place
 from triggers.language.expressions import Checked, FeatureName
 from triggers.language.model import Case, Policy, Step, Trigger, Wake
+from triggers.language.outcomes import Finding
 from triggers.language.reader import Fields
 
 MOST_FIELDS: Final = 20
@@ -35,6 +36,8 @@ class Draft:
     message: Fields | None = None
     message_fields: dict[str, Checked] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()
+    idle: list[tuple[Checked, Finding]] | None = None
+    """The parts of the conditions that decide nothing, once they were looked for."""
     complete: bool = True
     """Whether every expression could be read: only then is a feature without a use a mistake of its own."""
     trigger: Trigger | None = None

@@ -34,12 +34,16 @@ class SharedCheck:
     find: Callable[[Sequence[Draft], Shared], Iterator[Problem]]
 
 
-def idle_parts_of(draft: Draft) -> Iterator[tuple[Checked, Finding]]:
-    """The parts of the conditions of a file that decide nothing."""
-    given = _given_by_wakes(draft)
-    for checked in draft.conditions:
-        for found in idle_parts(checked.term, given if checked.node is draft.fields.get("when") else None):
-            yield checked, found
+def idle_parts_of(draft: Draft) -> Sequence[tuple[Checked, Finding]]:
+    """The parts of the conditions of a file that decide nothing; several checks ask, one looks."""
+    if draft.idle is None:
+        given, when = _given_by_wakes(draft), draft.fields.get("when")
+        draft.idle = [
+            (checked, found)
+            for checked in draft.conditions
+            for found in idle_parts(checked.term, given if checked.node is when else None)
+        ]
+    return draft.idle
 
 
 def source_of(checked: Checked, term: Term) -> str:
