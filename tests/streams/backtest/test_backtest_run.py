@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -246,10 +247,17 @@ def left_behind() -> set[str]:
     return {path.name for path in Path(tempfile.gettempdir()).glob("bank-triggers-backtest-*")}
 
 
+@pytest.mark.timeout(60)
 def test_a_process_that_is_killed_is_reported(bench: Any, bank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not waited for for ever; nothing is left in the temporary folder."""
+    """At once, though another is busy; nothing is left in the temporary folder."""
+
+    def killed_once(_runner: object, number: int, _share: object) -> None:
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        signal.pause()
+
     before = left_behind()
-    monkeypatch.setattr(workers_module._Runner, "run", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(workers_module._Runner, "run", killed_once)
     with pytest.raises(WorkerLost, match="ended early"):
         bench.run(shipped(), bank, jobs=2)
     assert left_behind() == before
@@ -362,15 +370,16 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path, jobs: int) -> None:
     assert peaks[1] - peaks[0] < 8, peaks
 
 
-def test_ctrl_c_leaves_nothing_behind(bench: Any, tmp_path: Path) -> None:
-    """While it reads: exit code 130, no traceback, no temporary file, no process."""
+@contextmanager
+def reading_forever(bench: Any, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The command in a session of its own while it reads, and its folder for temporary files."""
     fifo = tmp_path / "endless.jsonl"
     os.mkfifo(fifo)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = [sys.executable, "-m", "streams", "backtest", "--events", str(fifo), "--jobs", "2"]
+    line = bench.write("one.jsonl", [transaction("t1", 1, 1, 1)]).read_bytes()
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "streams", "backtest", "--events", str(fifo), "--jobs", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
@@ -378,20 +387,42 @@ def test_ctrl_c_leaves_nothing_behind(bench: Any, tmp_path: Path) -> None:
         start_new_session=True,
     )
     try:
-        line = bench.write("one.jsonl", [transaction("t1", 1, 1, 1)]).read_bytes()
         # Opens when the command reads the other end; from then on it waits for more.
         with fifo.open("wb") as feed:
             feed.write(line)
             feed.flush()
             wait_until(lambda: bool(list(scratch.iterdir())), "the command makes its temporary folder", 20)
-            # To the whole group, as a terminal does.
-            os.killpg(process.pid, signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            yield process, scratch
     finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def is_gone(group: int) -> bool:
+    """Whether no process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_ctrl_c_leaves_nothing_behind(bench: Any, tmp_path: Path) -> None:
+    """While it reads: exit code 130, no traceback, no temporary file, no process."""
+    with reading_forever(bench, tmp_path) as (process, scratch):
+        # To the whole group, as a terminal does.
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == 130, err
+        assert (out, b"Traceback" in err) == (b"", False), err
+        assert list(scratch.iterdir()) == []
+        assert is_gone(process.pid)
+
+
+def test_processes_end_with_a_command_that_was_killed(bench: Any, tmp_path: Path) -> None:
+    """Nothing waits for work that will never come."""
+    with reading_forever(bench, tmp_path) as (process, _):
         process.kill()
         process.wait()
-    assert process.returncode == 130, err
-    assert (out, b"Traceback" in err) == (b"", False), err
-    assert list(scratch.iterdir()) == []
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+        wait_until(lambda: is_gone(process.pid), "the processes of the killed command end", 20)
