@@ -99,7 +99,8 @@ def decode(topic: Topic, tenant: str, key: bytes | None, value: bytes | None) ->
 def record_key(topic: Topic, record: Record) -> bytes:
     """The message key of a record of a topic."""
     if len(topic.key) == 1:
-        return str(getattr(record, topic.key[0])).encode()
+        value: Any = getattr(record, topic.key[0])
+        return value.encode() if type(value) is str else str(value).encode()
     return ":".join(str(getattr(record, name)) for name in topic.key).encode()
 
 

@@ -7,6 +7,7 @@ decides and names the reason. What pydantic refuses is never recognised (the pro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -92,8 +93,13 @@ def build(model: type[Record]) -> Recogniser:
     required_words = _values([name for name in having(_Check.PRINTABLE) if name in required])
     optional_words = tuple(i for i, name in enumerate(optional) if twins[name].check is _Check.PRINTABLE)
     times = tuple(having(_Check.TIME))
-    money = tuple(
-        (name, twins[name].check is _Check.POSITIVE_MONEY) for name in having(_Check.MONEY, _Check.POSITIVE_MONEY)
+    amounts = [name for name in having(_Check.MONEY, _Check.POSITIVE_MONEY) if name in required]
+    amounts_text = re.compile(r"\|".join(_money_pattern(twins[name]) for name in amounts)).fullmatch
+    amount_texts = _values(amounts)
+    optional_money = tuple(
+        (name, twins[name].check is _Check.POSITIVE_MONEY)
+        for name in having(_Check.MONEY, _Check.POSITIVE_MONEY)
+        if name not in required
     )
     containers = tuple(having(_Check.CONTAINER, _Check.PRINTABLE_CONTAINER))
     word_containers = tuple(having(_Check.PRINTABLE_CONTAINER))
@@ -119,7 +125,13 @@ def build(model: type[Record]) -> Recogniser:
             # The range's two ends are the slow path's.
             if moment.tzinfo is None or not 1900 < moment.year < 2199:
                 return None
-        for name, positive in money:
+        if amounts:
+            texts = amount_texts(record)
+            if not amounts_text("|".join(texts)):
+                return None
+            for name, text in zip(amounts, texts, strict=True):
+                _set_attribute(record, name, Decimal(text))
+        for name, positive in optional_money:
             text = getattr(record, name)
             if text is not None:
                 if not MONEY_TEXT.fullmatch(text) or (positive and text[0] == "-"):
@@ -199,6 +211,11 @@ def _numbers_reader(model: type[Record], twins: dict[str, _Twin]) -> Callable[[b
         return record
 
     return read_numbers
+
+
+def _money_pattern(twin: _Twin) -> str:
+    pattern = MONEY_TEXT.pattern
+    return pattern.removeprefix("-?") if twin.check is _Check.POSITIVE_MONEY else pattern
 
 
 def _values(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -6,7 +6,8 @@ A stage has one and uses it again for each record and timer; nothing of it outli
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from schemas.base import Record, from_ms, to_ms
 from triggers.engine.derived import TIMER, Change, look, look_before
@@ -17,6 +18,8 @@ from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
 from triggers.language.calendar import first_day
 from triggers.language.model import Feature, RuleSet, Series, Trigger
+
+_HOUR_MS: Final = 3_600_000
 
 
 class Evaluation:
@@ -54,7 +57,7 @@ class Evaluation:
         self.scope.slots = self._slots
         self._features: dict[int, Any] = {}
         self._before = Before()
-        self._day: tuple[int, date] | None = None
+        self._day: tuple[int, int, date] | None = None
         self._begun: dict[str, tuple[date, int]] = {}
 
     def adopt(self, ruleset: RuleSet) -> Plan:
@@ -163,9 +166,10 @@ class Evaluation:
 
     def today(self) -> date:
         """The day of the moment in the bank's time zone."""
-        if self._day is None or self._day[0] != self.at:
-            self._day = (self.at, from_ms(self.at).astimezone(self.plan.policy.timezone).date())
-        return self._day[1]
+        known = self._day
+        if known is None or not known[0] <= self.at < known[1]:
+            known = self._day = _day_around(self.at, self.plan.policy.timezone)
+        return known[2]
 
     def _business_days_until(self, day: date) -> int:
         return self.plan.policy.calendar.between(self.today(), day)
@@ -300,6 +304,18 @@ class Evaluation:
         if samples is None:
             samples = held[name] = SeriesState()
         return samples
+
+
+def _day_around(at: int, zone: ZoneInfo) -> tuple[int, int, date]:
+    """The day of a moment, with the time (ms) from which and before which it surely is the day.
+
+    Events come in order of time, mostly: one hour's day is worked out once, not for each of them.
+    """
+    begin = at - at % _HOUR_MS
+    days = {from_ms(moment).astimezone(zone).date() for moment in (begin, at, begin + _HOUR_MS - 1)}
+    if len(days) == 1:
+        return begin, begin + _HOUR_MS, days.pop()
+    return at, at + 1, from_ms(at).astimezone(zone).date()
 
 
 def _series_name(series_id: str, account: Account) -> str:
