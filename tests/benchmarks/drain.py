@@ -18,9 +18,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from redis import Redis
 
-from streams.commands.library import SHIPPED
 from streams.embedded_redis import EmbeddedRedis
-from tests.benchmarks.work import TOPIC, machine, profiles, transactions
+from tests.benchmarks.work import RULES, TOPIC, machine, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import System
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--stock-events", type=int, default=20_000, help="of these, how many the stock agent reads")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rules", type=Path, default=SHIPPED, help="a folder of triggers")
+    parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 

@@ -20,6 +20,7 @@ from triggers.language.calendar import first_day
 from triggers.language.model import Feature, RuleSet, Series, Trigger
 
 _HOUR_MS: Final = 3_600_000
+_NOT_YET: Final = object()
 
 
 class Evaluation:
@@ -193,18 +194,21 @@ class Evaluation:
 
     def _feature(self, index: int) -> Any:
         """The value of a feature now; worked out once for each moment, however many triggers read it."""
-        features = self._features
-        if index in features:
-            return features[index]
+        value = self._features.get(index, _NOT_YET)
+        if value is not _NOT_YET:
+            return value
         feature, series = self.plan.features[index]
-        samples = self._held_samples(series)
-        value = None
-        if samples is not None or series.by == "customer" or self.scope.account is not None:
-            at = self.at
-            value = window_value(
-                feature.function, samples, self._begin_of(feature, level=series.level), at, level=series.level
-            )
-        features[index] = value
+        at = self.at
+        begin = at - feature.over_ms if feature.since is None else self._begin_of(feature, level=series.level)
+        if series.by == "customer":
+            samples = self.state.series.get(series.id)
+            value = window_value(feature.function, samples, begin, at, level=series.level)
+        elif self.scope.account is not None:
+            samples = self._held_samples(series)
+            value = window_value(feature.function, samples, begin, at, level=series.level)
+        else:
+            value = None
+        self._features[index] = value
         return value
 
     def samples_of(self, index: int) -> int:
