@@ -41,6 +41,7 @@ def as_json(result: Result) -> dict[str, Any]:
         },
         "actions": _actions(tally.actions),
         "cancelled": _by_two(tally.cancelled),
+        "deferred": _by_two(tally.deferred),
         "suppressed": _by_two(tally.suppressed),
         "contacts": {
             "customers_by_contacts": {str(count): customers for count, customers in sorted(tally.contacts.items())},
@@ -127,12 +128,13 @@ def _shadow(result: Result) -> list[dict[str, Any]]:
                 if would.beside and would.outcome == "sent":
                     both += count
         cells = {cell: count for cell, count in result.tally.shadow_actions.items() if cell.trigger == trigger}
-        sent = outcomes.pop("sent", 0)
+        sent, waited = outcomes.pop("sent", 0), outcomes.pop("deferred", 0)
         found.append(
             {
                 "trigger": trigger,
                 "would_send": sent,
                 "of_these_beside_a_live_action": both,
+                "would_wait": waited,
                 "would_be_held_back": _sorted(outcomes),
                 "occasions_of_a_live_action": _sorted(beside),
                 "by_tier": _count(cells, lambda cell: cell.tier),

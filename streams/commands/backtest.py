@@ -232,7 +232,7 @@ def _show(result: Result) -> None:
     total = actions["total"]
     show_table(
         "Actions by trigger",
-        ("trigger", "status", "actions", "share", "withdrawn", "held back"),
+        ("trigger", "status", "actions", "share", "withdrawn", "waited", "held back"),
         [
             (
                 one["trigger"],
@@ -240,6 +240,7 @@ def _show(result: Result) -> None:
                 number(actions["by_trigger"].get(one["trigger"], 0)),
                 share(actions["by_trigger"].get(one["trigger"], 0), total),
                 number(sum(report["cancelled"]["by_trigger"].get(one["trigger"], {}).values())),
+                number(sum(report["deferred"]["by_trigger"].get(one["trigger"], {}).values())),
                 number(sum(report["suppressed"]["by_trigger"].get(one["trigger"], {}).values())),
             )
             for one in report["triggers"]
@@ -271,12 +272,13 @@ def _show(result: Result) -> None:
     if report["shadow"]:
         show_table(
             "In shadow, beside what is live",
-            ("trigger", "would send", "beside a live action", "would be held back"),
+            ("trigger", "would send", "beside a live action", "would wait", "would be held back"),
             [
                 (
                     one["trigger"],
                     number(one["would_send"]),
                     number(one["of_these_beside_a_live_action"]),
+                    number(one["would_wait"]),
                     _listed(one["would_be_held_back"]),
                 )
                 for one in report["shadow"]

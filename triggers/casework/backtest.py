@@ -93,6 +93,8 @@ class Tally:
     actions: Counter[Cell] = field(default_factory=Counter)
     suppressed: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By trigger and reason."""
+    deferred: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By trigger and reason: what waited for a better moment, and then went out or was held back."""
     cancelled: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By trigger and reason."""
     contacts: Counter[int] = field(default_factory=Counter)
@@ -137,6 +139,7 @@ class Tally:
         self.events += other.events
         self.actions += other.actions
         self.suppressed += other.suppressed
+        self.deferred += other.deferred
         self.cancelled += other.cancelled
         self.contacts += other.contacts
         self.shadow += other.shadow
@@ -255,6 +258,8 @@ class Backtest:
             if would == "sent":
                 cell = self._cell(state, decision.trigger, decision.channel or "", decision.decided_at)
                 self.tally.shadow_actions[cell] += 1
+        elif decision.outcome == "deferred":
+            self.tally.deferred[decision.trigger, decision.reason] += 1
         elif decision.outcome == "suppressed":
             self.tally.suppressed[decision.trigger, decision.reason] += 1
 

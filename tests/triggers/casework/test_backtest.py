@@ -16,7 +16,7 @@ from schemas.topics import TOPIC
 from tests.support.bank import at, maturity, profile, transaction
 from tests.support.rules import DAY, NO_LIMITS, ruleset, trigger
 from triggers.casework.backtest import Arrival, Backtest, Cell, Tally, Would, drafts_in_shadow
-from triggers.language.model import Cap, OnMaturity, OnSilence, Policy, RuleSet, Step
+from triggers.language.model import Cap, OnMaturity, OnSilence, Policy, Quiet, RuleSet, Step
 
 TOPICS = {
     "transaction": "bank.transactions",
@@ -137,6 +137,18 @@ def test_withdrawals_are_counted_by_reason() -> None:
     tally = backtest(rules, records)
     assert tally.cancelled == {("due", "redeemed"): 1}
     assert tally.actions.total() == 1
+
+
+def test_what_waits_for_a_better_moment_is_counted_apart() -> None:
+    """At 23:00 it waits for the morning, and goes out then: one deferral, one action of the next day."""
+    quiet = Quiet(frozenset({"push"}), 22 * 60, 8 * 60)
+    live, draft = trigger("live"), trigger("draft", status="draft")
+    rules = drafts_in_shadow(ruleset(live, draft, policy=Policy(caps=(), consent=frozenset(), quiet=(quiet,))))
+    tally = backtest(rules, [transaction("t1", 1, 1, 1, occurred_at=at(hours=13))], until=at(1))
+    assert tally.deferred.total() == 1
+    assert {day(cell) for cell in tally.actions} == {"2026-03-03"}
+    assert [(one.trigger, one.outcome) for one in tally.shadow] == [("draft", "deferred")]
+    assert tally.suppressed == {}
 
 
 def test_the_customers_with_most_contacts_are_named() -> None:
