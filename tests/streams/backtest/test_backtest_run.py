@@ -243,12 +243,19 @@ def test_progress_is_told_to_its_end(bench: Any, bank: Path) -> None:
     assert total >= result.tally.events.total()
 
 
-def left_behind() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("bank-triggers-backtest-*")}
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go, and nobody else's."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.mark.timeout(60)
-def test_a_process_that_is_killed_is_reported(bench: Any, bank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_killed_is_reported(
+    bench: Any, bank: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At once, though another is busy; nothing is left in the temporary folder."""
 
     def killed_once(_runner: object, number: int, _share: object) -> None:
@@ -256,14 +263,13 @@ def test_a_process_that_is_killed_is_reported(bench: Any, bank: Path, monkeypatc
             os.kill(os.getpid(), signal.SIGKILL)
         signal.pause()
 
-    before = left_behind()
     monkeypatch.setattr(workers_module._Runner, "run", killed_once)
     with pytest.raises(WorkerLost, match="ended early"):
         bench.run(shipped(), bank, jobs=2)
-    assert left_behind() == before
+    assert list(scratch.iterdir()) == []
 
 
-def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank: Path) -> None:
+def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank: Path, scratch: Path) -> None:
     """Neither files nor processes, though these were in the middle of a share."""
 
     class Interrupting:
@@ -274,10 +280,9 @@ def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank
             if done:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    before = left_behind()
     with pytest.raises(KeyboardInterrupt):
         bench.run(shipped(), bank, jobs=2, progress=Interrupting())
-    assert left_behind() == before
+    assert list(scratch.iterdir()) == []
     assert multiprocessing.active_children() == []
 
 
