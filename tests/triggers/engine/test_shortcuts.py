@@ -1,0 +1,75 @@
+"""What the engine decides once for many events is what it would decide for each of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.base import from_ms
+from tests.support.bank import Customer, at, profile, transaction
+from triggers.engine import plan as plans
+from triggers.engine.evaluation import _day_around
+from triggers.language.loader import load_ruleset
+
+RULES = Path(__file__).resolve().parents[2] / "benchmarks" / "rules"
+KINDS = ("card", "transfer", "salary", "redemption", "other")
+
+
+def life(seed: int) -> Iterator[Any]:
+    """A customer's transactions of every direction and kind, also between own accounts."""
+    rng = random.Random(seed)
+    yield profile("p", 1, occurred_at=at(0), tier="high", consents={"sms": True})
+    balance = 60_000
+    for number in range(1, 60):
+        kind = rng.choice(KINDS)
+        amount = rng.choice([50, 6_000, 30_000]) * rng.choice([1, -1])
+        balance += amount
+        fields = {"kind": kind, "own_account": rng.random() < 0.1, "occurred_at": at(number)}
+        yield transaction(f"t{number}", number, amount, balance, **fields)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_leaving_out_what_kinds_and_flags_decide_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same outputs and the same state as where every condition is evaluated for every event."""
+    rules = load_ruleset([RULES]).ruleset
+    assert rules is not None
+    quick = Customer(rules)
+    outputs = [quick.feed(record) for record in life(seed)]
+    monkeypatch.setattr(plans, "decides", lambda *_: False)
+    thorough = Customer(rules)
+    assert [thorough.feed(record) for record in life(seed)] == outputs
+    assert thorough.stage.encode(thorough.state) == quick.stage.encode(quick.state)
+    assert any(outputs)
+
+
+def test_a_card_payment_concerns_few_triggers() -> None:
+    """What asks for a credit or a salary is not evaluated for it; what waits to be armed again is."""
+    rules = load_ruleset([RULES]).ruleset
+    assert rules is not None
+    plan = plans.Plan(rules)
+    payment = transaction("t", 1, -10, 100, kind="card")
+    possible = [trigger.id for trigger in plan.woken("transaction", None).possible.of(payment)]
+    assert possible == ["balance_drop", "threshold_up", "threshold_down", "idle_money", "many_payments"]
+
+
+@given(
+    st.integers(-2_000_000_000_000, 4_000_000_000_000),
+    st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "Asia/Kolkata", "America/Havana", "Australia/Lord_Howe"]),
+    st.data(),
+)
+def test_the_day_of_an_hour_is_the_day_of_each_of_its_moments(moment: int, name: str, data: st.DataObject) -> None:
+    """Also where clocks are put forward or back, and in zones that are half an hour off."""
+    zone = ZoneInfo(name)
+    begin, end, day = _day_around(moment, zone)
+    assert begin <= moment < end
+    for inside in (moment, begin, end - 1, data.draw(st.integers(begin, end - 1))):
+        assert from_ms(inside).astimezone(zone).date() == day
+    assert isinstance(day, date)
