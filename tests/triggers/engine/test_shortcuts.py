@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.base import from_ms
+from schemas.base import from_ms, to_ms
 from tests.support.bank import Customer, at, profile, transaction
 from triggers.engine import plan as plans
 from triggers.engine.evaluation import _day_around
+from triggers.engine.seen import Seen
 from triggers.language.loader import load_ruleset
 
 RULES = Path(__file__).resolve().parents[2] / "benchmarks" / "rules"
@@ -58,6 +60,33 @@ def test_a_card_payment_concerns_few_triggers() -> None:
     payment = transaction("t", 1, -10, 100, kind="card")
     possible = [trigger.id for trigger in plan.woken("transaction", None).possible.of(payment)]
     assert possible == ["balance_drop", "threshold_up", "threshold_down", "idle_money", "many_payments"]
+
+
+def test_a_trigger_that_waits_to_be_armed_is_asked_at_every_event() -> None:
+    """Whatever the event is: only its condition to fire may be left out."""
+    rules = load_ruleset([RULES]).ruleset
+    assert rules is not None
+    salary = next(trigger for trigger in rules.triggers if trigger.id == "salary_arrived")
+    payment = transaction("t", 1, -10, 100, kind="card")
+    assert plans.Woken([salary], "transaction").possible.of(payment) == []
+    armed = replace(salary, rearm=salary.when)
+    assert plans.Woken([armed], "transaction").possible.of(payment) == [armed]
+
+
+def test_an_event_is_seen_by_its_whole_key() -> None:
+    """Bytes that lie across two fields of the remembered rows are no key."""
+    seen = Seen()
+    seen.add(0x1122334455667788, 0x0102030405060708, 10**12)
+    assert 0x1122334455667788 in seen
+    assert int.from_bytes(seen.rows[4:12], "little") not in seen
+    assert 0x0102030405060708 not in seen
+
+
+def test_an_hour_in_which_a_day_begins_is_of_two_days() -> None:
+    """Midnight in India is half past six in London."""
+    midnight = to_ms(datetime(2026, 3, 2, tzinfo=ZoneInfo("Asia/Kolkata")))
+    assert _day_around(midnight - 1, ZoneInfo("Asia/Kolkata")) == (midnight - 1, midnight, date(2026, 3, 1))
+    assert _day_around(midnight, ZoneInfo("Asia/Kolkata")) == (midnight, midnight + 1, date(2026, 3, 2))
 
 
 @given(
