@@ -63,7 +63,7 @@ def test_the_walk_works_as_it_is_written(tmp_path: Path, monkeypatch: pytest.Mon
             pytest.fail(f"a block nobody reads: {block.about}")
     assert ran > 5
     page = (tmp_path / "year.html").read_text("utf-8")
-    assert "large_outflow" in page
+    assert "money_moves_out" in page
 
 
 def edit(path: Path, change: str) -> None:

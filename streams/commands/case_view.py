@@ -14,13 +14,13 @@ from triggers.casework.report import (
     MARKS,
     cells,
     headline,
-    moment,
     readings,
     report,
     show_reading,
     top_clauses,
     word,
 )
+from triggers.casework.timeline import moment
 from triggers.casework.trace import Evaluated
 
 _STYLES = {"matched": "green", "missing": "red", "unexpected": "red", "differs": "yellow"}

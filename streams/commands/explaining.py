@@ -23,7 +23,8 @@ from streams.event_file import EventLine, read_events
 from triggers.casework.case_runner import CaseRunner
 from triggers.casework.explanation import Branch, as_lines, explain, explain_json
 from triggers.casework.history import choose, run_history
-from triggers.casework.report import moment, report
+from triggers.casework.report import report
+from triggers.casework.timeline import moment
 from triggers.casework.trace import Evaluated
 from triggers.errors import Problem
 from triggers.language.loader import load_ruleset
@@ -55,8 +56,6 @@ def explain_trigger(
 
     It shows what the customer's record says: use it where you may see that.
     """
-    if (case is None) == (events is None):
-        fail("expected either --case NAME or --events FILE", Exit.USAGE)
     loaded = load_ruleset(paths or [SHIPPED])
     ruleset = loaded.ruleset or loaded.sound
     if loaded.ruleset is None:
@@ -66,6 +65,8 @@ def explain_trigger(
     known = {one.id: one for one in ruleset.triggers}
     if trigger not in known:
         fail(f'no trigger "{trigger}"{suggest(trigger, known) or "; there are " + ", ".join(known)}')
+    if (case is None) == (events is None):
+        fail("expected either --case NAME or --events FILE", Exit.USAGE)
     moment_ms = None if at is None else _moment(at, ruleset)
     if events is None:
         assert case is not None

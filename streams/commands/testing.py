@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from streams.commands.console import Exit, JsonOption, complain, fail, say, say_
 from streams.commands.library import SHIPPED, PathsArgument, report_problems
 from triggers.casework.case_runner import CaseResult, CaseRunner
 from triggers.casework.coverage import ClauseCoverage, cover, percent
+from triggers.casework.dependence import Idle, idle_clauses
 from triggers.casework.report import report
 from triggers.casework.selection import BadSelection, Matches, parse_selection
 from triggers.casework.suite_runner import SuiteRunner
@@ -77,7 +78,8 @@ def run_cases(
     """Runs the tests inside rule files on a virtual clock, through the production engine.
 
     A failed case shows what it expected beside what came, and what each clause of the condition came to. Coverage
-    counts every comparison and flag of `when`: some case must make it true and some case false. Files with errors are
+    counts every comparison and flag of `when`: some case must make it true and some case false. Below it stand those on
+    which no case depends: were they always true, or always false, every case would still pass. Files with errors are
     listed first; the cases of the others run all the same, and the command fails.
     """
     matches = None
@@ -102,6 +104,7 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
     ruleset = loaded.ruleset or loaded.sound
     results: list[tuple[CaseResult, float]] = []
     covered: list[ClauseCoverage] = []
+    idle: list[Idle] = []
     found = None
     if ruleset is not None:
         found = _nothing(wanted, ruleset)
@@ -109,7 +112,13 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
             if found is None and wanted.trigger in (None, trigger.id):
                 ran = _run_trigger(wanted, ruleset, trigger, loaded)
                 results += ran
-                covered += cover(trigger, (evaluated for result, _ in ran for evaluated in result.trace))
+                of_trigger = cover(trigger, (evaluated for result, _ in ran for evaluated in result.trace))
+                covered += of_trigger
+                if wanted.whole and all(result.passed for result, _ in ran):
+                    # What a case did not show at all is named already.
+                    shown = {(one.line, one.column) for one in of_trigger if not one.missing}
+                    found_idle = idle_clauses(ruleset, trigger, trigger.cases)
+                    idle += [one for one in found_idle if (one.line, one.column) in shown]
         for suite in ruleset.suites:
             if found is None and wanted.trigger in (None, suite.name):
                 results += _run_suite(wanted, ruleset, suite, loaded)
@@ -120,7 +129,7 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
     if results:
         _summary(len(results), failed, as_json=wanted.as_json)
         if wanted.whole:
-            well &= _report_coverage(wanted, covered, loaded)
+            well &= _report_coverage(wanted, covered, idle, loaded)
     if wanted.junit is not None:
         _write(wanted.junit, results, loaded)
     return well
@@ -195,34 +204,33 @@ def _summary(count: int, failed: int, *, as_json: bool) -> None:
         say(f"{count - failed} passed, {failed} failed")
 
 
-def _report_coverage(wanted: _Wanted, covered: Sequence[ClauseCoverage], loaded: Loaded) -> bool:
-    """Shows what no case made true or false; returns whether it is enough."""
+def _report_coverage(wanted: _Wanted, covered: Sequence[ClauseCoverage], idle: Sequence[Idle], loaded: Loaded) -> bool:
+    """Shows what no case made true or false, and what none depends on; returns whether the coverage is enough."""
     # Down, not to the nearest: 99.9 is not all.
     reached = int(percent(covered))
     enough = wanted.min_coverage is None or reached >= wanted.min_coverage
-    gaps = [
-        {
-            "trigger": one.trigger,
-            "file": loaded.files.get(one.file, one.file),
-            "line": one.line,
-            "column": one.column,
-            "clause": one.source,
-            "missing": one.missing,
-        }
-        for one in covered
-        if one.missing
-    ]
+    gaps = [_place(one, loaded) | {"missing": one.missing} for one in covered if one.missing]
+    unneeded = [_place(one, loaded) | {"always": one.always} for one in idle]
     if wanted.as_json:
-        say_json({"type": "coverage", "percent": reached, "enough": enough, "clauses": len(covered), "missing": gaps})
+        counts = {"percent": reached, "enough": enough, "clauses": len(covered)}
+        say_json({"type": "coverage", **counts, "missing": gaps, "no_case_depends_on": unneeded})
         return enough
     say(
         f"coverage of conditions: {reached}% ({len(covered) - len(gaps)} of {len(covered)} clauses were true and false)"
     )
     for gap in gaps:
         say(f"  {gap['file']}:{gap['line']}:{gap['column']} {gap['missing']}: {gap['clause']}")
+    for one in unneeded:
+        values = " or ".join(f"always {str(value).lower()}" for value in one["always"])
+        say(f"  {one['file']}:{one['line']}:{one['column']} no case depends on: {one['clause']} ({values}, all pass)")
     if not enough:
         complain(f"coverage is {reached}%, below the {wanted.min_coverage}% asked for")
     return enough
+
+
+def _place(one: ClauseCoverage | Idle, loaded: Loaded) -> dict[str, Any]:
+    file = loaded.files.get(one.file, one.file)
+    return {"trigger": one.trigger, "file": file, "line": one.line, "column": one.column, "clause": one.source}
 
 
 def _write(path: Path, results: Sequence[tuple[CaseResult, float]], loaded: Loaded) -> None:

@@ -78,7 +78,7 @@ class CaseRunner:
             if not (case.expect or self._run.trace or under_way.could_fire):
                 problem = _asserts_nothing(self._trigger)
         outputs = tuple(under_way.outputs)
-        rows = () if problem else lay_out(case, outputs)
+        rows = () if problem else lay_out(case, outputs, zone)
         return replace(about, line=line, problem=problem, rows=rows, trace=tuple(self._run.trace), outputs=outputs)
 
     def _without_draw(self, policy: Policy) -> Policy:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from schemas.base import Record, from_ms
-from triggers.casework.report import aftermath, moment, show_reading, woken_by, word
-from triggers.casework.timeline import show_value
+from triggers.casework.report import aftermath, show_reading, woken_by, word
+from triggers.casework.timeline import moment, show_value
 from triggers.casework.trace import Evaluated, Finding, Reading
 
 

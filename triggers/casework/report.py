@@ -7,10 +7,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from schemas.actions import Cancellation, NextBestAction
-from schemas.base import Record, from_ms, to_ms
+from schemas.base import Record, to_ms
 from schemas.decisions import Decision
 from triggers.casework.case_runner import CaseResult
-from triggers.casework.timeline import Row, show_output, show_value
+from triggers.casework.timeline import Row, moment, show_output, show_value
 from triggers.casework.trace import Evaluated, Finding, Reading
 from triggers.language.names import DETAILS
 from triggers.language.reader import DAY_MS, show_duration
@@ -53,7 +53,7 @@ def headline(evaluated: Evaluated, outputs: Sequence[Record], zone: ZoneInfo) ->
     """When a trigger was evaluated, what woke it, what its condition came to, what followed."""
     value = word(evaluated.finding.value) if evaluated.finding else "no condition"
     text = f"{moment(evaluated.at, zone)}  {woken_by(evaluated)}: {value}"
-    return f"{text}, {'; '.join(followed(evaluated, outputs))}" if evaluated.fires else text
+    return f"{text}, {'; '.join(followed(evaluated, outputs, zone))}" if evaluated.fires else text
 
 
 def woken_by(evaluated: Evaluated) -> str:
@@ -65,7 +65,7 @@ def woken_by(evaluated: Evaluated) -> str:
     return f"{kind}.{getattr(event, DETAILS[kind])}" if kind in DETAILS else str(kind)
 
 
-def followed(evaluated: Evaluated, outputs: Sequence[Record]) -> list[str]:
+def followed(evaluated: Evaluated, outputs: Sequence[Record], zone: ZoneInfo) -> list[str]:
     """What came of a candidate, its first step: the action, or why there was none."""
     found = []
     for output in outputs:
@@ -74,9 +74,9 @@ def followed(evaluated: Evaluated, outputs: Sequence[Record]) -> list[str]:
         if output.occasion != evaluated.occasion or output.step > 0:
             continue
         if isinstance(output, NextBestAction):
-            found.append(f"sent {show_output(output)}")
+            found.append(f"sent {show_output(output, zone)}")
         elif output.outcome in ("suppressed", "deferred"):
-            found.append(show_output(output))
+            found.append(show_output(output, zone))
     return found or ["nothing followed"]
 
 
@@ -93,11 +93,11 @@ def aftermath(evaluated: Evaluated, outputs: Sequence[Record], zone: ZoneInfo) -
     for output in outputs:
         if isinstance(output, Cancellation):
             if output.action_id in sent:
-                lines.append(f"{moment(to_ms(output.created_at), zone)}  {show_output(output)}")
+                lines.append(f"{moment(to_ms(output.created_at), zone)}  {show_output(output, zone)}")
         elif output in of_occasion and isinstance(output, NextBestAction):
-            lines.append(f"{moment(to_ms(output.created_at), zone)}  sent {show_output(output)}")
+            lines.append(f"{moment(to_ms(output.created_at), zone)}  sent {show_output(output, zone)}")
         elif output in of_occasion and isinstance(output, Decision) and output.outcome == "suppressed":
-            lines.append(f"{moment(to_ms(output.decided_at), zone)}  {show_output(output)}")
+            lines.append(f"{moment(to_ms(output.decided_at), zone)}  {show_output(output, zone)}")
     return lines
 
 
@@ -140,14 +140,6 @@ def _length(length: int) -> str:
 def word(value: Any) -> str:
     """``true``, ``false`` or ``unknown``."""
     return _WORDS[value]
-
-
-def moment(at_ms: int, zone: ZoneInfo) -> str:
-    """A time in the bank's time zone, as short as it is exact."""
-    local = from_ms(at_ms).astimezone(zone)
-    if local.microsecond:
-        return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}"
-    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _timeline(result: CaseResult) -> list[str]:

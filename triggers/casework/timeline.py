@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from schemas.actions import Cancellation, NextBestAction
-from schemas.base import Record, to_ms
+from schemas.base import Record, from_ms, to_ms
 from schemas.decisions import Decision
 from triggers.engine.texts import text_of
 from triggers.language.model import Case, CaseEvent, Expected
@@ -36,7 +38,7 @@ class Row:
         return self.kind in ("missing", "unexpected", "differs")
 
 
-def lay_out(case: Case, outputs: Sequence[Record]) -> tuple[Row, ...]:
+def lay_out(case: Case, outputs: Sequence[Record], zone: ZoneInfo) -> tuple[Row, ...]:
     """The timeline of a case that ran. Of one time, expectations are met in their order."""
     moments: dict[int, _Moment] = {}
     for event in case.events:
@@ -48,11 +50,11 @@ def lay_out(case: Case, outputs: Sequence[Record]) -> tuple[Row, ...]:
             moments.setdefault(_time_of(output), _Moment()).came.append(output)
     rows: list[Row] = []
     for at in sorted(moments):
-        moment = moments[at]
+        found = moments[at]
         rows += [
-            Row(at, "event", show_event(event.record_type, event.fields), "", event.line) for event in moment.events
+            Row(at, "event", show_event(event.record_type, event.fields), "", event.line) for event in found.events
         ]
-        rows += _match(at, moment.expected, moment.came)
+        rows += _match(at, found.expected, found.came, zone)
     return tuple(rows)
 
 
@@ -63,7 +65,7 @@ class _Moment:
     came: list[Any] = field(default_factory=list)
 
 
-def _match(at: int, expected: Sequence[Expected], came: Sequence[Any]) -> list[Row]:
+def _match(at: int, expected: Sequence[Expected], came: Sequence[Any], zone: ZoneInfo) -> list[Row]:
     rows: list[Row] = []
     missing: list[Expected] = []
     position = 0
@@ -72,13 +74,13 @@ def _match(at: int, expected: Sequence[Expected], came: Sequence[Any]) -> list[R
         if found is None:
             missing.append(wanted)
             continue
-        rows += _apart(at, missing, came[position:found])
-        rows.append(Row(at, "matched", show_expected(wanted), show_output(came[found], wanted), wanted.line))
+        rows += _apart(at, missing, came[position:found], zone)
+        rows.append(Row(at, "matched", show_expected(wanted), show_output(came[found], zone, wanted), wanted.line))
         missing, position = [], found + 1
-    return rows + _apart(at, missing, came[position:])
+    return rows + _apart(at, missing, came[position:], zone)
 
 
-def _apart(at: int, missing: Sequence[Expected], extra: Sequence[Any]) -> list[Row]:
+def _apart(at: int, missing: Sequence[Expected], extra: Sequence[Any], zone: ZoneInfo) -> list[Row]:
     """What found no match, side by side where it is of one sort."""
     rows: list[Row] = []
     for held in (False, True):
@@ -86,11 +88,11 @@ def _apart(at: int, missing: Sequence[Expected], extra: Sequence[Any]) -> list[R
         others = [one for one in extra if _held_back(one) == held]
         for one, other in zip_longest(wanted, others):
             if one is None:
-                rows.append(Row(at, "noted" if held else "unexpected", "", show_output(other, None)))
+                rows.append(Row(at, "noted" if held else "unexpected", "", show_output(other, zone)))
             elif other is None:
                 rows.append(Row(at, "missing", show_expected(one), "", one.line))
             else:
-                rows.append(Row(at, "differs", show_expected(one), show_output(other, one), one.line))
+                rows.append(Row(at, "differs", show_expected(one), show_output(other, zone, one), one.line))
     return rows
 
 
@@ -130,10 +132,11 @@ def show_expected(expected: Expected) -> str:
     return " ".join([*(["cancelled"] if expected.cancelled else []), *_pairs(expected.fields)])
 
 
-def show_output(output: Record, beside: Expected | None = None) -> str:
+def show_output(output: Record, zone: ZoneInfo, beside: Expected | None = None) -> str:
     """What came, in one line: the fields that matter most, and those that the expectation beside it names."""
     if isinstance(output, Decision):
-        return " ".join([f"held back: {output.reason}", *_pairs({"channel": output.channel, **output.detail})])
+        detail = {name: _local(text, zone) for name, text in output.detail.items()}
+        return " ".join([f"held back: {output.reason}", *_pairs({"channel": output.channel, **detail})])
     if isinstance(output, Cancellation):
         return " ".join(["cancelled", *_pairs({"channel": output.channel, "reason": output.reason})])
     assert isinstance(output, NextBestAction)
@@ -146,6 +149,24 @@ def show_output(output: Record, beside: Expected | None = None) -> str:
         else:
             shown[name] = getattr(output, name, None)
     return " ".join(_pairs(shown))
+
+
+def moment(at_ms: int, zone: ZoneInfo) -> str:
+    """A time in the bank's time zone, as short as it is exact."""
+    local = from_ms(at_ms).astimezone(zone)
+    if local.microsecond:
+        return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}"
+    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _local(text: str, zone: ZoneInfo) -> str:
+    """A detail of a decision: a time as the rows have theirs, anything else as it is."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    # A day has no zone.
+    return moment(to_ms(found), zone) if found.tzinfo else text
 
 
 def show_value(value: Any) -> str:

@@ -151,6 +151,9 @@ def test_an_unknown_trigger_is_suggested_the_nearest(rules: Path) -> None:
     result = call("larg", rules, "--case", "fires")
     assert result.exit_code == Exit.FAILED
     assert 'no trigger "larg": did you mean "large"?' in result.stderr
+    alone = call("larg", rules)
+    assert alone.exit_code == Exit.FAILED
+    assert 'no trigger "larg": did you mean "large"?' in alone.stderr
 
 
 def test_a_recorded_event_is_explained_by_the_history_before_it(rules: Path, history: Path) -> None:
@@ -184,7 +187,7 @@ def test_what_the_gate_decided_is_shown(rules: Path, history: Path) -> None:
     result = call("large", rules, "--events", history, "--customer", "c1", "--at", "2026-03-04T02:00:00Z")
     assert result.stdout.splitlines()[1] == "true at 2 of them (2026-03-03 10:00, 2026-03-04 10:00)"
     assert result.stdout.endswith(
-        "  then\n    2026-03-04 10:00  held back: once_per channel=push fired_at=2026-03-03T02:00:00+00:00\n"
+        "  then\n    2026-03-04 10:00  held back: once_per channel=push fired_at=2026-03-03 10:00\n"
     )
     later = call("large", rules, "--events", history, "--customer", "c1", "--at", "2026-03-04 09:59")
     assert later.stdout.endswith("    2026-03-03 10:00  sent offer=call channel=push step=0\n")

@@ -178,6 +178,67 @@ def test_coverage_is_printed_with_what_is_missing(rules: Path) -> None:
     assert f"  {file}:7:{column} never true: event.own_account\n" in result.stdout
 
 
+def of_own_account(rules: Path) -> Path:
+    """A trigger alone whose silent case is silent for two reasons: the flag was true and false, and decided nothing."""
+    (rules / "small.yaml").unlink()
+    silent = SILENT.replace("amount: 499", "amount: 499, own_account: true")
+    return write(rules, "large", FIRES, silent, when="event.amount >= 500 and not event.own_account")
+
+
+def test_clauses_on_which_no_case_depends_are_named(rules: Path) -> None:
+    """Both clauses were true and false, but either would do. The exit code is that of the percentage."""
+    file = of_own_account(rules)
+    result = call(str(rules), "--min-coverage", "100")
+    assert result.exit_code == Exit.OK
+    assert result.stdout.endswith(
+        "coverage of conditions: 100% (2 of 2 clauses were true and false)\n"
+        f"  {file}:7:7 no case depends on: event.amount >= 500 (always true, all pass)\n"
+        f"  {file}:7:35 no case depends on: event.own_account (always false, all pass)\n"
+    )
+    found = json.loads(call(str(rules), "--json").stdout.splitlines()[-1])
+    assert found["missing"] == []
+    assert found["no_case_depends_on"] == [
+        {
+            "trigger": "large",
+            "file": str(file),
+            "line": 7,
+            "column": 7,
+            "clause": "event.amount >= 500",
+            "always": [True],
+        },
+        {
+            "trigger": "large",
+            "file": str(file),
+            "line": 7,
+            "column": 35,
+            "clause": "event.own_account",
+            "always": [False],
+        },
+    ]
+
+
+def test_what_no_case_depends_on_is_not_asked_of_failing_cases(rules: Path) -> None:
+    """A case that fails may be the one that would have told, and a part of the cases says nothing of all."""
+    of_own_account(rules)
+    assert "depends on" not in call(str(rules), "--case", "silent").output
+    fires = FIRES.replace("amount: 500", "amount: 1, own_account: true")
+    wrong = SILENT.replace("silent", "wrongly silent").replace("499", "500")
+    write(rules, "large", fires, SILENT, wrong, when="event.amount >= 500 or event.own_account")
+    result = call(str(rules))
+    assert result.exit_code == Exit.FAILED
+    assert "coverage of conditions: 100%" in result.output
+    assert "depends on" not in result.output
+
+
+def test_a_clause_that_is_missing_is_named_once(rules: Path) -> None:
+    """What no case made true decides nothing either: one line says so."""
+    (rules / "small.yaml").unlink()
+    write(rules, "large", FIRES, SILENT, when="event.amount >= 500 and not event.own_account")
+    output = call(str(rules)).stdout
+    assert "never true: event.own_account" in output
+    assert "depends on" not in output
+
+
 @pytest.mark.parametrize(
     ("least", "code"), [("83", Exit.OK), ("84", Exit.FAILED), ("0", Exit.OK), ("100", Exit.FAILED)]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.casework import result_of
+from tests.support.casework import FIRES, SILENT, result_of, results_of, trigger_text
 from triggers.casework.case_runner import CaseResult
 from triggers.casework.report import report
 from triggers.casework.timeline import show_value
@@ -113,6 +113,21 @@ def test_the_report_gives_every_clause_of_every_evaluation() -> None:
         "  false    not event.own_account                   event.own_account = true",
         "  unknown  customer.app_user or customer.age > 30  customer.app_user = unknown, customer.age = unknown",
     ]
+
+
+def test_times_in_details_are_the_banks() -> None:
+    """What waits does so until a time like those beside it; a detail that is no time stays as it is."""
+    case = """\
+  - name: at night
+    events: [{at: "2026-03-02 22:00", transaction: {direction: debit, amount: 500}}]
+    expect: [{at: "2026-03-03 08:00"}]
+"""
+    quiet = "quiet: [{channels: [push], from: '21:00', to: '08:00'}]\n"
+    (result, *_) = results_of(trigger_text(case, FIRES, SILENT), policy=quiet).values()
+    assert result.passed, report(result)
+    (held,) = (row.came for row in result.rows if row.kind == "noted")
+    assert held.startswith("held back: quiet")
+    assert held.endswith("until=2026-03-03 08:00")
 
 
 def test_lists_and_tags_are_shown_by_name() -> None:
