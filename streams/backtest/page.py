@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import jinja2
 
 from streams.backtest import charts
 from streams.backtest.report import as_json
 from streams.backtest.run import Result
+from triggers.casework.reasons import MEANINGS
 
 _TEMPLATE: Final = Path(__file__).with_name("page.html.j2")
 _DAILY: Final = 62
@@ -35,10 +37,18 @@ def render(result: Result) -> str:
     )
     environment.filters["number"] = number
     environment.filters["share"] = share
-    environment.filters["moment"] = moment
+    environment.filters["moment"] = lambda text: moment(text, result.ruleset.policy.timezone)
     environment.filters["grouped"] = grouped
     template = environment.from_string(_TEMPLATE.read_text("utf-8"))
-    return template.render(report=report, over_time=over_time(report["actions"]["cells"]), charts=_Charts())
+    return template.render(
+        report=report,
+        over_time=over_time(report["actions"]["cells"]),
+        charts=_Charts(),
+        meanings=MEANINGS,
+        nothing_live=nothing_live(report),
+        never_true=never_true,
+        never_fired=never_fired,
+    )
 
 
 def number(value: float | None) -> str:
@@ -56,9 +66,32 @@ def share(part: int, whole: int) -> str:
     return f"{percent:.0f}%" if percent >= 10 or part == 0 else f"{percent:.2g}%"
 
 
-def moment(text: str | None) -> str:
-    """A time as it is read, to the second, in UTC."""
-    return "–" if text is None else f"{text[:10]} {text[11:19]} UTC"
+def moment(text: str | None, zone: ZoneInfo) -> str:
+    """A time as it is read, to the second, in the bank's time zone."""
+    return "–" if text is None else f"{datetime.fromisoformat(text).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def nothing_live(report: Mapping[str, Any]) -> str:
+    """Why there is nothing to tell of actions: no trigger is live. Empty where one is."""
+    statuses = [one["status"] for one in report["triggers"]]
+    if "live" in statuses:
+        return ""
+    found = ", ".join(f"{statuses.count(status):,} {status}" for status in sorted(set(statuses))) or "there is none"
+    hint = "; --shadow shows what drafts would have done" if "draft" in statuses else ""
+    return f"No trigger is live ({found}), so nothing is told of actions, contacts and what was held back{hint}."
+
+
+def never_true(threshold: Mapping[str, Any], measure: Mapping[str, Any], every: int) -> str:
+    """What is to be said of a comparison that was true at no look; empty where it was true at one."""
+    if threshold["held"]:
+        return ""
+    where = "in these events" if every == 1 else "at the moments measured"
+    return f"never {'true' if measure['known'] else 'known'} {where}"
+
+
+def never_fired(shadow: Mapping[str, Any]) -> bool:
+    """Whether the condition of a trigger in shadow was never true: else something would have become of it."""
+    return not (shadow["would_send"] or shadow["would_wait"] or shadow["would_be_held_back"])
 
 
 def grouped(contacts: Mapping[str, int]) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -25,6 +27,7 @@ FMT_EXAMPLE = "Example: bank-triggers fmt ./my-triggers"
 
 NEW_EXAMPLE = "Example: bank-triggers new --kind balance_drop --id big_fall --owner retail-deposits --dir ./my-triggers"
 _OFFER = "call"
+_OWNER: Final = re.compile(r"[^\W\d_][\w .&/@-]*")
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Rule files or folders of them.", show_default=False)]
 
@@ -38,47 +41,88 @@ def new(
 ) -> None:
     """Writes a first trigger of a kind, with two cases, that passes check and test: a draft to be changed."""
     known = starters()
-    try:
-        starter = known[_kind(kind, known)]
-        name = _id(trigger_id)
-        owner = owner or typer.prompt("Who answers for it (a team)", err=True).strip()
-    except typer.Abort:
-        fail("no answer; give --kind, --id and --owner", Exit.USAGE)
+    for wrong in (kind and _wrong_kind(kind, known), trigger_id and _wrong_id(trigger_id)):
+        if wrong:
+            fail(wrong, Exit.USAGE)
+    if trigger_id and (taken := _taken(trigger_id, folder)):
+        fail(taken)
+    starter = known[kind or _ask_kind(known)]
+    name = trigger_id or _ask("Its id (such as big_fall)", lambda id_: _wrong_id(id_) or _taken(id_, folder))
+    owner = owner or _ask("Who answers for it (a team)", _wrong_owner)
     file = folder / f"{name}.yaml"
-    there = next(iter(sorted(folder.rglob(file.name))), None) if folder.is_dir() else None
-    if there is not None:
-        fail(f"{there}: there is a trigger of this id; nothing is overwritten")
     beside = {role: data for role, data in find_files([file], ROLES).files.items() if role in ROLES}
     texts = {role: text for role, text in starter.fill_in_beside(owner).items() if role not in beside}
     text = starter.fill_in(name, owner, offer or _offer(load_documents({**beside, **texts})))
     loaded = load_documents({**beside, **texts, file.name: text})
     _refuse_where_wrong(loaded, file.name, starter, beside)
-    modeline = f"# yaml-language-server: $schema={_schema_of(folder)}\n"
+    schema = _schema_of(folder)
+    modeline = "" if schema is None else f"# yaml-language-server: $schema={schema}\n"
     for path, content in (*((folder / role, text) for role, text in texts.items()), (file, modeline + text)):
         _create(path, content)
         say(str(path))
+    if schema is None:
+        complain(f"for help in an editor: bank-triggers schemas editor {folder / SCHEMAS_FOLDER}")
     complain(f"change it to what you mean, then: bank-triggers check {folder} && bank-triggers test {folder}")
 
 
-def _kind(given: str | None, known: Mapping[str, Starter]) -> str:
-    if given is None:
-        names = list(known)
-        for number, starter in enumerate(known.values(), start=1):
-            complain(f"{number:3} {starter.kind:<14} {starter.about}")
-        given = typer.prompt("What should it react to (number or name)", err=True).strip()
-        if given.isdecimal() and 1 <= int(given) <= len(names):
-            return names[int(given) - 1]
-    if given not in known:
-        hint = suggest(given, known) or f"; there are {one_of(known)}"
-        fail(f'there is no kind "{given}"{hint}', Exit.USAGE)
-    return given
+def _ask(question: str, wrong: Callable[[str], str]) -> str:
+    """Asks until the answer is right, each time with what was wrong; the end of the input ends the command."""
+    while True:
+        answer = _answer(question)
+        if answer is None:
+            fail("no answer; give --kind, --id and --owner", Exit.USAGE)
+        reason = wrong(answer) if answer else "an answer is needed"
+        if not reason:
+            return answer
+        complain(reason)
 
 
-def _id(given: str | None) -> str:
-    name: str = given or typer.prompt("Its id (such as big_fall)", err=True).strip()
-    if not IDENTIFIER.fullmatch(name):
-        fail(f'"{name}" is no id: small letters, digits and _, beginning with a letter', Exit.USAGE)
-    return name
+def _answer(question: str) -> str | None:
+    """One answer; ``None`` where there is no more. A question whose answer nobody types is a line of its own."""
+    if not sys.stdin.isatty():
+        complain(f"{question}:")
+        line = sys.stdin.readline()
+        return line.strip() if line else None
+    try:
+        return str(typer.prompt(question, default="", show_default=False, err=True)).strip()
+    except typer.Abort:
+        complain("")
+        return None
+
+
+def _ask_kind(known: Mapping[str, Starter]) -> str:
+    by_number = {str(number): kind for number, kind in enumerate(known, start=1)}
+    for number, kind in by_number.items():
+        complain(f"{number:>3} {kind:<14} {known[kind].about}")
+    answer = _ask(
+        "What should it react to (number or name)",
+        lambda given: "" if given in by_number else _wrong_kind(given, known),
+    )
+    return by_number.get(answer, answer)
+
+
+def _wrong_kind(given: str, known: Mapping[str, Starter]) -> str:
+    if given in known:
+        return ""
+    return f'there is no kind "{given}"{suggest(given, known) or f"; there are {one_of(known)}"}'
+
+
+def _wrong_id(given: str) -> str:
+    if IDENTIFIER.fullmatch(given):
+        return ""
+    return f'"{given}" is no id: small letters, digits and _, beginning with a letter'
+
+
+def _wrong_owner(given: str) -> str:
+    if _OWNER.fullmatch(given):
+        return ""
+    return f'"{given}" is no team: letters, digits, spaces and . & / @ _ -, beginning with a letter'
+
+
+def _taken(trigger_id: str, folder: Path) -> str:
+    """Where a trigger of this id stands in the folder or below."""
+    there = next(iter(sorted(folder.rglob(f"{trigger_id}.yaml"))), None) if folder.is_dir() else None
+    return "" if there is None else f"{there}: there is a trigger of this id; nothing is overwritten"
 
 
 def _offer(loaded: Loaded) -> str:
@@ -107,10 +151,13 @@ def _refuse_where_wrong(loaded: Loaded, name: str, starter: Starter, beside: Map
         fail(f"{name} was not written: under the policy and calendar beside it these cases fail: {one_of(failed)}")
 
 
-def _schema_of(folder: Path) -> str:
-    """The way from a folder to the schema of triggers: in the nearest folder above that has it, else in this one."""
-    above = [folder.absolute(), *folder.absolute().parents]
-    home = next((one for one in above if (one / SCHEMAS_FOLDER / TRIGGER_SCHEMA).is_file()), above[0])
+def _schema_of(folder: Path) -> str | None:
+    """The way from a folder to the schema of triggers in the nearest folder above that has it, if one has."""
+    here = folder.resolve()
+    above = [here, *here.parents]
+    home = next((one for one in above if (one / SCHEMAS_FOLDER / TRIGGER_SCHEMA).is_file()), None)
+    if home is None:
+        return None
     return Path("../" * above.index(home), SCHEMAS_FOLDER, TRIGGER_SCHEMA).as_posix()
 
 

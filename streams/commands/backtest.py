@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from schemas.base import to_ms
 from schemas.topics import INBOUND
-from streams.backtest.page import number, over_time, render, share
+from streams.backtest.page import never_fired, never_true, nothing_live, number, over_time, render, share
 from streams.backtest.report import as_json as report_json
 from streams.backtest.report import place
 from streams.backtest.run import Options, Result, Take, run_backtest
@@ -118,7 +118,12 @@ def _ruleset(paths: Sequence[Path], *, shadow: bool) -> RuleSet:
         raise typer.Exit(Exit.FAILED)
     drafts = sum(trigger.status == "draft" for trigger in loaded.ruleset.triggers)
     if drafts and not shadow:
-        complain(f"{drafts} draft{'s do' if drafts > 1 else ' does'} not run; --shadow shows what it would have done")
+        what = (
+            "drafts do not run; --shadow shows what they"
+            if drafts > 1
+            else "draft does not run; --shadow shows what it"
+        )
+        complain(f"{drafts} {what} would have done")
     return drafts_in_shadow(loaded.ruleset) if shadow else loaded.ruleset
 
 
@@ -222,15 +227,31 @@ def _complain(result: Result) -> None:
 def _show(result: Result) -> None:
     """The tables."""
     report = report_json(result)
-    given, actions = report["input"], report["actions"]
+    given, actions, shadow = report["input"], report["actions"], report["shadow"]
     say(
         f"{sum(given['events'].values()):,} events of {given['customers']:,} customers"
         + (f", {given['first']} to {given['last']}" if given["first"] else "")
         + f"; {actions['total']:,} actions, {report['suppressed']['total']:,} held back, "
         f"{report['cancelled']['total']:,} withdrawn"
+        + (f"; in shadow {sum(one['would_send'] for one in shadow):,} would have been sent" if shadow else "")
     )
+    if given["not_of_customers"]:
+        say(f"besides, events that no trigger sees: {_listed(given['not_of_customers'])}")
+    if given["outside_the_range"]:
+        say(f"besides, outside the time range: {given['outside_the_range']:,}")
+    _show_shadow(shadow)
+    if why := nothing_live(report):
+        say(why)
+    else:
+        _show_live(report)
+    _show_measures(report)
+
+
+def _show_live(report: dict[str, Any]) -> None:
+    """What the live triggers did."""
+    actions = report["actions"]
     total = actions["total"]
-    show_table(
+    _show_rows(
         "Actions by trigger",
         ("trigger", "status", "actions", "share", "withdrawn", "waited", "held back"),
         [
@@ -248,42 +269,51 @@ def _show(result: Result) -> None:
     )
     for what in ("tier", "channel"):
         rows = [(name, number(count), share(count, total)) for name, count in actions[f"by_{what}"].items()]
-        show_table(f"Actions by {what}", (what, "actions", "share"), rows)
+        _show_rows(f"Actions by {what}", (what, "actions", "share"), rows)
     by_time = over_time(actions["cells"])
     if len(by_time.columns) <= _DAYS_SHOWN:
         rows = [(column.label, number(column.total), share(column.total, total)) for column in by_time.columns]
-        show_table(f"Actions by {by_time.step}", (by_time.step, "actions", "share"), rows)
+        _show_rows(f"Actions by {by_time.step}", (by_time.step, "actions", "share"), rows)
     else:
         months: dict[str, int] = {}
         for day, count in actions["by_day"].items():
             months[day[:7]] = months.get(day[:7], 0) + count
         rows = [(month, number(count), share(count, total)) for month, count in months.items()]
-        show_table("Actions by month (by day: --json, --html)", ("month", "actions", "share"), rows)
+        _show_rows("Actions by month (by day: --json, --html)", ("month", "actions", "share"), rows)
     held = report["suppressed"]["by_reason"]
     all_held = report["suppressed"]["total"]
     rows = [(reason, number(count), share(count, all_held)) for reason, count in held.items()]
-    show_table("Held back, by reason", ("reason", "times", "share"), rows)
-    show_table(
+    _show_rows("Held back, by reason", ("reason", "times", "share"), rows)
+    _show_rows(
         "Customers with most contacts",
         ("customer", "contacts", "by trigger"),
         [(one["customer"], number(one["contacts"]), _listed(one["by_trigger"])) for one in _most(report)],
     )
-    _show_measures(report)
-    if report["shadow"]:
-        show_table(
-            "In shadow, beside what is live",
-            ("trigger", "would send", "beside a live action", "would wait", "would be held back"),
-            [
-                (
-                    one["trigger"],
-                    number(one["would_send"]),
-                    number(one["of_these_beside_a_live_action"]),
-                    number(one["would_wait"]),
-                    _listed(one["would_be_held_back"]),
-                )
-                for one in report["shadow"]
-            ],
-        )
+
+
+def _show_shadow(shadow: list[dict[str, Any]]) -> None:
+    _show_rows(
+        "In shadow",
+        ("trigger", "would send", "beside a live action", "would wait", "would be held back"),
+        [
+            (
+                one["trigger"],
+                number(one["would_send"]),
+                number(one["of_these_beside_a_live_action"]),
+                number(one["would_wait"]),
+                "its condition was never true in these events"
+                if never_fired(one)
+                else _listed(one["would_be_held_back"]),
+            )
+            for one in shadow
+        ],
+    )
+
+
+def _show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table that has rows: without any, its headings alone would tell nothing."""
+    if rows:
+        show_table(title, columns, rows)
 
 
 def _most(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -294,9 +324,9 @@ def _most(report: dict[str, Any]) -> list[dict[str, Any]]:
 def _show_measures(report: dict[str, Any]) -> None:
     every = report["measured_one_moment_in"]
     title = "Measures beside their thresholds" + (f" (one moment in {every})" if every > 1 else "")
-    show_table(
+    _show_rows(
         title,
-        ("trigger", "measure", "known", "p5", "p50", "p95", "thresholds, held"),
+        ("trigger", "measure", "known", "p5", "p50", "p95", "thresholds, share of looks true"),
         [
             (
                 one["trigger"],
@@ -305,6 +335,7 @@ def _show_measures(report: dict[str, Any]) -> None:
                 *(number(one["percentiles"][percent]) for percent in ("5", "50", "95")),
                 ", ".join(
                     f"{threshold['operator']} {threshold['number']} {share(threshold['held'], one['known'])}"
+                    + (f" ({never})" if (never := never_true(threshold, one, every)) else "")
                     for threshold in one["thresholds"]
                 )
                 or "; ".join(one["clauses"]),

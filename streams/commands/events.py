@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.topics import TOPIC
 from streams.commands.console import (
     ConfigOption,
     Exit,
@@ -115,6 +117,10 @@ def simulate(
         fail(f"{output}: cannot be written ({error.strerror}); expected a file in a folder that exists")
     first, last = (f"{moment(records[at].at_ms):%Y-%m-%d}" for at in (0, -1))
     say(f"{len(records)} events from {first} to {last}")
+    unseen = Counter(record.topic for record in records if TOPIC[record.topic].stage != "customer")
+    if unseen:
+        named = ", ".join(f"{topic} {count}" for topic, count in sorted(unseen.items()))
+        say(f"{unseen.total()} of them no trigger sees: {named}")
 
 
 def _show(report: ImportReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from streams.cli import app
 from streams.commands.console import Exit
 from streams.event_file import format_event
 from tests.support.bank import at, profile, transaction
+from triggers.casework.reasons import MEANINGS
 
 RULE = """\
 trigger: any_payment
@@ -108,7 +110,64 @@ def test_a_draft_in_shadow_stands_beside_what_is_live(rules: Path, events: Path)
     lines = call(rules, "--events", events, "--shadow").stdout.splitlines()
     assert "any_payment\tlive\t2\t100%\t0\t0\t1" in lines
     assert "a_draft\tshadow\t0\t0%\t0\t0\t0" in lines
-    assert "a_draft\t2\t2\t0\tonce_per 2" in lines
+    assert lines[1].startswith("trigger\twould send")
+    assert lines[2] == "a_draft\t2\t2\t0\tonce_per 2"
+
+
+def test_where_nothing_is_live_only_the_shadow_is_shown(rules: Path, events: Path, tmp_path: Path) -> None:
+    """First of all, with one line for what is left out; a condition that was never true is named."""
+    (rules / "any_payment.yaml").unlink()
+    never = (rules / "a_draft.yaml").read_text("utf-8").replace("a_draft", "b_never").replace(">= 5", ">= 5000")
+    (rules / "b_never.yaml").write_text(never.replace("amount: 10", "amount: 5000"), "utf-8")
+    page = tmp_path / "page.html"
+    result = call(rules, "--events", events, "--shadow", "--html", page)
+    assert result.exit_code == Exit.OK, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith("; 0 actions, 0 held back, 0 withdrawn; in shadow 2 would have been sent")
+    assert lines[1].startswith("trigger\twould send")
+    assert lines[2:5] == [
+        "a_draft\t2\t0\t0\tonce_per 2",
+        "b_never\t0\t0\t0\tits condition was never true in these events",
+        "No trigger is live (2 shadow), so nothing is told of actions, contacts and what was held back.",
+    ]
+    assert lines[5].startswith("trigger\tmeasure")
+    assert lines[6].endswith("\t>= 5 100%")
+    assert lines[7].endswith("\t>= 5000 0% (never true in these events)")
+    assert len(lines) == 8
+    text = page.read_text("utf-8")
+    assert text.index("<h2>In shadow</h2>") < text.index("No trigger is live") < text.index("<h2>Measures")
+    assert re.findall(r"<h2>(.*?)</h2>", text) == ["In shadow", "Measures beside their thresholds", "The input"]
+    assert "<code>b_never</code>" in text
+    assert "its condition was never true in these events" in text
+    assert "<strong>never true in these events</strong>" in text
+    assert MEANINGS["once_per"] in text
+
+
+def test_a_table_without_rows_is_left_out(rules: Path, events: Path) -> None:
+    """Its headings alone tell nothing."""
+    lines = call(rules, "--events", events, "--until", "2026-03-01").stdout.splitlines()
+    assert lines[1] == "besides, outside the time range: 5"
+    assert not [line for line in lines if line.startswith(("tier\t", "channel\t", "reason\t", "customer\t", "day\t"))]
+    assert "any_payment\tlive\t0\t–\t0\t0\t0" in lines
+
+
+def test_events_that_no_trigger_sees_are_named(rules: Path, events: Path) -> None:
+    """On the output and on the page: of managers and of linked identities."""
+    with events.open("a", encoding="utf-8") as file:
+        file.write(format_event("bank.managers", "M1", "{}") * 3)
+    lines = call(rules, "--events", events).stdout.splitlines()
+    assert lines[0].startswith("5 events of 1 customers")
+    assert lines[1] == "besides, events that no trigger sees: bank.managers 3"
+
+
+def test_the_page_tells_the_banks_time(rules: Path, events: Path, tmp_path: Path) -> None:
+    """As its days do: 02:00 in UTC is 10:00 in Shanghai."""
+    page = tmp_path / "page.html"
+    assert call(rules, "-e", events, "--html", page).exit_code == Exit.OK
+    text = page.read_text("utf-8")
+    assert "from 2026-03-02 10:00:00 to 2026-03-06 10:00:00. Times and days are those of Asia/Shanghai." in text
+    assert "Timers ran to 2026-03-06 10:00:00 and no further" in text
+    assert "UTC" not in text
 
 
 def test_json_html_and_actions(rules: Path, events: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,12 @@ def test_simulate_writes_a_year_of_events_that_can_all_be_read(tmp_path: Path) -
     assert first.read_bytes() == second.read_bytes()
     lines = [line for line in read_events(first) if isinstance(line, EventLine)]
     assert shown.output.startswith(f"{len(lines)} events from 2026-01-05 to 2027-01-")
+    unseen = Counter(line.topic for line in lines if TOPIC[line.topic].stage != "customer")
+    assert shown.output.splitlines()[1] == (
+        f"{unseen.total()} of them no trigger sees: "
+        f"bank.identity-links {unseen['bank.identity-links']}, bank.managers {unseen['bank.managers']}"
+    )
+    assert len(unseen) == 2
     refused = []
     for line in lines:
         key = None if line.key is None else line.key.encode()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,56 @@ def test_without_answers_it_says_what_to_give(tmp_path: Path) -> None:
     assert result.exit_code == Exit.USAGE
     assert "--kind, --id and --owner" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_answer_is_asked_again(tmp_path: Path) -> None:
+    """With the reason: an unknown kind, no answer, no id, an id that is taken, an owner that YAML would misread."""
+    assert new(tmp_path, name="taken").exit_code == Exit.OK
+    answers = "99\nslience\n\nsilence\nMy Id\ntaken\nquiet\nteam: #1\nretail team\n"
+    result = call("new", "--dir", tmp_path, answers=answers)
+    assert result.exit_code == Exit.OK, result.output
+    for reason in (
+        'there is no kind "99"; there are balance_drop,',
+        'did you mean "silence"?',
+        "an answer is needed",
+        '"My Id" is no id',
+        "there is a trigger of this id",
+        '"team: #1" is no team',
+    ):
+        assert reason in result.stderr
+    assert "owner: retail team\n" in (tmp_path / "quiet.yaml").read_text("utf-8")
+
+
+def test_the_end_of_the_answers_ends_it(tmp_path: Path) -> None:
+    """After a wrong answer too: exit code 2, and nothing is written. Each question has a line of its own."""
+    command = [sys.executable, "-m", "streams", "new", "--kind", "silence", "--dir", str(tmp_path)]
+    ended = subprocess.run(command, input="My Id\nmine\n", capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == Exit.USAGE
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "Its id (such as big_fall):",
+        '"My Id" is no id: small letters, digits and _, beginning with a letter',
+        "Its id (such as big_fall):",
+        "Who answers for it (a team):",
+        "no answer; give --kind, --id and --owner",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_terminal_it_is_asked_again_as_well(tmp_path: Path) -> None:
+    """On the error output; the output has the file's name alone."""
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "streams", "new", "--kind", "silence", "--dir", str(tmp_path)]
+    os.write(terminal, b"My Id\n\nquiet\nretail\n")
+    try:
+        asked = subprocess.run(command, stdin=end, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert asked.returncode == Exit.OK, asked.stderr
+    assert asked.stderr.count("Its id (such as big_fall):") == 3
+    assert '"My Id" is no id' in asked.stderr
+    assert asked.stdout.strip() == str(tmp_path / "quiet.yaml")
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -125,15 +178,17 @@ def test_tags_that_lack_what_it_needs_are_left(tmp_path: Path) -> None:
 
 
 def test_it_tells_editors_where_the_schema_is(tmp_path: Path) -> None:
-    """In the nearest folder above that has the schemas, else in its own."""
-    new(tmp_path / "x" / "y", name="one")
-    first = (tmp_path / "x" / "y" / "one.yaml").read_text("utf-8").splitlines()[0]
-    assert first == "# yaml-language-server: $schema=.schemas/trigger.schema.json"
+    """In the nearest folder above that has the schemas; where none has, how to write them is told instead."""
+    folder = tmp_path / "x" / "y"
+    result = new(folder, name="one")
+    assert (folder / "one.yaml").read_text("utf-8").splitlines()[0] == "trigger: one"
+    assert f"bank-triggers schemas editor {folder / '.schemas'}\n" in result.stderr
     (tmp_path / ".schemas").mkdir()
     (tmp_path / ".schemas" / "trigger.schema.json").write_text("{}", "utf-8")
-    new(tmp_path / "x" / "y", name="two")
-    second = (tmp_path / "x" / "y" / "two.yaml").read_text("utf-8").splitlines()[0]
-    assert second == "# yaml-language-server: $schema=../../.schemas/trigger.schema.json"
+    for name, way in (("two", folder), ("three", folder / ".." / "y")):
+        assert "schemas editor" not in new(way, name=name).stderr
+        first = (folder / f"{name}.yaml").read_text("utf-8").splitlines()[0]
+        assert first == "# yaml-language-server: $schema=../../.schemas/trigger.schema.json"
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""What the reasons of decisions mean, in a few words for the reader of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from triggers.engine import offers
+from triggers.policy import (
+    arbitration,
+    attempts,
+    caps,
+    consent,
+    cooldown,
+    exclusion,
+    holdout,
+    quiet_hours,
+    routing,
+    suitability,
+)
+
+MEANINGS: Final[Mapping[str, str]] = {
+    exclusion.REASON: "the customer is blacklisted or works for the bank",
+    consent.REASON: "the channel was declined, or needs a consent that is not on record",
+    suitability.REASON: "the channel does not suit the customer, by the policy's clauses",
+    routing.REASON: "the policy's routes do not let this channel carry such an offer",
+    quiet_hours.REASON: "it came in the quiet hours of its channel",
+    caps.REASON: "the customer has had as many contacts as a cap allows",
+    cooldown.REASON: "too soon after the contact before",
+    attempts.REASON: "the category pauses after contacts without a sale",
+    holdout.REASON: "the customer is left alone to measure the lift of the others",
+    arbitration.REASON: "another trigger ranked higher at the same occasion",
+    offers.REASON: "no offer of the catalogue fits the customer on that day",
+    "once_per": "it fired for this customer less than its once_per before",
+    "not_rearmed": "it has fired, and its rearm has not been true since",
+    "answered": "the customer had answered an earlier step",
+    "unless": "the step's unless was true",
+    "expired": "it ran out before it could go out",
+    "broken": "an expression failed: a bug to report",
+    "reversed": "the transaction behind it was reversed",
+    "answered_late": "what it missed had come in time, but was received late",
+    "redeemed": "the product was redeemed",
+    "rolled_over": "the product was rolled over",
+    "corrected": "the day on which the product matures was corrected",
+}
+"""By reason: of the gate and of the engine, for what is held back, what waits and what is withdrawn."""
