@@ -8,7 +8,7 @@ from tests.support.oracle_check import check_against_oracle
 from tests.support.system import Event, System, event
 from tests.support.worker_process import ROOT
 
-RULES = ROOT / "triggers" / "library" / "maturity"
+RULES = ROOT / "triggers" / "library" / "maturity" / "maturity_due.yaml"
 
 
 def test_a_corrected_maturity_fires_at_its_new_date_only_and_a_redeemed_one_never(

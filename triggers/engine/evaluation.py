@@ -293,6 +293,10 @@ class Evaluation:
         value = self._value(level)
         if value is not None:
             self._samples(level).set_level(at, key, pack(value), value, level.retain_ms, level.most)
+            return
+        samples = self.state.series.get(self._name_of(level))
+        if samples is not None:
+            samples.end_level(at, key, level.retain_ms, level.most)
 
     def _value(self, sampler: Sampler) -> Any:
         scope = self.scope
@@ -300,9 +304,12 @@ class Evaluation:
             return None
         return sampler.evaluate(scope)
 
-    def _samples(self, sampler: Sampler) -> SeriesState:
+    def _name_of(self, sampler: Sampler) -> str:
         account = self.scope.account
-        name = _series_name(sampler.id, account) if sampler.by_account and account is not None else sampler.id
+        return _series_name(sampler.id, account) if sampler.by_account and account is not None else sampler.id
+
+    def _samples(self, sampler: Sampler) -> SeriesState:
+        name = self._name_of(sampler)
         held = self.state.series
         samples = held.get(name)
         if samples is None:

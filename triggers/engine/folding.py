@@ -13,6 +13,7 @@ that begins (or ends) less than one bucket's length further out. Beside that:
   9 * 10^14 counts as that; of texts only ``count``, ``first``, ``last`` and ``distinct`` have a meaning anyway;
 * a reversal no longer finds a sample that was folded: it stays counted. That concerns a reversal with more than 4,000
   newer samples in its series;
+* that a level was unknown for a while is forgotten when it is folded: the value before counts until the next;
 * a level that comes late, into the middle of a bucket, does not change the bucket's time-weighted sum.
 """
 
@@ -37,8 +38,8 @@ _LOW: Final = 2**_HALF - 1
 _INT64: Final = 2**63 - 1
 _UNIT: Final = Decimal(1).scaleb(-4)
 
-Other = str | tuple[str]
-"""A value that is no integer of 1/10,000: text as it is, a number as a tuple of its text."""
+Other = str | tuple[str] | None
+"""A value that is no integer of 1/10,000: text as it is, a number as a tuple of its text; ``None`` where unknown."""
 
 
 class Bucket(NamedTuple):
@@ -139,12 +140,21 @@ class Folded(msgspec.Struct, array_like=True, gc=False):
         self.others = list(zip(firsts, lasts, strict=True))
 
     def value(
-        self, function: str, times: Sequence[int], values: Sequence[Any], start: int, end: int, *, level: bool
+        self,
+        function: str,
+        times: Sequence[int],
+        values: Sequence[Any],
+        start: int,
+        end: int,
+        *,
+        level: bool,
+        unknown: int = 0,
     ) -> Any:
         """The value of a function over ``(start, end]``; ``None`` where nothing is known there.
 
         ``times`` and ``values`` are of the window's samples that are not folded, all after ``start``. Numbers are in
-        1/10,000, or, of a mixed series, decimals; so is the result.
+        1/10,000, or, of a mixed series, decimals; so is the result. ``unknown`` is the time, in ms, in
+        which nothing was known: a mean leaves it out.
         """
         begins, untils = self._column(0), self._column(1)
         first = bisect_right(untils, start)
@@ -158,7 +168,7 @@ class Folded(msgspec.Struct, array_like=True, gc=False):
         if function == "count" or not count:
             return count or None
         if function == "daily_mean":
-            return self._weighted_mean(first, last, head, times, values, start, end)
+            return self._weighted_mean(first, last, head, times, values, start, end, unknown)
         if function == "first":
             return [*head, *firsts, *values][0]
         if function == "last":
@@ -192,6 +202,7 @@ class Folded(msgspec.Struct, array_like=True, gc=False):
         values: Sequence[Any],
         start: int,
         end: int,
+        unknown: int,
     ) -> Any:
         # Each piece: its beginning, its own weighted sum, its end, and the value that holds from there on.
         pieces = [(start, 0, start, value) for value in head]
@@ -206,7 +217,8 @@ class Folded(msgspec.Struct, array_like=True, gc=False):
             total += value * (opens - since) + weighted
             since, value = until, closing
         end = max(end, since)
-        return Decimal(total + value * (end - since)) / (end - begin) if end > begin else value
+        span = end - begin - unknown
+        return Decimal(total + value * (end - since)) / span if span > 0 else value
 
 
 FOLD: Final = {"min": min, "max": max}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from operator import itemgetter, mul, sub
 from struct import Struct
 from typing import Any, Final
@@ -23,6 +24,9 @@ from triggers.engine.folding import BUCKETS, Folded, Other, of_other, rounded
 _SCALE: Final = Decimal(10_000)
 _UNIT: Final = Decimal(1).scaleb(-4)
 _INT64: Final = 2**63 - 1
+
+GAP: Final = -(2**63)
+"""In place of a value: the level is unknown from here on. No packed value is as low."""
 
 _ROW: Final = Struct("<qQq")
 ROW_BYTES: Final = _ROW.size
@@ -45,6 +49,8 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
     others: list[Other] | None = None
     folded: Folded | None = None
     """The samples older than those of the rows, where there were too many."""
+    gaps: bool = False
+    """Whether the level was ever unknown after it was known."""
 
     def __len__(self) -> int:
         return len(self.rows) // _SIZE
@@ -99,6 +105,12 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
         if len(rows) > most:
             self._fold(most, retain_ms, level=True)
 
+    def end_level(self, at: int, key: int, retain_ms: int, most: int) -> None:
+        """Notes that a level is unknown from now on, or that it no longer meets its condition."""
+        if self.rows:
+            self.gaps = True
+            self.set_level(at, key, GAP, None, retain_ms, most)
+
     def add_late_level(self, at: int, key: int, value: Any, retain_ms: int, most: int) -> None:
         """Places, among what is known, the value that a level had at a time in the past."""
         rows = self.rows
@@ -139,7 +151,7 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
 
     def _mix(self) -> None:
         """Keeps the values beside the rows from now on."""
-        self.others = [_to_other(_unpack(number)) for number in self._column(2)]
+        self.others = [_to_other(None if number == GAP else _unpack(number)) for number in self._column(2)]
         if self.folded is not None:
             self.folded.mix()
 
@@ -158,6 +170,8 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
 
     def _fold_one(self, at: int, value: Any, retain_ms: int) -> None:
         assert self.folded is not None
+        if value is None or (self.others is None and value == GAP):
+            return
         width = max(1, retain_ms // BUCKETS)
         if self.others is None:
             self.folded.add(at, value, None, width)
@@ -191,6 +205,8 @@ def pack(value: Any) -> int | None:
 
 
 def _to_other(value: Any) -> Other:
+    if value is None:
+        return None
     return (str(Decimal(value).normalize()),) if isinstance(value, Decimal | int) else str(value)
 
 
@@ -237,6 +253,8 @@ def window_value(function: str, series: SeriesState | None, start: int, end: int
             first -= _FIELDS
     if series.folded is not None and numbers[0] > start:
         return _with_folded(function, series, last // _FIELDS, start, end, level=level)
+    if series.gaps:
+        return _with_gaps(function, series, first // _FIELDS, last // _FIELDS, start, end)
     if function == "count":
         return Decimal((last - first) // _FIELDS)
     if first >= last:
@@ -252,9 +270,39 @@ def window_value(function: str, series: SeriesState | None, start: int, end: int
     return value / len(values) if function == "mean" else value
 
 
+def _with_gaps(function: str, series: SeriesState, first: int, last: int, start: int, end: int) -> Any:
+    """Of a level that was unknown at times only what was known counts."""
+    gap = GAP if series.others is None else None
+    times, values = series.times[first:last], series.values[first:last]
+    known = [value for value in values if value != gap]
+    if not known:
+        return _EMPTY.get(function)
+    if function == "distinct":
+        return Decimal(len(set(known)))
+    if function == "daily_mean":
+        times[0] = max(start, times[0])
+        spans = [until - since for since, until in pairwise([*times, end])]
+        whole = sum(span for span, value in zip(spans, values, strict=True) if value != gap)
+        weighted = sum(span * value for span, value in zip(spans, values, strict=True) if value != gap)
+        value = Decimal(weighted) / whole if whole else known[-1]
+    else:
+        value = FUNCTIONS[function](known)
+    return value * _UNIT if series.others is None else value
+
+
 def _with_folded(function: str, series: SeriesState, last: int, start: int, end: int, *, level: bool) -> Any:
     assert series.folded is not None
-    value = series.folded.value(function, series.times[:last], series.values[:last], start, end, level=level)
+    times, values = series.times[:last], series.values[:last]
+    unknown = 0
+    if series.gaps:
+        gap = GAP if series.others is None else None
+        if function == "daily_mean":
+            spans = zip(pairwise([*times, max(end, times[-1])] if times else []), values, strict=True)
+            unknown = sum(until - since for (since, until), value in spans if value == gap)
+            values = [0 if value == gap else value for value in values]
+        else:
+            values = [value for value in values if value != gap]
+    value = series.folded.value(function, times, values, start, end, level=level, unknown=unknown)
     if value is None:
         return _EMPTY.get(function)
     if function in ("count", "distinct"):
@@ -275,7 +323,7 @@ def _of_others(function: str, others: list[Other], times: list[int], first: int,
 def _time_weighted_mean(values: list[Any], times: list[int], start: int, end: int) -> Any:
     """The mean of a level weighted by how long each value stood: what banks call the daily average.
 
-    Where the level is known for a part of the window only, it is the mean over that part.
+    Where the level is known from some moment of the window on, it is the mean from then.
     """
     begin = max(start, times[0])
     if end <= begin:
