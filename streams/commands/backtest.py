@@ -35,7 +35,7 @@ from streams.commands.console import (
     settings_or_exit,
     show_table,
 )
-from streams.commands.library import SHIPPED, PathsArgument, report_problems
+from streams.commands.library import PathsArgument, report_problems, rules_at, tell_defaults
 from triggers.casework.backtest import drafts_in_shadow
 from triggers.language.loader import load_ruleset
 from triggers.language.model import RuleSet
@@ -78,7 +78,7 @@ def backtest(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what triggers would have done on recorded events: through the production engine, sending nothing."""
-    ruleset = _ruleset(paths or [SHIPPED], shadow=shadow)
+    ruleset = _ruleset(rules_at(paths, quiet=as_json), shadow=shadow, as_json=as_json)
     zone = ruleset.policy.timezone
     options = Options(
         jobs=jobs or len(os.sched_getaffinity(0)),
@@ -111,8 +111,10 @@ def backtest(
         raise typer.Exit(Exit.FAILED)
 
 
-def _ruleset(paths: Sequence[Path], *, shadow: bool) -> RuleSet:
+def _ruleset(paths: Sequence[Path], *, shadow: bool, as_json: bool) -> RuleSet:
     loaded = load_ruleset(paths)
+    if not as_json:
+        tell_defaults(loaded)
     if loaded.ruleset is None:
         report_problems(loaded, as_json=False)
         raise typer.Exit(Exit.FAILED)

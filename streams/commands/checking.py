@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from streams.commands.console import Exit, JsonOption, complain, fail, say, say_json, show_table
-from streams.commands.library import SHIPPED, PathsArgument
+from streams.commands.library import PathsArgument, rules_at, tell_defaults
 from streams.commands.problem_formats import Format, formatted
 from triggers.language.checks import ALL_CODES
 from triggers.language.checks.pages import page_of
@@ -40,7 +40,8 @@ def check_rules(
     elif list_codes:
         _list(as_json=as_json or form is Format.JSON)
     else:
-        _check(load_ruleset(paths or [SHIPPED]), Format.JSON if as_json else form or Format.TEXT)
+        wanted = Format.JSON if as_json else form or Format.TEXT
+        _check(load_ruleset(rules_at(paths, quiet=wanted is not Format.TEXT)), wanted)
 
 
 def _check(loaded: Loaded, form: Format) -> None:
@@ -49,12 +50,15 @@ def _check(loaded: Loaded, form: Format) -> None:
             complain(line)
         else:
             say(line)
+    if form is Format.TEXT:
+        tell_defaults(loaded)
     if any(problem.severity == "error" for problem in loaded.problems):
         raise typer.Exit(Exit.FAILED)
     assert loaded.ruleset is not None
     if form is Format.TEXT:
         silenced = f", {len(loaded.silenced)} silenced" if loaded.silenced else ""
-        say(f"{len(loaded.ruleset.triggers)} triggers, rule set {loaded.ruleset.hash}: no errors{silenced}")
+        count = len(loaded.ruleset.triggers)
+        say(f"{count} trigger{'' if count == 1 else 's'}, rule set {loaded.ruleset.hash}: no errors{silenced}")
 
 
 def _list(*, as_json: bool) -> None:

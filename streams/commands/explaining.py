@@ -18,7 +18,7 @@ from schemas.base import Record, to_ms
 from schemas.decode import Rejected, decode
 from schemas.topics import TOPIC
 from streams.commands.console import Exit, JsonOption, complain, fail, say, say_json
-from streams.commands.library import SHIPPED, PathsArgument, report_problems
+from streams.commands.library import PathsArgument, report_problems, rules_at
 from streams.event_file import EventLine, read_events
 from triggers.casework.case_runner import CaseRunner
 from triggers.casework.explanation import Branch, as_lines, explain, explain_json
@@ -56,7 +56,7 @@ def explain_trigger(
 
     It shows what the customer's record says: use it where you may see that.
     """
-    loaded = load_ruleset(paths or [SHIPPED])
+    loaded = load_ruleset(rules_at(paths, quiet=as_json))
     ruleset = loaded.ruleset or loaded.sound
     if loaded.ruleset is None:
         report_problems(loaded, as_json=as_json)

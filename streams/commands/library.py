@@ -10,7 +10,11 @@ import typer
 
 import triggers
 from streams.commands.console import complain, say_json
+from triggers.language.calendar import WEEKDAYS
+from triggers.language.grammar import CHANNELS
 from triggers.language.loader import Loaded
+from triggers.language.model import Policy
+from triggers.language.reader import DAY_MS, show_duration
 
 SCHEMAS_FOLDER = ".schemas"
 """Where the schemas for editors are, beside the rule files or a few folders above."""
@@ -21,6 +25,34 @@ PathsArgument = Annotated[
     list[Path] | None,
     typer.Argument(help="Trigger files or folders; without any, the triggers that ship.", show_default=False),
 ]
+
+
+def rules_at(paths: list[Path] | None, *, quiet: bool) -> list[Path]:
+    """The paths given; without any the triggers that ship, and a line that says so where ``quiet`` is not set."""
+    if not paths and not quiet:
+        complain("the triggers that ship:")
+    return paths or [SHIPPED]
+
+
+def tell_defaults(loaded: Loaded) -> None:
+    """Says on the error output what holds where no policy and no calendar was found beside the triggers."""
+    found = {Path(file).name for file in loaded.files.values()}
+    policy = Policy()
+    if found and "policy.yaml" not in found:
+        caps = [f"at most {cap.at_most} contacts in {_days(cap.per_ms)}" for cap in policy.caps]
+        consent = ", ".join(channel for channel in CHANNELS if channel in policy.consent)
+        quiet = "quiet hours" if policy.quiet else "no quiet hours"
+        said = "; ".join([*caps, f"consent for {consent}", quiet])
+        complain(f"no policy.yaml: the defaults apply ({said})")
+    if found and "calendar.yaml" not in found:
+        weekend = ", ".join(WEEKDAYS[day] for day in sorted(policy.calendar.weekend))
+        holidays = "holidays" if policy.calendar.holidays else "no holidays"
+        said = f"{policy.timezone.key}; closed on {weekend}; {holidays}"
+        complain(f"no calendar.yaml: the defaults apply ({said})")
+
+
+def _days(length_ms: int) -> str:
+    return f"{length_ms // DAY_MS} days" if length_ms % DAY_MS == 0 else show_duration(length_ms)
 
 
 def report_problems(loaded: Loaded, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from streams.commands.console import ConfigOption, Exit, JsonOption, complain, fail, settings_or_exit
-from streams.commands.library import SHIPPED
+from streams.commands.library import SHIPPED, tell_defaults
 from streams.connections import NotReachable
 from streams.log import configure_log
 from triggers.language.loader import load_ruleset
@@ -64,6 +64,7 @@ def demo(
 
 def _ruleset(path: Path) -> RuleSet:
     loaded = load_ruleset([path])
+    tell_defaults(loaded)
     for problem in loaded.problems:
         complain(str(problem))
     if loaded.ruleset is None:

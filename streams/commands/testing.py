@@ -13,7 +13,7 @@ from rich.console import Console
 
 from streams.commands.case_view import show_failure
 from streams.commands.console import Exit, JsonOption, complain, fail, say, say_json
-from streams.commands.library import SHIPPED, PathsArgument, report_problems
+from streams.commands.library import PathsArgument, report_problems, rules_at, tell_defaults
 from triggers.casework.case_runner import CaseResult, CaseRunner
 from triggers.casework.coverage import ClauseCoverage, cover, percent
 from triggers.casework.dependence import Idle, idle_clauses
@@ -88,7 +88,7 @@ def run_cases(
             matches = parse_selection(words)
         except BadSelection as error:
             fail(f"-k: {error}", Exit.USAGE)
-    wanted = _Wanted(paths or [SHIPPED], trigger, case, matches, junit, min_coverage, as_json)
+    wanted = _Wanted(rules_at(paths, quiet=as_json), trigger, case, matches, junit, min_coverage, as_json)
     if min_coverage is not None and not wanted.whole:
         fail("--min-coverage needs every case of a trigger: leave out --case and -k", Exit.USAGE)
     if watch:
@@ -100,6 +100,8 @@ def run_cases(
 def _run(wanted: _Wanted, loaded: Loaded) -> bool:
     """Runs the cases and reports; returns whether all is well."""
     report_problems(loaded, as_json=wanted.as_json)
+    if not wanted.as_json:
+        tell_defaults(loaded)
     errors = [problem for problem in loaded.problems if problem.severity == "error"]
     ruleset = loaded.ruleset or loaded.sound
     results: list[tuple[CaseResult, float]] = []

@@ -238,7 +238,7 @@ def test_what_is_silenced_is_counted(tmp_path: Path) -> None:
     )
     result = call("check", str(tmp_path))
     assert result.exit_code == Exit.OK, result.output
-    assert "1 triggers" in result.stdout
+    assert "1 trigger, rule set" in result.stdout
     assert result.stdout.endswith("no errors, 1 silenced\n")
     assert load_ruleset([tmp_path]).silenced[0].problem.file == str(tmp_path / "balance_drop.yaml")
 
@@ -266,3 +266,52 @@ def test_explain_knows_no_other_codes() -> None:
         result = call("check", "--explain", code)
         assert result.exit_code == Exit.USAGE
         assert "no code" in result.stderr
+
+
+def test_a_file_that_does_not_exist() -> None:
+    """Is called so."""
+    result = call("check", "nowhere")
+    assert result.exit_code == Exit.FAILED
+    assert result.stderr == "nowhere:1:1 E001 does not exist\n"
+
+
+def test_an_empty_file_has_one_problem(tmp_path: Path) -> None:
+    """Not every key that it lacks."""
+    (tmp_path / "empty.yaml").write_text("# to be written\n")
+    result = call("check", str(tmp_path), "--format", "json")
+    assert [json.loads(line)["message"] for line in result.stdout.splitlines()] == [
+        "the file is empty; bank-triggers new writes a first one"
+    ]
+
+
+def test_the_defaults_are_told(tmp_path: Path) -> None:
+    """Where no policy and no calendar is found; a person is told, a machine is not."""
+    (tmp_path / "balance_drop.yaml").write_text(GOOD)
+    lines = call("check", str(tmp_path)).stderr.splitlines()
+    assert lines == [
+        (
+            "no policy.yaml: the defaults apply "
+            "(at most 3 contacts in 7 days; consent for sms, wechat, email; no quiet hours)"
+        ),
+        "no calendar.yaml: the defaults apply (Asia/Shanghai; closed on saturday, sunday; no holidays)",
+    ]
+    tested = call("test", str(tmp_path))
+    assert tested.exit_code == Exit.OK, tested.output
+    assert tested.stderr.splitlines()[:2] == lines
+    assert call("check", str(tmp_path), "--json").stderr == ""
+    assert call("test", str(tmp_path), "--json").stderr == ""
+    (tmp_path / "policy.yaml").write_text("caps: []\n")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "balance_drop.yaml").rename(tmp_path / "deep" / "balance_drop.yaml")
+    assert call("check", str(tmp_path / "deep")).stderr.splitlines() == lines[1:]
+
+
+def test_whose_triggers_are_checked() -> None:
+    """Without a path those that ship, and the command says so."""
+    result = call("check")
+    assert result.exit_code == Exit.OK, result.output
+    assert result.stderr.splitlines() == ["the triggers that ship:"]
+    assert call("check", "--json").stderr == ""
+    assert "the triggers that ship" not in call("check", str(SHIPPED)).stderr
+    explained = call("explain", "balance_drop", "--case", "no such case")
+    assert explained.stderr.splitlines()[0] == "the triggers that ship:"

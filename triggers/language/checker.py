@@ -372,8 +372,10 @@ class Checker:
             self.report(codes.TYPE_MISMATCH, f"{one} cannot be compared with {other}", left.begin)
             return nothing
         if operator not in ("==", "!=") and not (one.kind in _ORDERED and other.kind in _ORDERED):
+            what = {"enum": "one of a list of words", "text": "text", "flag": "a condition"}.get(one.kind, one.kind)
+            name = f"{left.name.path} is {what} and" if isinstance(left, Reference) else what
             hint = "; write in [ … ]" if words else ""
-            self.report(codes.TYPE_MISMATCH, f"{one.kind} has no order, so {operator} has no meaning{hint}", left.begin)
+            self.report(codes.TYPE_MISMATCH, f"{name} has no order, so {operator} has no meaning{hint}", left.begin)
             return nothing
         if words and not self._possible(left, right):
             return nothing

@@ -29,7 +29,9 @@ class Code:
 UNREADABLE: Final = Code("E001", "the file cannot be read: missing, too large, not UTF-8, or with control characters")
 NOT_YAML: Final = Code("E002", "the file is not YAML")
 DUPLICATE_KEY: Final = Code("E003", "a key stands twice in one mapping")
-YAML_FORM: Final = Code("E004", "a form of YAML that rule files do not use: anchor, alias, merge, tag, second document")
+YAML_FORM: Final = Code(
+    "E004", "a form of YAML that rule files do not use: anchor, alias, merge, tag, second document, a bare comma"
+)
 TOO_BIG: Final = Code("E005", "the file is nested too deeply or holds too many values")
 
 UNKNOWN_KEY: Final = Code("E010", "a key that has no meaning here")

@@ -27,6 +27,9 @@ _MOST_PROBLEMS: Final = 200
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)
 _DECIMAL: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}", re.ASCII)
 _NULLS: Final = frozenset({"", "~", "null"})
+_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ENDS_IN_NUMBER: Final = re.compile(r"(?:.*[^0-9A-Za-z_.])?[0-9]{1,3}", re.ASCII | re.DOTALL)
+_THOUSANDS: Final = re.compile(r"[0-9]{3}(?![0-9])", re.ASCII)
 # What YAML allows, without the line breaks that only YAML 1.1 knew: editors count lines without them.
 _FORBIDDEN: Final = re.compile(
     "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -171,8 +174,13 @@ class _Composer:
 
     def __init__(self, text: str, report: Any) -> None:
         self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._text = text
         self._report = report
         self._count = 0
+        self._end = 0
+        """Where the last scalar ended."""
+        self._cut = -1
+        """Where the last value began that a comma cut in two."""
 
     def compose(self) -> Node | None:
         root: Node | None = None
@@ -200,6 +208,7 @@ class _Composer:
             self._refuse(event, path, "a tag (!); text goes in quotes, nothing else needs one")
         if isinstance(event, yaml.ScalarEvent):
             style = event.style or ""
+            self._end = _end_index(event)
             value = event.value if style else read_scalar(event.value)
             return Node(value, place, event.value, _event_index(event), style)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -209,24 +218,48 @@ class _Composer:
             return Node(items, place)
         entries: dict[str, Entry] = {}
         while not isinstance(child := next(self._events), yaml.MappingEndEvent):
-            self._entry(child, path, depth + 1, entries)
+            self._entry(child, path, depth + 1, entries, in_braces=event.flow_style)
         return Node(entries, place)
 
-    def _entry(self, event: Any, path: str, depth: int, entries: dict[str, Entry]) -> None:
+    def _entry(self, event: Any, path: str, depth: int, entries: dict[str, Entry], *, in_braces: bool) -> None:
         if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
             raise _Refused(codes.WRONG_TYPE, "a key must be text", _event_place(event, path))
+        before = self._end
         key = self._node(event, path, depth)
+        between, after = self._text[before : key.start], self._end
         name = key.text
         inner = f"{path}.{shorten(name)}" if path else shorten(name)
         place = Place(key.place.line, key.place.column, inner)
         if name == "<<" and not key.style:
             raise _Refused(codes.YAML_FORM, "a merge key (<<); write the keys out", place)
         value = self._node(next(self._events), inner, depth)
+        bare = value.value is None and not value.text and ":" not in self._text[after : self._end]
+        if in_braces and bare and entries and between.strip() == "," and self._joined(key, between, entries):
+            return
         if name in entries:
             first = entries[name].place.line
             self._report(codes.DUPLICATE_KEY, f'the key "{shorten(name)}" stands here already on line {first}', place)
         else:
             entries[name] = Entry(place, value)
+
+    def _joined(self, rest: Node, between: str, entries: dict[str, Entry]) -> bool:
+        """Whether a key without a value is the rest of the value before it, which a comma cut: it is put together."""
+        name, last = next(reversed(entries.items()))
+        value, text = last.value, last.value.text
+        if not text or value.style or rest.style:
+            return False
+        nested = text.count("(") + text.count("[") > text.count(")") + text.count("]")
+        number = text[-1].isdigit() if value.start == self._cut else _ENDS_IN_NUMBER.fullmatch(text)
+        thousands = not nested and between == "," and number and _THOUSANDS.match(rest.text)
+        if not nested and not thousands and value.start != self._cut and _WORD.fullmatch(rest.text):
+            return False  # a key that lacks its value
+        if value.start != self._cut:
+            better = "write numbers without a thousands separator" if thousands else "put the whole value in quotes"
+            self._report(codes.YAML_FORM, f"inside {{ }} a comma ends the value: {better}", value.place)
+            self._cut = value.start
+        whole = text + ("" if thousands else ", " if len(between) > 1 else ",") + rest.text
+        entries[name] = Entry(last.place, Node(read_scalar(whole), value.place, whole, value.start))
+        return True
 
     def _bound(self, event: Any, path: str, depth: int) -> None:
         self._count += 1
@@ -253,6 +286,10 @@ def _event_index(event: Any) -> int:
     return int(event.start_mark.index)
 
 
+def _end_index(event: Any) -> int:
+    return int(event.end_mark.index)
+
+
 def _place_at(text: str, index: int) -> Place:
     return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index), "")
 
@@ -274,6 +311,8 @@ def _explain(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
         return "a tab cannot indent; use spaces"
     if "mapping values are not allowed" in problem:
         return "a colon that begins a value cannot stand here; check the indentation, or put the text in quotes"
+    if "expected ',' or '}'" in problem:
+        return 'inside { } a value with brackets, or with quotation marks in it, goes in quotes: "…"'
     return f"not YAML: {problem}"
 
 

@@ -35,6 +35,7 @@ _NUMERIC: Final = ("money", "number")
 _OF_NUMBERS: Final = frozenset({"sum", "max", "min", "mean", "daily_mean"})
 _OF_FLOWS: Final = frozenset({"sum", "count", "mean"})
 _WITH_ACCOUNT: Final = frozenset({"transaction", "maturity"})
+_USUAL: Final = frozenset({"transaction"})
 _UNKNOWN: Final = FeatureName(-1, Type("any"))
 
 
@@ -67,13 +68,14 @@ class FeatureTable:
 def read_features(
     reader: Reader,
     node: Node,
-    woken_by: frozenset[str],
+    woken_by: frozenset[str] | None,
     table: FeatureTable,
     vocabulary: Vocabulary = STANDARD,
 ) -> dict[str, FeatureName]:
     """The features of one file by name. One with a mistake stays known by name, so that its uses are not mistakes too.
 
-    ``woken_by`` are the events that wake the trigger: a flow samples those where it does not say ``of``.
+    ``woken_by`` are the events that wake the trigger: a flow samples those where it does not say ``of``;
+    ``None`` where they could not be read.
     """
     if not isinstance(node.value, dict):
         reader.wrong_type(node, "features by name: peak_7d: {max: customer.balance, over: 7d}")
@@ -89,7 +91,7 @@ def _read_feature(
     reader: Reader,
     name: str,
     entry: Entry,
-    woken_by: frozenset[str],
+    woken_by: frozenset[str] | None,
     table: FeatureTable,
     vocabulary: Vocabulary,
 ) -> FeatureName:
@@ -114,8 +116,13 @@ def _read_feature(
     if value is None:
         return _UNKNOWN
     function = cast("Function", functions[0])
+    if function == "count" and (value.value == "event" or value.value in RECORDS):
+        of = "" if value.value == "event" else f", of: {value.text}"
+        message = f"events are counted with count: true{of}; where: says which of them"
+        reader.report(codes.TYPE_MISMATCH, value.place, message)
+        return _UNKNOWN
     context = Context(
-        record_types=sampled or (woken_by & ALL_RECORDS) or frozenset({"transaction"}),
+        record_types=sampled or (ALL_RECORDS if woken_by is None else woken_by & ALL_RECORDS) or _USUAL,
         absent={
             "before": "a feature reads what holds at its event",
             "product": "a feature does not concern one holding",
@@ -131,7 +138,8 @@ def _read_feature(
         return _UNKNOWN
     level = _is_level(expression, where)
     _check_function(reader, function, expression, fields, level=level)
-    _check_account(reader, fields, by, (expression, where), context.record_types, level=level)
+    if woken_by is not None or sampled:
+        _check_account(reader, fields, by, (expression, where), context.record_types, level=level)
     if sampled and level:
         message = "of says which events a flow samples; this feature reads no event.*"
         reader.report(codes.CONTRADICTION, fields.key_place("of"), message)

@@ -396,7 +396,7 @@ def _hint(node: Node, expected: str) -> str:
     text = node.text
     if isinstance(node.value, bool | int | Decimal):
         return f'; put it in quotes: "{text}"' if expected == "text" else ""
-    if node.style or not isinstance(node.value, str):
+    if not isinstance(node.value, str) or (node.style and "number" not in expected):
         return ""
     if text.lower() in ("yes", "no", "on", "off", "true", "false", "y", "n"):
         return "; only true and false are flags"

@@ -113,6 +113,9 @@ def _read(file: Path, name: str, found: Found) -> None:
         return
     try:
         data = _bytes_of(file)
+    except FileNotFoundError:
+        _report(file, codes.UNREADABLE, "does not exist", found)
+        return
     except OSError as error:
         _report(file, codes.UNREADABLE, f"cannot be read: {_reason(error)}", found)
         return

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.base import CURRENCIES
 from triggers.language import codes
 from triggers.language.codes import Code
 
@@ -29,7 +30,9 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
 _NUMBER_LIKE: Final = re.compile(r"[0-9.][0-9A-Za-z_.]*", re.ASCII)
+_WORDS: Final = frozenset({"and", "or", "not", "in"})
 _OPERATOR_HINTS: Final = {
     "**": "there is no power",
     "//": "use / and round()",
@@ -68,6 +71,8 @@ def scan(text: str) -> list[Token]:
         raise Refused(codes.TOO_COMPLEX, f"an expression has at most {MAX_LENGTH} characters", 0)
     tokens: list[Token] = []
     at, depth = 0, 0
+    lists: list[bool] = []
+    """Whether each open bracket holds values with commas between: a call's or a list's."""
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or match.lastgroup is None:
@@ -76,7 +81,12 @@ def scan(text: str) -> list[Token]:
         at = match.end()
         if token.kind == "space":
             continue
+        _check_thousands(token, tokens, text, in_list=bool(lists) and lists[-1])
         _check(token, tokens[-1] if tokens else None, text)
+        if token.text in ("(", "["):
+            lists.append(token.text == "[" or bool(tokens and tokens[-1].kind == "name"))
+        elif token.text in (")", "]") and lists:
+            lists.pop()
         depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
         if depth > MAX_DEPTH:
             raise Refused(codes.TOO_COMPLEX, f"brackets nested more than {MAX_DEPTH} deep", token.begin)
@@ -101,6 +111,19 @@ def source_between(tokens: list[Token], begin: int, end: int) -> str:
     return "".join(parts)
 
 
+def _check_thousands(token: Token, before: list[Token], text: str, *, in_list: bool) -> None:
+    """Refuses ``10,000``: a comma among the digits of a number, where it does not stand between two values."""
+    if token.kind != "number" or len(before) < 2 or before[-1].text != "," or before[-2].kind != "number":
+        return
+    first, digits = before[-2], token.text.partition(".")[0]
+    adjacent = first.begin + len(first.text) + 1 == token.begin
+    if adjacent and len(digits) == 3 and (not in_list or digits[0] == "0"):
+        written = _GROUPED.match(text, first.begin)
+        bare = (written[0] if written else first.text + token.text).replace(",", "")
+        message = f"a number has no thousands separator: write {bare}"
+        raise Refused(codes.BAD_SYNTAX, message, first.begin)
+
+
 def _check(token: Token, before: Token | None, text: str) -> None:
     if token.kind == "number":
         digits = token.text.replace(".", "")
@@ -108,6 +131,13 @@ def _check(token: Token, before: Token | None, text: str) -> None:
             raise Refused(codes.TOO_COMPLEX, f"a number has at most {MAX_DIGITS} digits", token.begin)
         if len(digits) > 1 and token.text[0] == "0" and token.text[1] != ".":
             raise Refused(codes.BAD_SYNTAX, f"a number does not begin with 0: write {_bare(token.text)}", token.begin)
+    if token.kind == "name" and token.text not in _WORDS and token.text.lower() in _WORDS:
+        message = f"{token.text} is written in small letters: {token.text.lower()}"
+        raise Refused(codes.BAD_SYNTAX, message, token.begin)
+    kinds = (before.kind, token.kind) if before else ()
+    beside = before if kinds == ("name", "number") else token if kinds == ("number", "name") else None
+    if beside and beside.text in CURRENCIES:
+        raise Refused(codes.BAD_SYNTAX, f"an amount has no currency here: leave {beside.text} out", beside.begin)
     if token.kind == "text":
         if len(token.text) - 2 > MAX_TEXT:
             raise Refused(codes.TOO_COMPLEX, f"text has at most {MAX_TEXT} characters", token.begin)

@@ -36,7 +36,11 @@ _NO_ACTION: Final = "no action went out yet; it stands in a ladder and where fee
 
 def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | None:
     """Reads one trigger file and reports its mistakes; ``None`` where it is no mapping at all."""
-    fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), grammar.TRIGGER)
+    if document.root is None:
+        message = "the file is empty; bank-triggers new writes a first one"
+        reader.report(codes.MISSING_KEY, Place(1, 1, ""), message)
+        return None
+    fields = reader.mapping(document.root, grammar.TRIGGER)
     if fields is None:
         return None
     draft = Draft(document.file, fields, shared.policy)
@@ -91,7 +95,7 @@ def _features(reader: Reader, draft: Draft, wakes: tuple[Wake, ...] | None, shar
     if node is None:
         return
     before = len(reader.problems)
-    events = event_types(wakes) if wakes else frozenset()
+    events = event_types(wakes) if wakes is not None else None
     draft.features = read_features(reader, node, events, shared.table, shared.vocabulary)
     draft.complete &= len(reader.problems) == before
     if isinstance(node.value, dict):

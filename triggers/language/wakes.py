@@ -12,7 +12,7 @@ from triggers.language.derived_events import is_derived, read_derived_event
 from triggers.language.document import Node, Place, shorten
 from triggers.language.model import OnEvent, OnEvery, OnMaturity, OnSilence, OnWait, Period, Wake
 from triggers.language.names import ALIASES, DETAILS, RECORDS, detail_values
-from triggers.language.reader import HOUR_MS, Fields, Reader, describe, one_of, suggest
+from triggers.language.reader import HOUR_MS, Fields, Reader, describe, nearest, one_of, suggest
 from triggers.language.vocabulary import STANDARD, Vocabulary
 
 _LEAD: Final = re.compile(r"([0-9]{1,4})(d| business days?) before", re.ASCII)
@@ -77,7 +77,9 @@ def _event(reader: Reader, node: Node) -> OnEvent | None:
     text = ALIASES.get(node.value, node.value)
     name, dot, detail = text.partition(".")
     if name not in RECORDS:
-        hint = suggest(text, (*RECORDS, *ALIASES)) or f"; expected {_FORMS}"
+        near = nearest(name, RECORDS) if detail else ""
+        whole = [f"{near}.{one}" for one in detail_values(near)] if near else []
+        hint = suggest(text, (*whole, *RECORDS, *ALIASES)) or f"; expected {_FORMS}"
         reader.report(codes.BAD_CHOICE, node.place, f'unknown event "{shorten(text)}"{hint}')
         return None
     if not dot:

@@ -115,3 +115,16 @@ def test_no_file_is_a_mistake(tmp_path: Path) -> None:
     assert call(tmp_path).exit_code == Exit.FAILED
     assert call(tmp_path / "gone.yaml").exit_code == Exit.FAILED
     assert call().exit_code == Exit.USAGE
+
+
+def test_a_comma_that_cuts_a_value_is_said_as_check_says_it(tmp_path: Path) -> None:
+    """And the file is left."""
+    file = tmp_path / "cut.yaml"
+    text = "trigger: cut\nfeatures:\n  a: {sum: max(event.amount, peak_30d), over: 30d}\n"
+    file.write_text(text, "utf-8")
+    result = call(file)
+    assert result.exit_code == Exit.FAILED
+    said = result.stderr.splitlines()[0]
+    assert said.startswith(f"{file}:3:12 E004 inside {{ }} a comma ends the value")
+    assert said in CliRunner().invoke(app, ["check", str(file)]).stderr.splitlines()
+    assert file.read_text("utf-8") == text

@@ -157,3 +157,55 @@ def test_every_character_of_quoted_text_is_found(text: str, columns: list[int]) 
     assert document.root is not None
     node = document.root.value["a"].value  # type: ignore[index,call-overload,union-attr]
     assert [document.locate(node, offset).column for offset in range(len(node.text))] == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "column", "says"),
+    [
+        ("{sum: max(event.amount, 5), over: 7d}", {"sum": "max(event.amount, 5)", "over": "7d"}, 7, "in quotes"),
+        ("{sum: max(1,2 , 3)}", {"sum": "max(1,2, 3)"}, 7, "in quotes"),
+        (
+            "{over: 7d, share: percent(out_30d, peak_30d)}",
+            {"over": "7d", "share": "percent(out_30d, peak_30d)"},
+            19,
+            "in q",
+        ),
+        ("{en: Hello, dear friend}", {"en": "Hello, dear friend"}, 6, "in quotes"),
+        ("{balance: 20,000}", {"balance": 20000}, 11, "without a thousands separator"),
+        ("{balance: 1,200,300, tier: mid}", {"balance": 1200300, "tier": "mid"}, 11, "without a thousands separator"),
+        ("{where: event.amount >= 10,000 and 1 < 2}", {"where": "event.amount >= 10000 and 1 < 2"}, 9, "thousands"),
+    ],
+)
+def test_a_comma_that_cuts_a_value(text: str, value: Any, column: int, says: str) -> None:
+    """Inside braces it is one problem at the value, which is read whole, so that nothing follows from it."""
+    document, problems = read_document("f.yaml", text)
+    assert [(problem.code, problem.line, problem.column) for problem in problems] == [("E004", 1, column)]
+    assert "inside { } a comma ends the value" in problems[0].message
+    assert says in problems[0].message
+    assert document is not None
+    assert document.root is not None
+    assert document.root.plain() == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{every: month, on_day}", {"every": "month", "on_day": None}),
+        ("{every: month, on_day: }", {"every": "month", "on_day": None}),
+        ('{en: "Hello", dear friend}', {"en": "Hello", "dear friend": None}),
+        ("{a: 20, 000: }", {"a": 20, "000": None}),
+        ("{a: [1], b c}", {"a": [1], "b c": None}),
+        ("{a: f(1, b: 2}", {"a": "f(1", "b": 2}),
+        ("a: 20,000", {"a": "20,000"}),
+    ],
+)
+def test_a_key_without_a_value_stays_one(text: str, value: Any) -> None:
+    """It is no rest of a value before it: that one is whole, or the key has a colon."""
+    assert _plain(text) == value
+
+
+def test_quotation_marks_and_brackets_in_braces() -> None:
+    """What YAML cannot read there is told how to be written."""
+    _, problems = read_document("f.yaml", '{where: event.channel in ["app", "atm"], over: 7d}')
+    assert [problem.code for problem in problems] == ["E002"]
+    assert "goes in quotes" in problems[0].message

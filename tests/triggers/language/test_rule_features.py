@@ -169,3 +169,17 @@ def test_features_are_a_mapping() -> None:
     found: dict[str, Any] = read_features(reader, document.root, TRANSACTION, FeatureTable())
     assert not found
     assert [problem.code for problem in reader.problems] == ["E012"]
+
+
+@pytest.mark.parametrize(
+    ("counted", "says"), [("event", "count: true;"), ("transaction", "count: true, of: transaction;")]
+)
+def test_plain_events_are_counted_by_true(counted: str, says: str) -> None:
+    """Whoever names the events instead is told so."""
+    document, _ = read_document("f.yaml", f"n: {{count: {counted}, over: 7d}}")
+    assert document is not None
+    assert document.root is not None
+    reader = Reader(document)
+    read_features(reader, document.root, TRANSACTION, FeatureTable())
+    assert [problem.code for problem in reader.problems] == ["E032"]
+    assert says in reader.problems[0].message

@@ -91,3 +91,17 @@ def test_no_event_is_there_when_time_wakes_the_trigger(wake: str) -> None:
     changes = (("on: transaction", f"on: {wake}"), ("customer.balance <=", "event.amount <="), *ENDS)
     loaded = load({"good.yaml": vary(*changes), "calendar.yaml": CALENDAR})
     assert [problem.code for problem in loaded.problems] == ["E037"]
+
+
+@pytest.mark.parametrize("on", ["behavior.browse", "[transaction, behavior.browse]"])
+def test_nothing_follows_from_an_event_that_cannot_be_read(on: str) -> None:
+    """It is suggested the nearest with its kind; what the expressions read of events is not held against it."""
+    seen = "  seen: {count: event.outcome, over: 7d}\n  paid: {sum: event.amount, by: account, over: 7d}\n"
+    changes = (
+        ("on: transaction", f"on: {on}"),
+        ("features:\n", f"features:\n{seen}"),
+        ("when: ", "when: seen < 1 and paid < 1 and "),
+    )
+    loaded = load({"good.yaml": vary(*changes)})
+    assert [problem.code for problem in loaded.problems if problem.severity == "error"] == ["E013"]
+    assert 'did you mean "behaviour.browse"?' in loaded.problems[0].message
