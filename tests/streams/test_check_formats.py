@@ -315,3 +315,14 @@ def test_whose_triggers_are_checked() -> None:
     assert "the triggers that ship" not in call("check", str(SHIPPED)).stderr
     explained = call("explain", "balance_drop", "--case", "no such case")
     assert explained.stderr.splitlines()[0] == "the triggers that ship:"
+
+
+def test_a_worker_and_a_backtest_tell_the_defaults(tmp_path: Path) -> None:
+    """Also where the triggers have errors; a backtest for a machine says nothing of it."""
+    (tmp_path / "balance_drop.yaml").write_text(GOOD.replace("version: 1", "version: one"))
+    started = call("worker", "--rules", str(tmp_path))
+    assert started.exit_code == Exit.REFUSED, started.output
+    assert started.stderr.startswith("no policy.yaml: the defaults apply (at most 3 contacts in 7 days;")
+    told = call("backtest", str(tmp_path), "--events", "none.jsonl")
+    assert "no calendar.yaml: the defaults apply (Asia/Shanghai;" in told.stderr
+    assert "the defaults apply" not in call("backtest", str(tmp_path), "--events", "none.jsonl", "--json").stderr
