@@ -117,8 +117,8 @@ class _Run:
         case, ruleset = self._case, self._plan.ruleset
         state, filler = customer_of(case, self._trigger, self._plan)
         last = start_of(case, ruleset.policy)
-        for event in sorted(case.events, key=lambda event: event.at_ms):
-            last = event.at_ms
+        for event in case.events:  # as they arrive: one with an earlier time than the one before comes late
+            last = max(last, event.at_ms)
             # First what is due by then: a feedback answers the latest action, also one that a timer sent.
             self._take(self._stage.run_timers(state, ruleset, last, None))
             record = filler.record(event, self._sent)

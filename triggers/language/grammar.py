@@ -391,7 +391,12 @@ CASE: Final = Form(
         Key("policy", POLICY, "What this case changes of the policy."),
         Key("calendar", CALENDAR, "What this case changes of the calendar."),
         Key("from", _MOMENT, "When the customer becomes known, where that is before the first event."),
-        Key("events", Items(EVENT, 0, MOST_EVENTS), "What happens.", required=True),
+        Key(
+            "events",
+            Items(EVENT, 0, MOST_EVENTS),
+            "What happens, in the order of arrival: an earlier time comes late.",
+            required=True,
+        ),
         Key("until", _MOMENT, "Until when the clock runs on after the last event."),
         Key("expect", Items(EXPECTED, 0, MOST_EVENTS), "All that comes of it; [] for nothing.", required=True),
     ),
