@@ -321,3 +321,12 @@ def mutants(draw: st.DrawFn) -> str:
 def test_mutants_are_located_or_a_value(text: str) -> None:
     """Conditions with damage in them are located errors, or mean something."""
     _is_located_or_a_value(text, ON_TRANSACTION)
+
+
+@pytest.mark.parametrize(
+    "text", ["max(customer.balance, 10,100) > 1", "customer.age in [10,100]", "(max(1,100)) < customer.age"]
+)
+def test_commas_between_values_are_no_thousands_separator(text: str) -> None:
+    """In a call or a list three digits after a comma are a value of their own."""
+    checked, problems = check(text, expect="flag")
+    assert checked is not None, problems
