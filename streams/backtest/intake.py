@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import msgspec
 
 from schemas.base import to_ms
 from schemas.decode import Rejected, decode
+from streams.backtest.horizon import GAP_MS, Horizon
 from streams.backtest.spill import Share, Spill
 from triggers.casework.backtest import Arrival
 
@@ -26,14 +26,14 @@ class _Head(msgspec.Struct):
 
 
 _read_head: Final = msgspec.json.Decoder(_Head).decode
-_time_of: Final = itemgetter(0)
 
 
 class Intake:
     """Takes the messages of all sources, each source's in order, and shares out those of the time range.
 
     ``tenant`` is that of the first event where none is given. ``end_ms`` is the newest time of any event that can be
-    read: what cannot be read has no time, so it moves no clock. ``merge`` says that several sources come side by side.
+    read and is not from the future (see ``horizon``): what cannot be read has no time, so it moves no clock. ``merge``
+    says that several sources come side by side.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class Intake:
         self._since_ms = since_ms
         self._until_ms = until_ms
         self._spill = Spill(folder)
-        self._clocks: dict[int, int] = {}
+        self._clocks: dict[int, _Clock] = {}
+        self._horizon = Horizon(lambda arrival: self._readable(arrival) is not None)
         self._unsettled: list[tuple[int, Arrival]] = []
 
     def add(self, arrival: Arrival) -> None:
@@ -91,31 +92,53 @@ class Intake:
 
     def _clock(self, arrival: Arrival, at: int | None) -> int:
         """How far the times of the arrival's source have come. A far leap forward counts only if it can be read."""
-        known = self._clocks.get(arrival.source)
-        if at is not None and (known is None or at > known):
-            near = known is not None and at - known <= _JUMP_MS
-            if near or self._readable(arrival) is not None:
-                self._clocks[arrival.source] = known = at
-        return known or 0
+        clock = self._clocks.get(arrival.source)
+        if at is None:
+            return 0 if clock is None else clock.at
+        if clock is None:
+            if self._readable(arrival) is None:
+                return 0
+            clock = self._clocks[arrival.source] = _Clock(at)
+            return at
+        if at > clock.at + _JUMP_MS and self._readable(arrival) is None:
+            return clock.at
+        return clock.move(at)
 
     def _settle(self) -> None:
-        """Moves ``end_ms`` to the newest of the times that wait. Each event is read once at most."""
+        """Moves ``end_ms``."""
         waiting, self._unsettled = self._unsettled, []
-        if not waiting or not self._move_end(*max(waiting, key=_time_of)):
-            return
-        for at, arrival in sorted(waiting, key=_time_of, reverse=True)[1:]:
-            if not self._move_end(at, arrival):
-                return
-
-    def _move_end(self, at: int, arrival: Arrival) -> bool:
-        """Whether an older event may still move the end: this one is newer than the end, but cannot be read."""
-        if self.end_ms is not None and at <= self.end_ms:
-            return False
-        if self._readable(arrival) is None:
-            return True
-        self.end_ms = at
-        return False
+        self._horizon.add(waiting)
+        self.end_ms = self._horizon.end_ms()
 
     def _readable(self, arrival: Arrival) -> Any:
         record = decode(arrival.topic, self.tenant or "", arrival.key, arrival.value)
         return None if isinstance(record, Rejected) else record
+
+
+class _Clock:
+    """How far the times of a source have come. A leap of more than a year counts once a second event confirms it."""
+
+    __slots__ = ("_firm", "_leap", "at")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self._firm = False
+        self._leap: int | None = None
+
+    def move(self, at: int) -> int:
+        """The place in time of the source's next event."""
+        if not self._firm and abs(at - self.at) > GAP_MS:
+            # Of the first event and this one, the earlier tells the time.
+            self.at, self._leap = min(at, self.at), max(at, self.at)
+            self._firm = True
+            return at
+        self._firm = True
+        if at <= self.at + GAP_MS:
+            self.at = max(at, self.at)
+            return self.at
+        if self._leap is not None and abs(at - self._leap) <= GAP_MS:
+            self.at = max(at, self._leap)
+            self._leap = None
+        else:
+            self._leap = at
+        return at

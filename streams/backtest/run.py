@@ -110,6 +110,7 @@ def run_backtest(ruleset: RuleSet, sources: Sequence[str], fill: Fill, options: 
         work = Work(
             tenant=intake.tenant or "",
             until_ms=until_ms or 0,
+            end_ms=intake.end_ms or 0,
             every=every,
             merge=merge,
             show_errors=options.show_errors,

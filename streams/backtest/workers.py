@@ -34,6 +34,8 @@ class Work:
 
     tenant: str
     until_ms: int
+    end_ms: int
+    """The newest time of an event that takes part: a later one is from the future."""
     every: int
     merge: bool
     show_errors: int
@@ -149,6 +151,7 @@ class _Runner:
             work.tenant,
             measures,
             until_ms=work.until_ms,
+            end_ms=work.end_ms,
             every=work.every,
             show_errors=work.show_errors,
             keep=None if work.actions is None else self._kept.append,

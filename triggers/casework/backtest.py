@@ -19,6 +19,7 @@ import xxhash
 
 from schemas.actions import NextBestAction
 from schemas.base import Record, to_ms
+from schemas.dead_letter import Reason
 from schemas.decisions import Decision
 from schemas.decode import Rejected, decode
 from schemas.topics import Topic
@@ -31,6 +32,8 @@ MOST_SHOWN: Final = 10
 """How many of the customers with most contacts are named."""
 
 UNKNOWN_TIER: Final = "unknown"
+
+_ALONE: Final = "more than a year after every event before it, while the rest of the input says that time is not so far"
 
 
 class Arrival(NamedTuple):
@@ -172,7 +175,8 @@ def drafts_in_shadow(ruleset: RuleSet) -> RuleSet:
 class Backtest:
     """Runs customers and sums up what came of them.
 
-    ``until_ms`` is the end of the input, ``every`` says how many moments pass from one measured to the next.
+    ``until_ms`` is where the clock stops; an event after ``end_ms`` is an error, ``FROM_THE_FUTURE``.
+    ``every`` says how many moments pass from one measured to the next.
     ``keep`` is given every action and cancellation, of a customer in order.
     """
 
@@ -183,6 +187,7 @@ class Backtest:
         measures: tuple[Measure, ...],
         *,
         until_ms: int,
+        end_ms: int | None = None,
         every: int = 1,
         show_errors: int = 20,
         keep: Callable[[Record], None] | None = None,
@@ -190,6 +195,7 @@ class Backtest:
         self._ruleset = ruleset
         self._tenant = tenant
         self._until_ms = until_ms
+        self._end_ms = end_ms
         self._keep = keep
         self._run = MeasuredEvaluation(tenant, measures, every)
         self._stage = CustomerStage(tenant, self._run)
@@ -207,14 +213,17 @@ class Backtest:
             if isinstance(record, Rejected):
                 self._reject(arrival, record)
                 continue
+            # Of its own model, which has the time.
+            at = to_ms(record.occurred_at)  # type: ignore[attr-defined]
+            if self._end_ms is not None and at > self._end_ms:
+                self._reject(arrival, Rejected(Reason.FROM_THE_FUTURE, "occurred_at", _ALONE))
+                continue
             if state is None:
                 key = stage.key_of(record)
                 state = stage.fresh(key)
                 self._by_trigger = Counter()
                 self._run.begin_customer(xxhash.xxh3_64_intdigest(key.encode()))
             events[arrival.topic.name] += 1
-            # Of its own model, which has the time.
-            at = to_ms(record.occurred_at)  # type: ignore[attr-defined]
             tally.note_time(at)
             due = stage.next_due(state)
             if due is not None and due <= at:

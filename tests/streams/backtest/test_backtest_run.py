@@ -221,6 +221,25 @@ def test_time_goes_to_until_and_events_outside_are_left_out(bench: Any) -> None:
     assert bench.run(rules, path, until_ms=to_ms(at(12))).tally.actions.total() == 1
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_event_of_the_far_future_is_an_input_error(bench: Any, jobs: int) -> None:
+    """It is located and counted, takes no part and moves no clock: all else is as without it."""
+    rules = ruleset(trigger("quiet", on=(OnSilence("transaction", None, 3 * DAY),)))
+    spent = [transaction(f"t{n}", n, 1, n, occurred_at=at(n)) for n in range(1, 10)]
+    far = transaction("far", 99, 1, 99, occurred_at=at(27_000))
+    wanted = as_json(bench.run(rules, bench.write("e.jsonl", spent)))
+    result = bench.run(rules, bench.write("e.jsonl", [*spent[:4], far, *spent[4:]]), jobs=jobs)
+    assert [(error.position, error.code, error.field) for error in result.tally.located] == [
+        (5, "FROM_THE_FUTURE", "occurred_at")
+    ]
+    got = as_json(result)
+    assert got["errors"]["by_code"] == {"FROM_THE_FUTURE": 1}
+    assert got["actions"] == wanted["actions"]
+    assert got["input"]["clock_stopped"] == wanted["input"]["clock_stopped"]
+    limited = bench.run(rules, bench.write("e.jsonl", [*spent, far]), until_ms=to_ms(at(12)))
+    assert (limited.left_out, limited.tally.actions.total(), limited.tally.errors.total()) == (1, 1, 0)
+
+
 def test_progress_is_told_to_its_end(bench: Any, bank: Path) -> None:
     """Reading counts up, running ends at all messages."""
 

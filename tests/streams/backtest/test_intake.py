@@ -101,3 +101,53 @@ def test_an_unreadable_event_far_ahead_does_not_hold_its_source_back(tmp_path: P
         5,
         6,
     ]
+
+
+FAR = 27_000
+"""Days ahead: an event of the year 2099."""
+
+
+def the_end(folder: Path, days: list[float], *, sources: int = 1) -> float:
+    """The day on which an input of events of these days ends; its sources take turns."""
+    given = [arrival(n, day, source=n % sources) for n, day in enumerate(days)]
+    end = taken(folder, given, merge=sources > 1)[0].end_ms
+    assert end is not None
+    return (end - to_ms(at(0))) / 86_400_000
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4_096])
+@pytest.mark.parametrize("place", [0, 1, 5, 8])
+def test_an_event_of_the_far_future_does_not_set_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, place: int
+) -> None:
+    """Wherever it stands: the lines after it lie before it again. Nor do two of them."""
+    monkeypatch.setattr(intake_module, "_AT_ONCE", at_once)
+    days: list[float] = list(range(1, 10))
+    assert the_end(tmp_path, [*days[:place], FAR, *days[place:]]) == 9
+    assert the_end(tmp_path, [*days[:place], FAR, FAR + 1_000, *days[place:]]) == 9
+    if place < 8:  # else it is the last line of its source
+        assert the_end(tmp_path, [*days[:place], FAR, *days[place:]], sources=2) == 9
+
+
+def test_the_last_line_of_a_longer_input_may_be_of_the_far_future(tmp_path: Path) -> None:
+    """One event in a hundred is none that the input has come to."""
+    assert the_end(tmp_path, [*(n / 10 for n in range(99)), FAR]) == 9.8
+    assert the_end(tmp_path, [*(n / 10 for n in range(98)), FAR]) == FAR
+
+
+def test_a_pause_is_part_of_the_input(tmp_path: Path) -> None:
+    """Of any length where time goes on after it; of a year in any order; and of many events always."""
+    assert the_end(tmp_path, [1, 2, 3, 1_000]) == 1_000
+    assert the_end(tmp_path, [1, 366, 2, 3]) == 366
+    assert the_end(tmp_path, [1, 500, 1_000, 501, 2_000]) == 2_000
+    assert the_end(tmp_path, [FAR]) == FAR
+
+
+def test_an_event_of_the_far_future_leaves_the_sources_side_by_side(tmp_path: Path) -> None:
+    """The rest of its source is not held back; a pause that a second event confirms counts."""
+    for first in ([(1, 1), (0, FAR), (3, 3), (5, 5)], [(0, FAR), (1, 1), (3, 3), (5, 5)]):
+        given = [arrival(n, day) for n, day in first] + [arrival(n, n, source=1) for n in (2, 4, 6)]
+        assert taken(tmp_path, given, merge=True)[1] == [1, 2, 3, 4, 5, 6, 0]
+    later = [arrival(1, 1), arrival(3, 1_001), arrival(5, 1_003)]
+    other = [arrival(2, 2, source=1), arrival(4, 1_002, source=1), arrival(6, 1_004, source=1)]
+    assert taken(tmp_path, later + other, merge=True)[1] == [1, 2, 3, 4, 5, 6]

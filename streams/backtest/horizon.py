@@ -1,0 +1,102 @@
+"""How far the time of an input goes, whatever a stray event claims.
+
+Where nothing of an input lies in the year before an event, the event stands alone beyond a *gap*. What stands beyond
+a gap is from the future where the input itself says so: later lines of the same source lie before the gap again, or it
+is no more than one event in a hundred. Else the input goes on after a pause, and the gap is part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Final
+
+from triggers.casework.backtest import Arrival
+
+GAP_MS: Final = 366 * 86_400_000
+"""A pause longer than any between the events of a bank."""
+
+_LONE: Final = 100
+
+Timed = tuple[int, Arrival]
+
+_time_of: Final = itemgetter(0)
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Events without a gap between them. ``newest`` is the newest time of one that can be read."""
+
+    first: int
+    last: int
+    newest: int
+    count: int
+    latest: dict[int, int] = field(default_factory=dict)
+    """The last place of each source in it."""
+
+    def near(self, first: int, last: int) -> bool:
+        return self.first - last <= GAP_MS and first - self.last <= GAP_MS
+
+    def take(self, other: _Stretch) -> None:
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+        self.newest = max(self.newest, other.newest)
+        self.count += other.count
+        for source, position in other.latest.items():
+            self.latest[source] = max(position, self.latest.get(source, position))
+
+
+class Horizon:
+    """Is told the times of events, in any portions; ``readable`` says of one whether it is an event at all."""
+
+    def __init__(self, readable: Callable[[Arrival], bool]) -> None:
+        self._readable = readable
+        self._stretches: list[_Stretch] = []
+
+    def add(self, events: Iterable[Timed]) -> None:
+        """Takes a portion. Few events of it are read: those that may be the newest."""
+        ordered = sorted(events, key=_time_of)
+        begin = 0
+        for index in range(1, len(ordered) + 1):
+            if index == len(ordered) or ordered[index][0] - ordered[index - 1][0] > GAP_MS:
+                self._add_stretch(ordered[begin:index])
+                begin = index
+
+    def end_ms(self) -> int | None:
+        """The newest time of an event that is not from the future; ``None`` where no event can be read."""
+        stretches = sorted(self._stretches, key=lambda stretch: stretch.last)
+        total = sum(stretch.count for stretch in stretches)
+        while len(stretches) > 1 and _from_the_future(stretches[-1], stretches[:-1], total):
+            stretches.pop()
+        return stretches[-1].newest if stretches else None
+
+    def _add_stretch(self, ordered: list[Timed]) -> None:
+        first, last = ordered[0][0], ordered[-1][0]
+        near = [stretch for stretch in self._stretches if stretch.near(first, last)]
+        known = max((stretch.newest for stretch in near), default=None)
+        newest = known
+        for at, arrival in reversed(ordered):
+            if known is not None and at <= known:
+                break
+            if self._readable(arrival):
+                newest = at
+                break
+        if newest is None:
+            return  # what cannot be read has no time
+        latest: dict[int, int] = {}
+        for _, arrival in ordered:
+            latest[arrival.source] = max(arrival.position, latest.get(arrival.source, arrival.position))
+        joined = _Stretch(first, last, newest, len(ordered), latest)
+        for stretch in near:
+            joined.take(stretch)
+            self._stretches.remove(stretch)
+        self._stretches.append(joined)
+
+
+def _from_the_future(stretch: _Stretch, before: list[_Stretch], total: int) -> bool:
+    if stretch.count * _LONE <= total:
+        return True
+    return all(
+        any(other.latest.get(source, position) > position for other in before)
+        for source, position in stretch.latest.items()
+    )
