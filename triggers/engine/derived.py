@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from triggers.engine.plan import Plan
-from triggers.engine.state import CustomerState
+from triggers.engine.state import CustomerState, Holds
 from triggers.language.derived_events import TAG_ADDED, TAG_REMOVED
 from triggers.language.model import Expression, Tag, Tiering
 from triggers.language.vocabulary import MAIN_TIERING
@@ -42,18 +42,21 @@ def look_before(run: Evaluation, occasion: str, *, opened: bool) -> None:
         return
     state.derived = plan.derived_hash
     held = (state.tier, state.tiers, state.tags)
-    _look(run, plan.ruleset.tierings, plan.ruleset.tags, occasion, state.tier)
+    _look(run, plan.ruleset.tierings, plan.ruleset.tags, occasion, state.tier, 0, 0)
     if held != (state.tier, state.tiers, state.tags):
         run.sample_derived_levels(run.at - 1, 0)
     run.move_to(run.at)  # no feature keeps the value it had before the event
 
 
-def look(run: Evaluation, kind: str, occasion: str, key: int) -> list[Change]:
-    """After an event or a timer: works out what it may have changed, and returns what did change."""
+def look(run: Evaluation, kind: str, occasion: str, key: int, reversed_key: int = 0) -> list[Change]:
+    """After an event or a timer: works out what it may have changed, and returns what did change.
+
+    ``key`` is the event's, ``reversed_key`` that of the one it takes back (0: none).
+    """
     state = run.state
     held = (state.tier, state.tiers, state.tags)
     tierings, tags = run.plan.touched(kind)
-    changes = _look(run, tierings, tags, occasion, run.tier_before)
+    changes = _look(run, tierings, tags, occasion, run.tier_before, key, reversed_key)
     if held != (state.tier, state.tiers, state.tags):
         run.sample_derived_levels(run.at, key)
     return changes
@@ -63,8 +66,9 @@ def adopt_derived(state: CustomerState, plan: Plan) -> None:
     """Brings tiers and tags to another rule set: what it does not have goes silently, and so do its timers."""
     tierings = {tiering.name: tiering.names for tiering in plan.ruleset.tierings}
     state.tiers = {name: tier for name, tier in state.tiers.items() if tier in tierings.get(name, ())}
-    tags = {tag.name for tag in plan.ruleset.tags}
+    tags = {tag.name: tag for tag in plan.ruleset.tags}
     state.tags = {name: until for name, until in state.tags.items() if name in tags}
+    state.tag_holds = {name: held for name, held in state.tag_holds.items() if name in tags and tags[name].holds_ms}
     for name, until in state.tags.items():
         if until:
             state.timers[tag_timer(name)] = until
@@ -87,7 +91,13 @@ def tag_timer(name: str) -> str:
 
 
 def _look(
-    run: Evaluation, tierings: Iterable[Tiering], tags: Iterable[Tag], occasion: str, tier_before: str | None
+    run: Evaluation,
+    tierings: Iterable[Tiering],
+    tags: Iterable[Tag],
+    occasion: str,
+    tier_before: str | None,
+    key: int,
+    reversed_key: int,
 ) -> list[Change]:
     state = run.state
     at = run.at
@@ -101,7 +111,10 @@ def _look(
         if change is not None:
             changes.append(change)
     for tag in tags:
-        change = _set_tag(state, tag, _value(run, tag.when, tag.name, occasion) is True, run.at)
+        holds = _value(run, tag.when, tag.name, occasion) is True
+        if reversed_key and tag.holds_ms:
+            _take_back(state, tag, reversed_key, still=holds)
+        change = _set_tag(state, tag, holds, run.at, key)
         if change is not None:
             changes.append(change)
     if run.at != at:
@@ -148,19 +161,35 @@ def _tier(tiering: Tiering, value: Decimal, held: str | None) -> str:
     return tiering.names[index]
 
 
-def _set_tag(state: CustomerState, tag: Tag, holds: bool, at: int) -> Change | None:
+def _take_back(state: CustomerState, tag: Tag, reversed_key: int, *, still: bool) -> None:
+    """A tag that stays for a time stays no longer than it would have without the reversed event."""
+    held = state.tag_holds.get(tag.name)
+    if held is not None and held.take_back(reversed_key, still=still):
+        until = held.rows[-1][0] + tag.holds_ms if held.rows else 0
+        state.tags = {**state.tags, tag.name: until}
+        state.timers[tag_timer(tag.name)] = until
+
+
+def _set_tag(state: CustomerState, tag: Tag, holds: bool, at: int, key: int) -> Change | None:
     name, until = tag.name, state.tags.get(tag.name)
     if holds:
         expires = at + tag.holds_ms if tag.holds_ms else 0
         if tag.holds_ms:
             state.timers[tag_timer(name)] = expires
+            if name not in state.tag_holds:
+                # What it had already is owed to no event.
+                state.tag_holds[name] = Holds([(until - tag.holds_ms, 0, True)] if until else [])
+            state.tag_holds[name].note(at, key)
         if until is None:
             state.tags = {**state.tags, name: expires}
             return Change(TAG_ADDED, name)
         state.tags[name] = expires
         return None
+    if tag.holds_ms and name in state.tag_holds:
+        state.tag_holds[name].lasts = False
     if until is None or (tag.holds_ms and until > at):
         return None
     state.tags = {known: there for known, there in state.tags.items() if known != name}
     state.timers.pop(tag_timer(name), None)
+    state.tag_holds.pop(name, None)
     return Change(TAG_REMOVED, name)

@@ -127,9 +127,9 @@ class Evaluation:
         self.contacts.heard = self.plan.heard_by(changes)
         return self.plan.woken_also(woken, changes)
 
-    def derive(self, kind: str, cause: Cause) -> list[Change]:
+    def derive(self, kind: str, cause: Cause, reversed_key: int = 0) -> list[Change]:
         """Works out tiers and tags after a touch; returns what changed."""
-        return look(self, kind, cause.occasion, cause.event_key)
+        return look(self, kind, cause.occasion, cause.event_key, reversed_key)
 
     def remember_before(self, account: Account | None) -> None:
         """Keeps the values before the event that some expression reads."""

@@ -171,6 +171,45 @@ class Heard(msgspec.Struct, array_like=True, gc=False):
         return True
 
 
+class Holds(msgspec.Struct, array_like=True, gc=False):
+    """When the condition of a tag that holds on was seen true, oldest first: (time, event's key, turned true then).
+
+    Two rows, one after the other, of which the second did not turn true, are of one spell.
+    """
+
+    rows: list[tuple[int, int, bool]] = []
+    lasts: bool = False
+    """Whether it was true at the latest look."""
+
+    def note(self, at: int, key: int) -> None:
+        """It is true now, as the event left it."""
+        rows = self.rows
+        rows.append((at, key, not self.lasts))
+        self.lasts = True
+        if len(rows) > _REMEMBERED:
+            # What began a spell outlasts the looks that only found it going on.
+            del rows[0 if rows[1][2] else 1]
+
+    def take_back(self, key: int, *, still: bool) -> bool:
+        """Forgets what an event brought; whether there was any.
+
+        Where the condition is not true without the event, it would not have been so in the rest of that spell either.
+        """
+        rows = self.rows
+        first = next((index for index, row in enumerate(rows) if row[1] == key), None)
+        if first is None:
+            return False
+        end = first + 1
+        while not still and end < len(rows) and not rows[end][2]:
+            end += 1
+        if still and rows[first][2] and end < len(rows):
+            rows[end] = (*rows[end][:2], True)
+        if end == len(rows) and rows[first][2]:
+            self.lasts = False
+        del rows[first:end]
+        return True
+
+
 class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Everything kept of one customer.
 
@@ -215,6 +254,8 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """The tier in each tiering whose measure is known. Replaced when it changes, as ``tags``."""
     tags: dict[str, int] = {}
     """The tags: each with the time until which it stays (ms), 0 where it goes with its condition."""
+    tag_holds: dict[str, Holds] = {}
+    """Of the tags that stay for a time: what their conditions owe to which events."""
     profile_tier: str | None = None
     """What the profile says. ``tier`` is the one that counts: the main one of ``tiers`` where there is one."""
 

@@ -63,12 +63,14 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
         account.balance = in_force
         _shift(state, account, -step, policy.currency)
 
+    reversed_key = 0
     if record.reversal_of is not None:
-        _reverse(run, record, event_key(record.reversal_of))
+        reversed_key = event_key(record.reversal_of)
+        _reverse(run, record, reversed_key)
     if record.reversal_of is not None or undone:
         # What is taken back, and what it had changed, wakes nothing: the customer did nothing.
         if run.plan.derives:
-            run.derive("transaction", cause)
+            run.derive("transaction", cause, reversed_key)
         return None
     run.sample_flows("transaction", key)
     note_activity(state, run.plan, "transaction", record.kind, at, key)

@@ -264,6 +264,79 @@ def test_a_reversal_takes_back_what_it_derived_and_wakes_nothing() -> None:
     assert actions(outputs) == []
     assert [withdrawn.reason for withdrawn in cancellations(outputs)] == ["reversed"]
     assert customer.state.tier == "potential"
+    assert [action.trigger for action in actions(pay(customer, 2, 2000, event_id="wrong-too"))] == ["tagged"]
+    assert set(customer.state.tags) == {"fallen"}
+    outputs = pay(customer, 2.01, 5000, reversal_of="wrong-too")
+    assert actions(outputs) == []
+    assert [withdrawn.reason for withdrawn in cancellations(outputs)] == ["reversed"]
+    assert customer.state.tags == {}
+    assert not [name for name in customer.state.timers if name.startswith("g:")]
+
+
+def test_a_tag_goes_with_its_event_though_others_came_between() -> None:
+    """They found it, and did not bring it; nothing is told when its time would have been up."""
+    customer = Customer(rules(trigger("gone", "tag.removed.fallen")), recode=True)
+    pay(customer, 0, 1000)
+    pay(customer, 1, 400, event_id="wrong")
+    for number in range(8):
+        pay(customer, 1.1 + number / 100, 401 + number)
+    assert set(customer.state.tags) == {"fallen"}
+    pay(customer, 1.5, 1008, reversal_of="wrong")
+    assert customer.state.tags == {}
+    assert customer.run_to(at(100)) == []
+
+
+def test_a_reversal_brings_back_until_when_a_tag_stays() -> None:
+    """Until then, and no longer, what came before the event keeps it."""
+    customer = Customer(rules(trigger("gone", "tag.removed.fallen")), recode=True)
+    pay(customer, 0, 1000)
+    pay(customer, 1, 400)
+    pay(customer, 2, 900)
+    pay(customer, 3, 300, event_id="wrong")
+    pay(customer, 3.1, 900, reversal_of="wrong")
+    assert set(customer.state.tags) == {"fallen"}
+    assert [action.created_at for action in actions(customer.run_to(at(100)))] == [at(6)]
+
+
+def test_a_reversal_of_an_earlier_event_leaves_what_a_later_one_brought() -> None:
+    """The later one alone is enough; when it is reversed too, nothing stays."""
+    customer = Customer(rules(trigger("gone", "tag.removed.fallen")), recode=True)
+    pay(customer, 0, 1000)
+    pay(customer, 1, 400, event_id="first")
+    pay(customer, 2, 900)
+    pay(customer, 3, 300, event_id="second")
+    pay(customer, 4, 900)
+    pay(customer, 4.1, 900, reversal_of="first")
+    assert customer.state.tags == {"fallen": int(at(8).timestamp() * 1000)}
+    pay(customer, 4.2, 1000, reversal_of="second")
+    assert customer.state.tags == {}
+
+
+def test_what_is_true_without_the_reversed_event_stays_until_the_rest_is_reversed_too() -> None:
+    """Two events in one spell: each of them is enough."""
+    customer = Customer(rules(trigger("gone", "tag.removed.fallen")), recode=True)
+    pay(customer, 0, 1000)
+    pay(customer, 1, 450, event_id="first")
+    pay(customer, 1.1, 100, event_id="second")
+    pay(customer, 1.2, 500, reversal_of="first")
+    assert set(customer.state.tags) == {"fallen"}
+    pay(customer, 1.3, 1000, reversal_of="second")
+    assert customer.state.tags == {}
+
+
+def test_a_reversed_look_in_a_spell_takes_back_how_long_it_went_on() -> None:
+    """What held before it in the same spell counts; what was seen after it does not."""
+    tags = TAGS.replace("busy: {when: spent >= 3}", "busy: {when: spent >= 3, holds: 5d}")
+    customer = Customer(rules(trigger("gone", "tag.removed.busy"), tags=tags), recode=True)
+    pay(customer, 0, 1000)
+    for number, day in enumerate((1, 2, 3)):
+        pay(customer, day, 990 - number)
+    pay(customer, 7, 980, event_id="wrong")
+    pay(customer, 7.5, 981)
+    customer.feed(behaviour("b1", "login", occurred_at=at(11.5)))
+    assert set(customer.state.tags) == {"busy"}
+    pay(customer, 11.6, 987, reversal_of="wrong")
+    assert customer.state.tags == {}
 
 
 def test_an_original_after_its_reversal_moves_nothing() -> None:
