@@ -66,9 +66,9 @@ def adopt_derived(state: CustomerState, plan: Plan) -> None:
     """Brings tiers and tags to another rule set: what it does not have goes silently, and so do its timers."""
     tierings = {tiering.name: tiering.names for tiering in plan.ruleset.tierings}
     state.tiers = {name: tier for name, tier in state.tiers.items() if tier in tierings.get(name, ())}
-    tags = {tag.name: tag for tag in plan.ruleset.tags}
+    tags = {tag.name for tag in plan.ruleset.tags}
     state.tags = {name: until for name, until in state.tags.items() if name in tags}
-    state.tag_holds = {name: held for name, held in state.tag_holds.items() if name in tags and tags[name].holds_ms}
+    state.tag_holds = {name: held for name, held in state.tag_holds.items() if name in tags}
     for name, until in state.tags.items():
         if until:
             state.timers[tag_timer(name)] = until

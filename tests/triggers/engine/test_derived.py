@@ -22,6 +22,7 @@ from tests.support.bank import (
     profile,
     transaction,
 )
+from triggers.engine.state import Holds
 from triggers.language.loader import load_documents
 from triggers.language.model import RuleSet
 
@@ -357,6 +358,49 @@ def test_a_late_event_does_not_turn_back_the_time_of_tags() -> None:
     late = behaviour("b1", "login", occurred_at=at(0.5))
     assert customer.feed(late) == []
     assert set(customer.state.tags) == {"busy"}
+
+
+def test_a_tag_that_was_there_before_any_look_is_owed_to_no_event() -> None:
+    """As a test's own customer has it: an event that is taken back leaves it its time."""
+    customer = Customer(rules(trigger("gone", "tag.removed.fallen")), recode=True)
+    pay(customer, 0, 1000)
+    customer.state.tags = {"fallen": int(at(3).timestamp() * 1000)}
+    pay(customer, 1, 400, event_id="wrong")
+    pay(customer, 1.1, 1000, reversal_of="wrong")
+    assert customer.state.tags == {"fallen": int(at(3).timestamp() * 1000)}
+    assert [action.created_at for action in actions(customer.run_to(at(100)))] == [at(3)]
+    assert customer.state.tag_holds == {}
+
+
+def test_a_tag_that_goes_with_its_file_leaves_no_trace() -> None:
+    """Nor does what its condition owed to events stay."""
+    customer = Customer(rules(trigger("any", "transaction")), recode=True)
+    pay(customer, 0, 1000)
+    pay(customer, 1, 400)
+    assert set(customer.state.tag_holds) == {"fallen"}
+    customer.rules = rules(trigger("any", "transaction"), tags="")
+    pay(customer, 2, 401)
+    assert (customer.state.tags, customer.state.tag_holds) == ({}, {})
+
+
+def test_of_many_spells_the_oldest_is_forgotten() -> None:
+    """Four are known."""
+    held = Holds()
+    for key in range(1, 6):
+        held.note(key, key)
+        held.lasts = False
+    assert held.rows == [(2, 2, True), (3, 3, True), (4, 4, True), (5, 5, True)]
+
+
+def test_spells_stay_apart_when_the_later_one_loses_its_beginning() -> None:
+    """Else a reversal of the earlier one would take the later one with it."""
+    held = Holds([(1, 1, True), (5, 5, True), (6, 6, False)], lasts=True)
+    assert held.take_back(5, still=True)
+    assert held.rows == [(1, 1, True), (6, 6, True)]
+    assert held.take_back(6, still=True)
+    held.note(7, 7)
+    assert held.rows == [(1, 1, True), (7, 7, True)]
+    assert not held.take_back(8, still=False)
 
 
 def test_what_held_before_a_rule_set_came_is_no_change() -> None:
