@@ -16,7 +16,7 @@ from triggers.engine.state import CustomerState
 
 V = TypeVar("V")
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 _PREFIX: Final = bytes((VERSION,))
 _WRITTEN: Final = CustomerState.__struct_fields__.index("key")

@@ -244,12 +244,13 @@ class Evaluation:
                 self._set_level(level, self.at, key)
 
     def sample_derived_levels(self, at: int, key: int) -> None:
-        """Notes what holds now of the levels that read tiers or tags, which have just changed."""
+        """Notes what holds now of the levels that read tiers or tags, which have just changed.
+
+        No feature of theirs has a value yet: tierings and tags read none that reads tiers or tags.
+        """
         for level in self.plan.derived_levels:
             if not level.by_account or self.scope.account is not None:
                 self._set_level(level, at, key)
-        if self._features:
-            self._features.clear()
 
     def sample_late_levels(self, key: int) -> None:
         """Notes, at its place in the past, what held at the time of a record that came late."""

@@ -478,6 +478,38 @@ def test_a_level_of_tiers_never_sees_a_profile_tier_that_does_not_count() -> Non
     assert customer.feed(profile("p1", 1, tier="mid", occurred_at=at(1))) == []
 
 
+def test_a_level_of_tiers_moves_with_edges_that_a_rule_set_moved() -> None:
+    """Silently, just before the first event; also where that event changes nothing itself."""
+    steady = trigger(
+        "steady", "behaviour", "now == 'potential'", more="features:\n  now: {last: customer.tier, over: 30d}"
+    )
+    customer = Customer(rules(steady))
+    pay(customer, 0, 30_000)
+    customer.rules = rules(steady, tiers=TIERS.replace("effective: 10000", "effective: 40000"))
+    assert len(actions(customer.feed(behaviour("b1", "login", occurred_at=at(1))))) == 1
+
+
+def test_a_reversal_leaves_the_tier_that_a_rule_set_brought() -> None:
+    """Its first moment is before the event at which it was found, and no part of what that event did."""
+    then = "features:\n  then: {first: customer.tier, over: 23h}"
+    steady = trigger("steady", "behaviour", "then == 'potential'", more=then)
+    customer = Customer(rules(steady))
+    pay(customer, 0, 30_000)
+    customer.rules = rules(steady, tiers=TIERS.replace("effective: 10000", "effective: 40000"))
+    pay(customer, 1, 45_000, event_id="wrong")
+    pay(customer, 1.1, 30_000, reversal_of="wrong")
+    assert customer.state.tier == "potential"
+    assert len(actions(customer.feed(behaviour("b1", "login", occurred_at=at(2))))) == 1
+
+
+def test_no_feature_keeps_the_value_it_had_before_the_event() -> None:
+    """Though a tag read it then, at a customer's first event."""
+    spent = "features:\n  spent: {sum: event.amount, over: 30d}\n"
+    first = trigger("first", "transaction", "spent == 100", more=spent)
+    customer = Customer(rules(first, tags=spent + "tags:\n  spender: {when: spent > 0}\n"))
+    assert len(actions(pay(customer, 0, 900, before=1000))) == 1
+
+
 def test_a_late_event_leaves_no_tier_in_the_past() -> None:
     """What the customer's tier was then is not known any more."""
     steady = trigger(

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.decisions import Decision
 from tests.support.bank import Customer, actions, at, behaviour, decisions, feedback, profile, transaction
-from tests.support.rules import DAY, HOUR, outflow_series, ruleset, trigger
+from tests.support.rules import DAY, HOUR, balance_series, outflow_series, ruleset, trigger
 from triggers.language.model import Cap, Feature, OnEvent, OnSilence, Policy, Step
 
 
@@ -151,6 +151,36 @@ def test_a_feature_by_account_sees_its_own_account_only() -> None:
     customer.feed(transaction("t1", 1, -500, 500))
     (action,) = actions(customer.feed(transaction("b1", 1, -20, 480, account_id="a2")))
     assert action.fields == {"sum": "20"}
+
+
+def test_a_feature_by_account_is_unknown_where_there_is_no_account() -> None:
+    """Not nothing at all: a visit is of no account."""
+    rules = ruleset(
+        trigger("none", lambda scope: scope.feature(0) is None, on=(OnEvent("behaviour"),)),
+        trigger("some", lambda scope: scope.feature(0) == 0, on=(OnEvent("behaviour"),)),
+        series=(outflow_series(by="account"),),
+        features=(Feature("sum", 0, 7 * DAY),),
+    )
+    customer = Customer(rules)
+    customer.feed(transaction("t1", 1, -500, 500))
+    assert [action.trigger for action in actions(customer.feed(behaviour("b1", "login", occurred_at=at(1))))] == [
+        "none"
+    ]
+
+
+def test_a_later_booking_with_an_older_time_holds_from_the_newest_on() -> None:
+    """Its balance is the newest, whatever its clock says: 1000 for two days, 200 for one, and 900 never."""
+    rules = ruleset(
+        trigger("mean", on=(OnEvent("behaviour"),), fields={"mean": lambda scope: scope.feature(0)}),
+        series=(balance_series(),),
+        features=(Feature("daily_mean", 0, 10 * DAY),),
+    )
+    customer = Customer(rules)
+    customer.feed(transaction("t1", 1, 0, 1000))
+    customer.feed(transaction("t2", 2, -100, 900, occurred_at=at(2)))
+    customer.feed(transaction("t3", 3, -700, 200, occurred_at=at(1)))
+    (action,) = actions(customer.feed(behaviour("b1", "login", occurred_at=at(3))))
+    assert Decimal(action.fields["mean"]).quantize(Decimal("0.1")) == Decimal("733.3")
 
 
 def test_of_several_candidates_the_customer_hears_the_first_in_priority() -> None:

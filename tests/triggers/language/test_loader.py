@@ -341,6 +341,23 @@ def _codes(files: Mapping[str, str]) -> list[str]:
     return [problem.code for problem in load(files).problems]
 
 
+@pytest.mark.parametrize("word", ["carry", "reset", "warm"])
+def test_a_trigger_says_what_becomes_of_its_memory(word: str) -> None:
+    """Each word arrives in the trigger; without the key its memory is carried."""
+    said = load({"good.yaml": vary(("on: transaction", f"on: transaction\non_change: {word}"))}).ruleset
+    silent = load({"good.yaml": GOOD}).ruleset
+    assert said is not None
+    assert silent is not None
+    assert (said.triggers[0].on_change, silent.triggers[0].on_change) == (word, "carry")
+
+
+def test_an_unknown_word_for_what_becomes_of_memory_is_told_the_right_one() -> None:
+    """Where it stands, with the nearest."""
+    loaded = load({"good.yaml": vary(("on: transaction", "on: transaction\non_change: wram"))})
+    assert places(loaded) == [("good.yaml", 7, 12, "E013")]
+    assert "warm" in loaded.problems[0].message.partition("did you mean")[2], loaded.problems[0].message
+
+
 def test_the_number_of_problems_does_not_depend_on_other_files() -> None:
     """A broken policy does not make a good trigger bad."""
     assert _codes({"good.yaml": GOOD, "policy.yaml": "currency: RMB"}) == ["E013"]
