@@ -243,6 +243,7 @@ def _series(
         by=by,
         level=level,
         retain_ms=over,
+        money=expression.term.type.kind == "money",
     )
 
 

@@ -119,6 +119,8 @@ class Series:
     by: By
     level: bool
     retain_ms: int
+    money: bool = False
+    """Whether its values are money: a flow of them is in one currency."""
 
 
 Function = Literal["sum", "count", "max", "min", "mean", "first", "last", "distinct", "daily_mean"]
