@@ -35,7 +35,7 @@ _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 MONEY_SCALE: Final = 4
 """Decimal places kept of an amount. With 14 digits before the point an amount fits a signed 64-bit integer."""
-_MONEY_LIMIT: Final = 10**14
+MONEY_LIMIT: Final = 10**14
 MONEY_TEXT: Final = re.compile(r"-?[0-9]{1,14}(?:\.[0-9]{1,4})?")
 IDENTIFIER_PATTERN: Final = r"^[!-~]+$"
 
@@ -101,7 +101,7 @@ def read_decimal(value: Any) -> Decimal:
     if kind is Decimal and not value.is_finite():
         raise PydanticCustomError("not_finite", "expected a finite number")
     # Before any arithmetic: a number of ten thousand digits must cost nothing.
-    if not -_MONEY_LIMIT < value < _MONEY_LIMIT:
+    if not -MONEY_LIMIT < value < MONEY_LIMIT:
         raise PydanticCustomError("out_of_range", "expected a number of at most 14 digits before the point")
     number = Decimal(value)
     exponent = int(number.as_tuple().exponent)
@@ -177,14 +177,14 @@ EventTime = Annotated[
 _DECIMAL_SCHEMA: Final = {
     "anyOf": [
         {"type": "string", "pattern": "^-?[0-9]{1,14}(\\.[0-9]{1,4})?$"},
-        {"type": "number", "exclusiveMinimum": -_MONEY_LIMIT, "exclusiveMaximum": _MONEY_LIMIT},
+        {"type": "number", "exclusiveMinimum": -MONEY_LIMIT, "exclusiveMaximum": MONEY_LIMIT},
     ],
     "description": "exact decimal, at most 14 digits and 4 decimals; written as text, a number is read exactly",
 }
 _POSITIVE_SCHEMA: Final = _DECIMAL_SCHEMA | {
     "anyOf": [
         {"type": "string", "pattern": "^[0-9]{1,14}(\\.[0-9]{1,4})?$"},
-        {"type": "number", "minimum": 0, "exclusiveMaximum": _MONEY_LIMIT},
+        {"type": "number", "minimum": 0, "exclusiveMaximum": MONEY_LIMIT},
     ]
 }
 _AS_TEXT: Final = PlainSerializer(lambda number: format(number, "f"), return_type=str, when_used="json")

@@ -9,12 +9,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
+from schemas.base import CURRENCIES
 from triggers.language import codes
 from triggers.language.codes import Code
 from triggers.language.document import shorten
 from triggers.language.folding import fold, fold_logic
 from triggers.language.helpers import read_call
-from triggers.language.names import ALL_RECORDS, HELPERS, ROOTS, Name, Type
+from triggers.language.names import ALL_RECORDS, CURRENCY_NAMES, HELPERS, ROOTS, Name, Type
 from triggers.language.reader import one_of, suggest
 from triggers.language.scanner import MAX_DEPTH, MAX_LIST, MAX_NODES, Refused, Token
 from triggers.language.tree import (
@@ -251,7 +252,7 @@ class Checker:
         same = [name for name in known if name.rpartition(".")[2] == path]
         if same:
             return f'{message}: did you mean "{same[0]}"?'
-        hint = suggest(path, known)
+        hint = "" if "__" in path else suggest(path, known)
         if not hint and "." not in path:
             hint = f'; text goes in quotes: "{shorten(path)}"'
         return message + hint
@@ -384,6 +385,8 @@ class Checker:
     def _possible(self, left: Term, right: Term) -> bool:
         """Whether an enum can ever be equal to the other side."""
         for side, other in ((left, right), (right, left)):
+            if isinstance(side, Reference) and side.name.path in CURRENCY_NAMES and not self._is_currency(side, other):
+                return False
             values = side.type.values
             if not values:
                 continue
@@ -397,6 +400,16 @@ class Checker:
                 self.report(codes.IMPOSSIBLE_VALUE, f"{what} and the other side have no value in common", side.begin)
                 return False
         return True
+
+    def _is_currency(self, side: Reference, other: Term) -> bool:
+        if not isinstance(other, Constant) or other.value in CURRENCIES:
+            return True
+        # No near names: of three letters almost any other currency is near.
+        meant = other.value.upper()
+        hint = f': did you mean "{meant}"?' if meant in CURRENCIES else "; it is an active ISO 4217 code such as CNY"
+        message = f'{side.name.path} is never "{shorten(other.value)}"{hint}'
+        self.report(codes.IMPOSSIBLE_VALUE, message, other.begin)
+        return False
 
 
 def dotted(node: ast.expr) -> str | None:

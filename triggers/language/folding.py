@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triggers.engine.scope import Scope
 from triggers.language.compiler import compile_term
-from triggers.language.tree import Constant, Logic, Term
+from triggers.language.tree import Arithmetic, Call, Constant, Logic, Term
 
 
 def fold(term: Term) -> Term:
@@ -12,7 +12,19 @@ def fold(term: Term) -> Term:
     children = term.children()
     if children and all(isinstance(child, Constant) for child in children):
         return Constant(term.type, term.begin, term.end, compile_term(term)(Scope()))
+    if _divides_by_zero(term):
+        return Constant(term.type, term.begin, term.end, None)
     return term
+
+
+def _divides_by_zero(term: Term) -> bool:
+    """Whether it is unknown whatever is divided."""
+    match term:
+        case Arithmetic(operator="/", right=Constant(value=value)):
+            return value is not None and value == 0
+        case Call(helper="percent", arguments=(_, Constant(value=value))):
+            return value is not None and value == 0
+    return False
 
 
 def fold_logic(term: Logic) -> Term:

@@ -220,6 +220,9 @@ CATALOGUE: Final[Mapping[str, Name]] = (
 )
 """Every name by its full path."""
 
+CURRENCY_NAMES: Final = frozenset(path for path in CATALOGUE if path.endswith(".currency"))
+"""The names whose values are active codes of ISO 4217."""
+
 
 def _never_negative() -> frozenset[str]:
     """What the schemas refuse below zero, under every name that it has here."""

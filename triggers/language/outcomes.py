@@ -7,9 +7,11 @@ give neither outcome, so they need no looking at: a comparison that is true or f
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import reduce
 from typing import Final, Literal, NamedTuple, cast
 
+from schemas.base import MONEY_LIMIT
 from triggers.language.domains import NOT_NEGATIVE, Choices, Domain, Ranges, compared
 from triggers.language.folding import fold_logic
 from triggers.language.names import NEVER_NEGATIVE, Type
@@ -40,6 +42,8 @@ _ORDERS: Final[Mapping[str, frozenset[int]]] = {
     ">=": frozenset({0, 1}),
 }
 _ANY_ORDER: Final = Choices(frozenset({-1, 0, 1}))
+_MONEY: Final = Ranges(begins=False, cuts=((Decimal(-MONEY_LIMIT), 1), (Decimal(MONEY_LIMIT), 0)))
+"""What the schemas take as one amount; a total of several may be more."""
 _EITHER: Final = Choices(frozenset({True, False}))
 
 
@@ -199,7 +203,10 @@ def _every(term: Term) -> Domain:
         return Choices(frozenset(), others=True)
     positive = isinstance(term, Reference) and term.name.path in NEVER_NEGATIVE
     positive = positive or (isinstance(term, Call) and term.helper == "abs")
-    return NOT_NEGATIVE if positive else Ranges(begins=True)
+    every = NOT_NEGATIVE if positive else Ranges(begins=True)
+    if kind.kind == "money" and isinstance(term, Reference) and term.name.part in ("event", "product"):
+        return every.meet(_MONEY)
+    return every
 
 
 def _of_type(ranges: Ranges, kind: Type) -> Ranges:

@@ -226,6 +226,10 @@ class Reader:
             message = 'expected a time such as "2026-03-02 10:00" or "2026-03-02T10:00:00+08:00"'
             self.report(codes.BAD_TIME, node.place, f"{message}, found {describe(node)}")
             return None
+        if match[3] is not None and match[3] != "Z" and not (match[3][1:3] < "24" and match[3][-2:] < "60"):
+            message = f'an offset is less than a day, such as +08:00; found "{match[3]}"'
+            self.report(codes.BAD_TIME, node.place, message)
+            return None
         try:
             moment = datetime.fromisoformat(f"{match[1]}T{match[2]}{match[3] or ''}")
         except ValueError as error:

@@ -27,6 +27,9 @@ from triggers.language.names import ALL_RECORDS
         ('customer.tier in ["mid", "hihg"]', "E033", 26, 'did you mean "high"?'),
         ('event.channel == "push"', "E033", 18, "it is one of branch"),
         ("customer.tier == event.direction", "E033", 1, "no value in common"),
+        ('event.currency == "RMB"', "E033", 19, "such as CNY"),
+        ('"cny" != account.currency', "E033", 1, 'did you mean "CNY"?'),
+        ('product.currency in ["CNY", "EURO"]', "E033", 29, 'never "EURO"'),
         ("customer.tier in []", "E033", 18, "empty list"),
         ('product.matures_on > "2026-02-30"', "E033", 22, "is not a date"),
         ("customer.tier > 3", "E032", 1, "cannot be compared with a number"),
@@ -330,3 +333,10 @@ def test_commas_between_values_are_no_thousands_separator(text: str) -> None:
     """In a call or a list three digits after a comma are a value of their own."""
     checked, problems = check(text, expect="flag")
     assert checked is not None, problems
+
+
+@pytest.mark.parametrize("text", ["event.__class__", "customer.__dict__ == 1", "event.amount.__class__"])
+def test_no_name_is_near_pythons_own(text: str) -> None:
+    """Whoever writes such a name means no field."""
+    (problem,) = check(text)[1]
+    assert "did you mean" not in problem.message

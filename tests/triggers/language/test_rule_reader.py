@@ -68,6 +68,8 @@ def test_times_are_in_the_banks_zone_unless_they_say_otherwise(text: str, zone: 
     [
         ("2026-02-30 10:00", "does not exist"),
         ("2026-03-02 25:00", "does not exist"),
+        ("2026-03-02 10:00+25:00", 'an offset is less than a day, such as +08:00; found "+25:00"'),
+        ("2026-03-02 10:00-08:60", 'an offset is less than a day, such as +08:00; found "-08:60"'),
         ("2026-03-29 02:30", "clocks are put forward"),
         ("2026-10-25 02:30", "happens twice"),
         ("2026-03-02", "expected a time such as"),
