@@ -18,6 +18,8 @@ from triggers.language.vocabulary import STANDARD, Vocabulary
 _LEAD: Final = re.compile(r"([0-9]{1,4})(d| business days?) before", re.ASCII)
 _LONGEST_LEAD: Final = 3660
 _MONTHS: Final = {"quarter": 3, "year": 12}
+_TOPIC_EVENTS: Final = "transaction, maturity, profile, behaviour.browse, feedback.opened or product.opened"
+"""What a silence and a wait listen to."""
 _FORMS: Final = (
     "transaction, maturity, profile, behaviour.browse, feedback.opened, product.opened, tier.up, tag.added, "
     "action.exhausted, "
@@ -58,7 +60,7 @@ def _wake(reader: Reader, node: Node, vocabulary: Vocabulary) -> Wake | None:
     if isinstance(node.value, str):
         if is_derived(node.value, vocabulary):
             return read_derived_event(reader, node, vocabulary)
-        return _event(reader, node)
+        return _event(reader, node, _FORMS)
     if not isinstance(node.value, dict):
         reader.wrong_type(node, _FORMS)
         return None
@@ -69,17 +71,21 @@ def _wake(reader: Reader, node: Node, vocabulary: Vocabulary) -> Wake | None:
     return None
 
 
-def _event(reader: Reader, node: Node) -> OnEvent | None:
-    """``transaction`` or ``behaviour.browse``."""
+def _event(reader: Reader, node: Node, forms: str = _TOPIC_EVENTS) -> OnEvent | None:
+    """``transaction`` or ``behaviour.browse``. ``forms`` is what else may stand there."""
     if not isinstance(node.value, str):
         reader.wrong_type(node, "an event such as transaction or behaviour.browse")
         return None
     text = ALIASES.get(node.value, node.value)
     name, dot, detail = text.partition(".")
     if name not in RECORDS:
+        if forms == _TOPIC_EVENTS and is_derived(text, STANDARD):
+            message = f"a silence or a wait takes events of the topics only, not {shorten(text)}; expected {forms}"
+            reader.report(codes.BAD_CHOICE, node.place, message)
+            return None
         near = nearest(name, RECORDS) if detail else ""
         whole = [f"{near}.{one}" for one in detail_values(near)] if near else []
-        hint = suggest(text, (*whole, *RECORDS, *ALIASES)) or f"; expected {_FORMS}"
+        hint = suggest(text, (*whole, *RECORDS, *ALIASES)) or f"; expected {forms}"
         reader.report(codes.BAD_CHOICE, node.place, f'unknown event "{shorten(text)}"{hint}')
         return None
     if not dot:
