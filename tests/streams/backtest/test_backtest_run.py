@@ -288,6 +288,7 @@ def test_a_process_that_is_killed_is_reported(
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank: Path, scratch: Path) -> None:
     """Neither files nor processes, though these were in the middle of a share."""
 
@@ -306,11 +307,13 @@ def test_an_interruption_while_shares_run_leaves_nothing_behind(bench: Any, bank
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interruption_does_not_wait_for_a_share(bench: Any, bank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share may take minutes; here it would never end."""
 
-    def endless(*_: object) -> None:
-        os.kill(os.getppid(), signal.SIGINT)
+    def endless(_runner: object, number: int, _share: object) -> None:
+        if number == 0:  # one Ctrl-C: a second one would come while the processes are being ended
+            os.kill(os.getppid(), signal.SIGINT)
         signal.pause()
 
     monkeypatch.setattr(workers_module._Runner, "run", endless)
@@ -432,6 +435,7 @@ def is_gone(group: int) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_nothing_behind(bench: Any, tmp_path: Path) -> None:
     """While it reads: exit code 130, no traceback, no temporary file, no process."""
     with reading_forever(bench, tmp_path) as (process, scratch):

@@ -403,6 +403,15 @@ def test_spells_stay_apart_when_the_later_one_loses_its_beginning() -> None:
     assert not held.take_back(8, still=False)
 
 
+def test_a_late_event_is_judged_as_of_its_own_time() -> None:
+    """Tags are looked at as of the newest; the trigger's windows end with its event."""
+    spent = "features:\n  spent: {count: true, of: transaction, where: event.direction == \"debit\", over: 10d}"
+    customer = Customer(rules(trigger("early", "behaviour", "spent == 1", more=spent)))
+    for number, day in enumerate((0, 1, 2, 3)):
+        pay(customer, day, 1000 - number)
+    assert [a.trigger for a in actions(customer.feed(behaviour("b1", "login", occurred_at=at(1.5))))] == ["early"]
+
+
 def test_what_held_before_a_rule_set_came_is_no_change() -> None:
     """New tags and moved edges are taken up silently, at the first touch; later changes count."""
     customer = Customer(rules(trigger("any", "transaction", "customer.balance < 0"), tiers="", tags=""))
