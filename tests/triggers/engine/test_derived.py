@@ -405,7 +405,7 @@ def test_spells_stay_apart_when_the_later_one_loses_its_beginning() -> None:
 
 def test_a_late_event_is_judged_as_of_its_own_time() -> None:
     """Tags are looked at as of the newest; the trigger's windows end with its event."""
-    spent = "features:\n  spent: {count: true, of: transaction, where: event.direction == \"debit\", over: 10d}"
+    spent = 'features:\n  spent: {count: true, of: transaction, where: event.direction == "debit", over: 10d}'
     customer = Customer(rules(trigger("early", "behaviour", "spent == 1", more=spent)))
     for number, day in enumerate((0, 1, 2, 3)):
         pay(customer, day, 1000 - number)
