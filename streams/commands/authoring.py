@@ -133,7 +133,7 @@ def _offer(loaded: Loaded) -> str:
 
 def _refuse_where_wrong(loaded: Loaded, name: str, starter: Starter, beside: Mapping[str, bytes]) -> None:
     """Ends the command where the file would not pass check and test among the files beside it."""
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    errors = loaded.errors
     for problem in errors:
         complain(str(problem))
     for role, text in starter.beside.items():

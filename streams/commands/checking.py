@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from streams.commands.console import Exit, JsonOption, complain, fail, say, say_json, show_table
-from streams.commands.library import PathsArgument, rules_at, tell_defaults
-from streams.commands.problem_formats import Format, formatted
+from streams.commands.console import Exit, JsonOption, fail, say, say_json, show_table
+from streams.commands.library import PathsArgument, rules_at, tell_defaults, write_problems
+from streams.commands.problem_formats import Format
 from triggers.language.checks import ALL_CODES
 from triggers.language.checks.pages import page_of
 from triggers.language.loader import Loaded, load_ruleset
@@ -45,14 +45,10 @@ def check_rules(
 
 
 def _check(loaded: Loaded, form: Format) -> None:
-    for line in formatted(loaded, form):
-        if form is Format.TEXT:
-            complain(line)
-        else:
-            say(line)
+    write_problems(loaded, form)
     if form is Format.TEXT:
         tell_defaults(loaded)
-    if any(problem.severity == "error" for problem in loaded.problems):
+    if loaded.errors:
         raise typer.Exit(Exit.FAILED)
     assert loaded.ruleset is not None
     if form is Format.TEXT:

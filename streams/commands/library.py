@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import triggers
-from streams.commands.console import complain, say_json
+from streams.commands.console import complain, say
+from streams.commands.problem_formats import Format, formatted
 from triggers.language.calendar import WEEKDAYS
 from triggers.language.grammar import CHANNELS
 from triggers.language.loader import Loaded
@@ -57,10 +57,11 @@ def _days(length_ms: int) -> str:
 
 def report_problems(loaded: Loaded, *, as_json: bool) -> None:
     """Every problem, a line each: on the error output, or as JSON on the output."""
-    for problem in loaded.problems:
-        if as_json:
-            say_json(asdict(problem))
-        elif problem.severity == "error":
-            complain(str(problem))
-        else:
-            complain(f"{problem} [warning]")
+    write_problems(loaded, Format.JSON if as_json else Format.TEXT)
+
+
+def write_problems(loaded: Loaded, form: Format) -> None:
+    """The problems in a format: text goes to the error output, what a machine reads to the output."""
+    write = complain if form is Format.TEXT else say
+    for line in formatted(loaded, form):
+        write(line)

@@ -102,7 +102,6 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
     report_problems(loaded, as_json=wanted.as_json)
     if not wanted.as_json:
         tell_defaults(loaded)
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
     ruleset = loaded.ruleset or loaded.sound
     results: list[tuple[CaseResult, float]] = []
     covered: list[ClauseCoverage] = []
@@ -127,7 +126,7 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
     if found is not None:
         complain(found)
     failed = sum(not result.passed for result, _ in results)
-    well = not errors and not failed and found is None
+    well = not loaded.errors and not failed and found is None
     if results:
         _summary(len(results), failed, as_json=wanted.as_json)
         if wanted.whole:
@@ -238,9 +237,8 @@ def _place(one: ClauseCoverage | Idle, loaded: Loaded) -> dict[str, Any]:
 def _write(path: Path, results: Sequence[tuple[CaseResult, float]], loaded: Loaded) -> None:
     from streams.commands.junit import write_junit
 
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
     try:
-        write_junit(path, results, errors, loaded.files)
+        write_junit(path, results, loaded.errors, loaded.files)
     except OSError as error:
         fail(f"{path}: cannot be written ({error.strerror}); expected a file in a folder that exists")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +12,13 @@ import pytest
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import INBOUND
 from streams.event_file import format_event
+from tests.support.bank_data import bank_folder
 from tests.support.bank_history import bank_history
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import Verdict, check_against_oracle
 from tests.support.system import Event, System, events_of_file
 from tests.support.worker_process import ROOT, WorkerProcess, run_command, wait_until
 
-DATA = Path(os.environ.get("BANK_DATA", ROOT.parent / "shared" / "data"))
 RULES = ROOT / "tests" / "data" / "rules"
 SHIPPED = ROOT / "triggers" / "library"
 MAPPINGS = ROOT / "tests" / "data" / "mappings"
@@ -135,10 +134,9 @@ def _history(bank: str, folder: Path) -> tuple[list[Event], Path, str]:
     """The bank's messages, the folder of its rules and its tenant."""
     if bank == "made-up":
         return bank_history(customers=150), SHIPPED, "bank"
-    if not (DATA / bank).is_dir():
-        pytest.skip(f"the {bank} data is not at {DATA / bank}; set BANK_DATA to the folder that holds it")
+    data = bank_folder(bank)
     file = folder / f"{bank}.jsonl"
-    code, text = run_command("import", MAPPINGS / f"{bank}.yaml", DATA / bank, "--output", file, settings={})
+    code, text = run_command("import", MAPPINGS / f"{bank}.yaml", data, "--output", file, settings={})
     assert code == 0, text
     return events_of_file(file), RULES / bank, bank
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from schemas.actions import NextBestAction
 from schemas.base import Record, from_ms
 from schemas.events import Behaviour, Feedback, Maturity, Profile, Transaction
+from triggers.engine.stage import Outcome
 from triggers.engine.state import PROFILE_FIELDS, CustomerState
 from triggers.language.model import CaseEvent, Policy
 
@@ -40,6 +41,13 @@ class BadCaseEvent(Exception):
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
         self.line = line
+
+
+def insist_on(event: CaseEvent, outcome: Outcome | None) -> None:
+    """Raises ``BadCaseEvent`` where the engine did not take the record of an event."""
+    if outcome is not None and outcome.rejected is not None:
+        refused = outcome.rejected
+        raise BadCaseEvent(event.line, f"{event.record_type}.{refused.field}: {refused.problem}")
 
 
 class RecordFiller:

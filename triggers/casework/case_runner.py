@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from schemas.actions import NextBestAction
 from schemas.base import Record
 from triggers.casework.case_customer import customer_of, start_of, with_given_tags
-from triggers.casework.case_records import TENANT, BadCaseEvent
+from triggers.casework.case_records import TENANT, BadCaseEvent, insist_on
 from triggers.casework.timeline import Row, lay_out
 from triggers.casework.trace import Evaluated, TracedEvaluation
 from triggers.engine.customer import CustomerStage
@@ -123,9 +123,7 @@ class _Run:
             self._take(self._stage.run_timers(state, ruleset, last, None))
             record = filler.record(event, self._sent)
             outcome = self._stage.process(record, state, ruleset, None)
-            if outcome is not None and outcome.rejected is not None:
-                refused = outcome.rejected
-                raise BadCaseEvent(event.line, f"{event.record_type}.{refused.field}: {refused.problem}")
+            insist_on(event, outcome)
             self._take(outcome)
             self.could_fire |= _wakes(self._trigger, record) or _waits(self._trigger, state.timers)
         # Without events this sets the timers of what the customer holds.
@@ -146,9 +144,7 @@ def _wakes(trigger: Trigger, record: Any) -> bool:
     kind = record.record_type
     detail = getattr(record, DETAILS[kind]) if kind in DETAILS else None
     return any(
-        isinstance(wake, OnDerived)
-        or (isinstance(wake, OnEvent) and wake.record_type == kind and wake.detail in (None, detail))
-        for wake in trigger.on
+        isinstance(wake, OnDerived) or (isinstance(wake, OnEvent) and wake.covers(kind, detail)) for wake in trigger.on
     )
 
 

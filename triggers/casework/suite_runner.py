@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from triggers.casework.case_customer import customer_of, start_of
-from triggers.casework.case_records import TENANT, BadCaseEvent
+from triggers.casework.case_records import TENANT, BadCaseEvent, insist_on
 from triggers.casework.case_runner import HORIZON_MS, CaseResult
 from triggers.casework.timeline import Row, show_event
 from triggers.engine.customer import CustomerStage
@@ -47,9 +47,7 @@ class SuiteRunner:
         for event in case.events:  # as they arrive: one with an earlier time than the one before comes late
             last = max(last, event.at_ms)
             outcome = self._stage.process(filler.record(event, ()), state, plan.ruleset, None)
-            if outcome is not None and outcome.rejected is not None:
-                refused = outcome.rejected
-                raise BadCaseEvent(event.line, f"{event.record_type}.{refused.field}: {refused.problem}")
+            insist_on(event, outcome)
         self._stage.run_timers(state, plan.ruleset, case.until_ms or last + HORIZON_MS, None)
 
 

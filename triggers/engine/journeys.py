@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, NamedTuple
 
 from schemas.actions import Cancellation, NextBestAction
-from schemas.base import Record, from_ms
+from schemas.base import MONEY_LIMIT, Record, from_ms
 from schemas.decisions import Decision
 from triggers.engine import offers
 from triggers.engine.contact_log import note_contact, note_sale
@@ -29,7 +29,6 @@ from triggers.policy.gate import suppression
 
 _MAX_JOURNEYS: Final = 100
 _MONEY_UNIT: Final = Decimal("0.0001")
-_MONEY_LIMIT: Final = Decimal(10) ** 14
 _EXHAUSTED: Final = "exhausted:"
 _LONGEST_OCCASION: Final = 200
 _RANK: Final = {"": 0, "failed": 1, "delivered": 2, "opened": 3, "clicked": 4, "answered": 5, "bought": 6, "refused": 7}
@@ -486,7 +485,7 @@ def _unremember(state: CustomerState, trigger: Trigger, journey: Journey) -> Non
     """Takes back that a trigger fired on an occasion, unless it has fired since."""
     memory = state.memory.get(memory_name(trigger))
     if memory is not None and (memory.fired_ms, memory.fired_key) == (journey.at, journey.event_key):
-        memory.fired_ms, memory.fired_key, memory.before_ms, memory.armed = memory.before_ms, 0, 0, True
+        memory.take_back()
 
 
 def _candidate(trigger: Trigger, journey: Journey, step: int, scope: Scope, clock: int) -> Candidate:
@@ -572,6 +571,6 @@ def _amount(value: Any) -> str | None:
     if value is None:
         return None
     number = Decimal(value)
-    if not -_MONEY_LIMIT < number < _MONEY_LIMIT:
+    if not -MONEY_LIMIT < number < MONEY_LIMIT:
         return None
     return plain(number.quantize(_MONEY_UNIT, rounding=ROUND_HALF_EVEN))

@@ -312,17 +312,14 @@ def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sam
 
 
 def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:
-    heard = wake.record_type if wake.detail is None else f"{wake.record_type}.{wake.detail}"
+    heard = OnEvent(wake.record_type, wake.detail).name
     return Quiet(f"s:{trigger.id}:{index}", heard, wake.detail, wake.after_ms)
 
 
 def _wait(trigger: Trigger, wake: OnWait) -> Wait:
     """The timer's name tells the wait itself, not its place: a wait that stays in the file goes on."""
-    events = ">".join(
-        event.record_type if event.detail is None else f"{event.record_type}.{event.detail}"
-        for event in (wake.after, wake.unless)
-    )
-    return Wait(f"w:{trigger.id}:{events}>{wake.within_ms}", trigger, wake.after, wake.unless, wake.within_ms)
+    name = f"w:{trigger.id}:{wake.after.name}>{wake.unless.name}>{wake.within_ms}"
+    return Wait(name, trigger, wake.after, wake.unless, wake.within_ms)
 
 
 def _expressions(trigger: Trigger) -> list[Expression]:

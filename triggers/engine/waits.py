@@ -17,7 +17,6 @@ from triggers.engine.evaluation import Evaluation
 from triggers.engine.journeys import Cause, memory_name
 from triggers.engine.plan import Plan, Wait
 from triggers.engine.state import CustomerState, Journey, Waiting
-from triggers.language.model import OnEvent
 
 _MOMENT: Final = "%Y%m%dT%H%M%S.%f"
 _REMEMBERED: Final = 16
@@ -27,7 +26,7 @@ _REMEMBERED: Final = 16
 def note_waits(run: Evaluation, kind: str, detail: str | None, key: int, event_id: str) -> None:
     """Lets an event begin, move, or answer the waits that it concerns."""
     for wait in run.plan.waits_on.get(kind, ()):
-        begins, answers = _is(wait.after, kind, detail), _is(wait.unless, kind, detail)
+        begins, answers = wait.after.covers(kind, detail), wait.unless.covers(kind, detail)
         if not begins and not answers:
             continue
         waiting = run.state.waits.get(wait.timer)
@@ -75,10 +74,6 @@ def end_wait(state: CustomerState, plan: Plan, name: str, clock: int) -> Cause:
     waiting.settled, (waiting.told_ms, waiting.told_key) = end, begun
     schedule_wait(state, wait, clock)
     return Cause(_occasion(wait, begun[0]), begun[1], "", end)
-
-
-def _is(wanted: OnEvent, kind: str, detail: str | None) -> bool:
-    return wanted.record_type == kind and wanted.detail in (None, detail)
 
 
 def _occasion(wait: Wait, start: int) -> str:

@@ -58,6 +58,11 @@ class Loaded:
     files: Mapping[str, str] = field(default_factory=dict)
     silenced: tuple[Silenced, ...] = ()
 
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems that are no warnings."""
+        return [problem for problem in self.problems if problem.severity == "error"]
+
 
 class InvalidRuleSet(Exception):
     """A stored rule set cannot be read by this program. ``problems`` say why."""

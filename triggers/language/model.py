@@ -38,6 +38,15 @@ class OnEvent:
     record_type: str
     detail: str | None = None
 
+    @property
+    def name(self) -> str:
+        """As a rule file writes it."""
+        return self.record_type if self.detail is None else f"{self.record_type}.{self.detail}"
+
+    def covers(self, kind: str, detail: str | None) -> bool:
+        """Whether an event of this kind and detail is meant."""
+        return self.record_type == kind and self.detail in (None, detail)
+
 
 @dataclass(frozen=True, slots=True)
 class OnMaturity:

@@ -148,7 +148,7 @@ def _wait(reader: Reader, node: Node) -> OnWait | None:
     within = fields.duration("within")
     if after is None or unless is None or within is None:
         return None
-    if unless.record_type == after.record_type and unless.detail in (None, after.detail):
+    if unless.covers(after.record_type, after.detail):
         message = "every event that begins the wait would end it at once; to wait for nothing at all there is silence"
         reader.report(codes.CONTRADICTION, fields.key_place("unless"), message)
         return None

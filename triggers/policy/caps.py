@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from schemas.base import from_ms, to_ms
 from triggers.engine.state import CustomerState
+from triggers.language.calendar import first_day
 from triggers.language.model import Cap, Policy
 from triggers.language.reader import show_duration
 from triggers.policy.candidate import Candidate, Held
@@ -40,9 +41,6 @@ def _opened(cap: Cap, zone: ZoneInfo, now: int) -> int:
     """The last moment before the cap's window, in ms."""
     if cap.calendar is None:
         return now - cap.per_ms
-    day = from_ms(now).astimezone(zone).date()
-    if cap.calendar == "week":
-        day -= timedelta(days=day.weekday())
-    elif cap.calendar == "month":
-        day = day.replace(day=1)
-    return to_ms(datetime.combine(day, datetime.min.time(), tzinfo=zone)) - 1
+    today = from_ms(now).astimezone(zone).date()
+    begin = first_day("today" if cap.calendar == "day" else cap.calendar, today)
+    return to_ms(datetime.combine(begin, datetime.min.time(), tzinfo=zone)) - 1

@@ -17,7 +17,6 @@ time where the clock gets so far: to the newest row of the bank.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -29,11 +28,11 @@ import duckdb
 import pytest
 
 from streams.importer import import_files
+from tests.support.bank_data import DATA, bank_folder
 from triggers.language.loader import load_documents
 
 ROOT = Path(__file__).parents[3]
 HERE = ROOT / "tests" / "data"
-DATA = Path(os.environ.get("BANK_DATA", ROOT.parent / "shared" / "data"))
 
 Contact = tuple[str, datetime, str, Decimal | None]
 """Customer, time (UTC), channel, amount."""
@@ -185,11 +184,10 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("imported")
 
     def of_bank(bank: str) -> Path:
-        if not (DATA / bank).is_dir():
-            pytest.skip(f"the {bank} data is not at {DATA / bank}; set BANK_DATA to the folder that holds it")
+        data = bank_folder(bank)
         path = folder / f"{bank}.jsonl.gz"
         if not path.exists():
-            assert import_files(HERE / "mappings" / f"{bank}.yaml", [str(DATA / bank)], path).error_count == 0
+            assert import_files(HERE / "mappings" / f"{bank}.yaml", [str(data)], path).error_count == 0
         return path
 
     return of_bank

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from schemas.decode import Rejected, decode
 from schemas.topics import TOPIC
 from streams.event_file import EventLine, read_events
 from streams.importer import import_files
+from tests.support.bank_data import bank_folder
 from triggers.casework.case_runner import run_case
 from triggers.casework.report import report
 from triggers.engine.customer import CustomerStage
@@ -21,7 +21,6 @@ from triggers.language.model import RuleSet
 
 ROOT = Path(__file__).parents[3]
 HERE = ROOT / "tests" / "data"
-DATA = Path(os.environ.get("BANK_DATA", ROOT.parent / "shared" / "data"))
 _END_MS = 2**42
 
 
@@ -44,9 +43,8 @@ def test_every_case_passes(bank: str) -> None:
 @pytest.mark.parametrize(("bank", "triggers"), [("berka", 7), ("anz", 6)])
 def test_every_trigger_fires_on_the_history(bank: str, triggers: int, tmp_path: Path) -> None:
     """Through the engine alone, each trigger acts at least twenty times, and no event is set aside."""
-    if not (DATA / bank).is_dir():
-        pytest.skip(f"the {bank} data is not at {DATA / bank}; set BANK_DATA to the folder that holds it")
-    import_files(HERE / "mappings" / f"{bank}.yaml", [str(DATA / bank)], tmp_path / "events.jsonl")
+    data = bank_folder(bank)
+    import_files(HERE / "mappings" / f"{bank}.yaml", [str(data)], tmp_path / "events.jsonl")
     ruleset, stage = load(bank), CustomerStage(bank)
     states: dict[str, CustomerState] = {}
     fired: Counter[str] = Counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections import Counter, defaultdict
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,17 +18,16 @@ from schemas.decode import Rejected, decode
 from schemas.topics import TOPIC
 from streams.event_file import EventLine, read_events
 from streams.importer import ImportReport, import_files
+from tests.support.bank_data import DATA, bank_folder
 
 ROOT = Path(__file__).parents[3]
 MAPPINGS = ROOT / "tests" / "data" / "mappings"
-DATA = Path(os.environ.get("BANK_DATA", ROOT.parent / "shared" / "data"))
 
 
 def run(bank: str, folder: Path) -> tuple[ImportReport, list[EventLine]]:
-    if not (DATA / bank).is_dir():
-        pytest.skip(f"the {bank} data is not at {DATA / bank}; set BANK_DATA to the folder that holds it")
+    data = bank_folder(bank)
     out = folder / f"{bank}.jsonl"
-    report = import_files(MAPPINGS / f"{bank}.yaml", [str(DATA / bank)], out)
+    report = import_files(MAPPINGS / f"{bank}.yaml", [str(data)], out)
     lines = list(read_events(out))
     assert all(isinstance(line, EventLine) for line in lines)
     return report, [line for line in lines if isinstance(line, EventLine)]
