@@ -10,11 +10,12 @@ from typing import Final
 from schemas.base import to_ms
 from triggers.casework.case_records import ACCOUNT, CUSTOMER, RecordFiller
 from triggers.engine.contact_log import note_contact
+from triggers.engine.feedback import record_feedback
 from triggers.engine.holdings import holding_of
-from triggers.engine.journeys import exhaustion_timer, record_feedback
 from triggers.engine.plan import Plan
 from triggers.engine.signals import set_profile
 from triggers.engine.state import PROFILE_FIELDS, Account, Contact, CustomerState, Journey, Memory, Sent
+from triggers.engine.timers import exhaustion_timer
 from triggers.language.grammar import CHANNELS
 from triggers.language.model import Case, CaseEvent, Expression, Policy, RuleSet, Trigger
 

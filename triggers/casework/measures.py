@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from triggers.casework.distribution import Distribution
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.journeys import Cause
+from triggers.engine.firing import Cause
 from triggers.language.clauses import Clause
 from triggers.language.compiler import compile_term
 from triggers.language.model import Evaluate, RuleSet, Trigger

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.journeys import Cause
+from triggers.engine.firing import Cause
 from triggers.language.calendar import Since
 from triggers.language.clauses import Clause
 from triggers.language.compiler import compile_term

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from triggers.engine.derived import adopt_derived
-from triggers.engine.journeys import memory_name
+from triggers.engine.firing import memory_name
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState
 from triggers.engine.timers import schedule_every, schedule_holding, schedule_silence

@@ -10,8 +10,9 @@ from schemas.decode import Rejected
 from triggers.engine.adoption import adopt_state
 from triggers.engine.codec import decode_state, encode_state
 from triggers.engine.evaluation import Evaluation
+from triggers.engine.firing import Cause
 from triggers.engine.holdings import apply_maturity
-from triggers.engine.journeys import Cause
+from triggers.engine.ladder import climb, exhausted
 from triggers.engine.plan import Plan
 from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
@@ -126,7 +127,7 @@ class CustomerStage:
             if kind == "l":
                 step, occasion = rest.split(":", 1)
                 run.follow_time([], Cause(f"step:{trigger_id}:{step}:{_moment(due)}", 0, "", run.at))
-                run.contacts.climb(state, plan, trigger, int(step), occasion, run.scope, run.clock, run.outputs)
+                climb(run, trigger, int(step), occasion)
                 continue
             if kind == "m":
                 index, holding_id = rest.split(":", 1)
@@ -151,7 +152,7 @@ class CustomerStage:
     def _exhausted(self, trigger_id: str, occasion: str) -> None:
         """The last action of a ladder has expired: wakes whoever waits for ladders that nobody answered."""
         run = self._run
-        found = run.contacts.exhausted(run.state, trigger_id, occasion, run.at)
+        found = exhausted(run, trigger_id, occasion)
         if found is None:
             return
         run.scope.action, cause = found

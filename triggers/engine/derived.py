@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from triggers.engine.decisions import report_broken_name
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState, Holds
 from triggers.language.derived_events import TAG_ADDED, TAG_REMOVED
@@ -126,7 +127,7 @@ def _value(run: Evaluation, expression: Expression, name: str, occasion: str) ->
     try:
         return expression.evaluate(run.scope)
     except Exception as error:  # noqa: BLE001  # a broken rule counts as unknown for this record, and is reported
-        run.contacts.report_broken_name(run.state, run.plan, name, occasion, error, run.clock, run.outputs)
+        report_broken_name(run, name, occasion, error)
         return None
 
 

@@ -10,8 +10,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from schemas.base import Record, from_ms, to_ms
+from triggers.engine.decisions import report_broken
 from triggers.engine.derived import TIMER, Change, look, look_before
-from triggers.engine.journeys import Cause, Contacts, memory_name
+from triggers.engine.firing import Cause, memory_name
+from triggers.engine.journeys import choose
 from triggers.engine.plan import Plan, Sampler, Woken
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
@@ -33,12 +35,13 @@ class Evaluation:
         "_features",
         "at",
         "clock",
-        "contacts",
         "outputs",
         "plan",
         "scope",
         "state",
+        "tenant",
         "tier_before",
+        "woken_by",
     )
 
     state: CustomerState
@@ -48,9 +51,12 @@ class Evaluation:
     outputs: list[Record]
     tier_before: str | None
     """The customer's tier before the event."""
+    woken_by: dict[str, str]
+    """What derived event each trigger hears at the occasion under way: told in its decision."""
 
     def __init__(self, tenant: str) -> None:
-        self.contacts = Contacts(tenant)
+        self.tenant = tenant
+        self.woken_by = {}
         self.scope = Scope()
         self.scope.feature = self._feature
         self.scope.today = self.today
@@ -75,8 +81,8 @@ class Evaluation:
         scope.customer = self.state
         scope.event = scope.record = event
         scope.account = scope.product = scope.before = scope.offer = scope.action = None
-        if self.contacts.heard:
-            self.contacts.heard = {}
+        if self.woken_by:
+            self.woken_by = {}
         self.move_to(at)
 
     def move_to(self, at: int) -> None:
@@ -124,7 +130,7 @@ class Evaluation:
 
     def hear(self, woken: list[Trigger], changes: list[Change]) -> list[Trigger]:
         """The triggers that are woken, with those that listen to these changes."""
-        self.contacts.heard = self.plan.heard_by(changes)
+        self.woken_by = self.plan.heard_by(changes)
         return self.plan.woken_also(woken, changes)
 
     def derive(self, kind: str, cause: Cause, reversed_key: int = 0) -> list[Change]:
@@ -161,9 +167,9 @@ class Evaluation:
                 if trigger.when is None or trigger.when.evaluate(scope) is True:
                     candidates.append(trigger)
             except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
-                self.contacts.report_broken(state, self.plan, trigger, cause, error, self.clock, self.outputs)
+                report_broken(self, trigger, cause, error)
         if candidates:
-            self.contacts.choose(state, self.plan, candidates, cause, scope, self.clock, self.outputs)
+            choose(self, candidates, cause)
 
     def today(self) -> date:
         """The day of the moment in the bank's time zone."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from schemas.events import Maturity
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.journeys import Cause
+from triggers.engine.firing import Cause
 from triggers.engine.seen import event_key
 from triggers.engine.state import CustomerState, Holding
 from triggers.engine.timers import note_activity, schedule_holding
 from triggers.engine.waits import note_waits
+from triggers.engine.withdrawal import take_back
 
 _MAX_CLOSED = 32
 
@@ -37,14 +38,11 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     if holding.status in ("redeemed", "rolled_over") or (holding.status == "corrected" and moved):
         # Reminders of the former day are void; what the purchase itself caused still stands.
         reminder = f"maturity:{holding.holding_id}:"
-        run.contacts.take_back(
-            state,
-            plan,
+        take_back(
+            run,
             lambda journey: journey.holding_id == holding.holding_id and journey.occasion.startswith(reminder),
             holding.status,
             record.event_id,
-            run.clock,
-            run.outputs,
         )
     _drop_closed(state)
     run.sample_flows("maturity", key)

@@ -9,7 +9,8 @@ from schemas.decode import Rejected
 from schemas.events import Behaviour, Feedback, Profile
 from triggers.engine.derived import settle_tier
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.journeys import Cause, record_feedback
+from triggers.engine.feedback import record_feedback
+from triggers.engine.firing import Cause
 from triggers.engine.seen import admit, event_key
 from triggers.engine.state import PROFILE_FIELDS, CustomerState
 from triggers.engine.timers import note_activity

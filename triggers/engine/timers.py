@@ -2,7 +2,8 @@
 
 A timer's name says what it waits for: ``m:trigger:wake:holding`` a holding's lead time, ``s:trigger:wake`` silence,
 ``w:trigger:wait`` an event that has not followed, ``c:trigger:wake`` the next time of a schedule,
-``l:trigger:step:occasion`` a step of a ladder. Of timers due together the name decides the order.
+``l:trigger:step:occasion`` a step of a ladder, ``x:trigger:occasion`` its end. Of timers due together the name decides
+the order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import date, datetime
 
 from schemas.base import to_ms
 from triggers.engine.plan import Plan
-from triggers.engine.state import CustomerState, Heard, Holding
+from triggers.engine.state import CustomerState, Heard, Holding, Journey
 from triggers.language.model import OnMaturity, Policy
 
 
@@ -110,6 +111,27 @@ def lead_time(policy: Policy, matures_on: date, wake: OnMaturity) -> int:
         ordinal = max(matures_on.toordinal() - wake.days, date.min.toordinal())
         day = policy.calendar.roll(date.fromordinal(ordinal), wake.roll)
     return to_ms(datetime.combine(day, policy.remind_at, tzinfo=policy.timezone))
+
+
+def step_timer(trigger_id: str, step: int, occasion: str) -> str:
+    """The name of the timer of a ladder's step."""
+    return f"l:{trigger_id}:{step}:{occasion}"
+
+
+def exhaustion_timer(trigger_id: str, occasion: str) -> str:
+    """The name of the timer of a ladder's end: when its last action expires."""
+    return f"x:{trigger_id}:{occasion}"
+
+
+def is_step_of(timer: str, journey: Journey) -> bool:
+    """Whether a timer waits for a step of this journey, or for its end."""
+    mine = timer.startswith((f"l:{journey.trigger}:", f"x:{journey.trigger}:"))
+    return mine and occasion_of(timer) == journey.occasion
+
+
+def occasion_of(timer: str) -> str:
+    """The occasion of a ladder's timer: ``l:trigger:step:occasion`` or ``x:trigger:occasion``."""
+    return timer.split(":", 3)[3] if timer.startswith("l:") else timer.split(":", 2)[2]
 
 
 def end_of_day(policy: Policy, day: date) -> int:

@@ -13,11 +13,12 @@ from schemas.dead_letter import Reason
 from schemas.decode import Rejected
 from schemas.events import Transaction
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.journeys import Cause
+from triggers.engine.firing import Cause
 from triggers.engine.seen import event_key, seen_of, too_late
 from triggers.engine.state import Account, CustomerState
 from triggers.engine.timers import note_activity, schedule_silence
 from triggers.engine.waits import note_waits, reverse_waits
+from triggers.engine.withdrawal import take_back
 from triggers.language.model import Policy
 
 
@@ -130,15 +131,7 @@ def _reverse(run: Evaluation, record: Transaction, original: int) -> None:
         if memory.fired_key == original:
             memory.take_back()
     reverse_waits(run, original)
-    run.contacts.take_back(
-        state,
-        plan,
-        lambda journey: journey.event_key == original,
-        "reversed",
-        record.event_id,
-        run.clock,
-        run.outputs,
-    )
+    take_back(run, lambda journey: journey.event_key == original, "reversed", record.event_id)
     seen = state.seen["transaction"]
     if original not in seen:
         # The reversal came first: its original must leave no trace when it comes.

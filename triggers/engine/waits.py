@@ -14,9 +14,10 @@ from typing import Final
 
 from schemas.base import from_ms, to_ms
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.journeys import Cause, memory_name
+from triggers.engine.firing import Cause, memory_name
 from triggers.engine.plan import Plan, Wait
 from triggers.engine.state import CustomerState, Journey, Waiting
+from triggers.engine.withdrawal import take_back
 
 _MOMENT: Final = "%Y%m%dT%H%M%S.%f"
 _REMEMBERED: Final = 16
@@ -101,14 +102,11 @@ def _answer_late(run: Evaluation, wait: Wait, waiting: Waiting, event_id: str) -
             memory.take_back()
         waiting.settled = at
         waiting.told_ms = waiting.told_key = 0
-    run.contacts.take_back(
-        state,
-        run.plan,
+    take_back(
+        run,
         lambda journey: _came_of(journey, wait) and 0 <= at - _begun(wait, journey) < wait.within_ms,
         "answered_late",
         event_id,
-        run.clock,
-        run.outputs,
     )
 
 

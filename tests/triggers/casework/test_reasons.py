@@ -10,7 +10,7 @@ import triggers.engine
 from triggers.casework.reasons import MEANINGS
 from triggers.policy.gate import RULES
 
-_PLACE_OF_REASON = {"_decide": 7, "take_back": 3}
+_PLACE_OF_REASON = {"decide": 4, "take_back": 2}
 _NOT_HELD_BACK = {"sent", "shadow"}
 
 
@@ -18,10 +18,10 @@ def written_in_the_engine() -> Iterator[str]:
     """The reasons that stand as texts where the engine decides, takes back or asks the trigger itself."""
     for file in Path(next(iter(triggers.engine.__path__))).glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                place = _PLACE_OF_REASON.get(node.func.attr)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                place = _PLACE_OF_REASON.get(node.func.id)
                 found = node.args[place] if place is not None and place < len(node.args) else None
-            elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and file.name == "journeys.py":
+            elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and file.name == "firing.py":
                 found = node.value.elts[0]
             else:
                 continue

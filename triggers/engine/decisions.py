@@ -1,0 +1,80 @@
+"""Decision records: what became of each candidate and each step, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from schemas.base import from_ms
+from schemas.decisions import Decision
+from triggers.engine.firing import Cause
+from triggers.engine.ids import make_id
+from triggers.language.model import Trigger
+
+if TYPE_CHECKING:
+    from triggers.engine.evaluation import Evaluation
+
+
+def decide(
+    run: Evaluation,
+    trigger: Trigger,
+    occasion: str,
+    step: int,
+    reason: str,
+    *,
+    outcome: str = "suppressed",
+    detail: Mapping[str, str] | None = None,
+    action_id: str | None = None,
+) -> None:
+    """Puts on record what became of one step of a candidate, the first being 0."""
+    # A step may be put off more than once.
+    told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
+    if not step and trigger.id in run.woken_by:
+        detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
+    run.outputs.append(
+        Decision.model_validate(
+            {
+                "tenant": run.tenant,
+                "decision_id": make_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told),
+                "customer_id": run.state.key,
+                "trigger": trigger.id,
+                "trigger_version": trigger.version,
+                "ruleset": run.plan.ruleset.hash,
+                "occasion": occasion,
+                "step": step,
+                "outcome": outcome,
+                "reason": reason,
+                "channel": trigger.action.ladder[step].channel,
+                "action_id": action_id,
+                "detail": detail or {},
+                "decided_at": from_ms(run.clock),
+            }
+        )
+    )
+
+
+def report_broken(run: Evaluation, trigger: Trigger, cause: Cause, error: Exception, step: int = 0) -> None:
+    """Records that a trigger's expression failed, which a checked one never does: a bug to mend, not a crash."""
+    decide(run, trigger, cause.occasion, step, "broken", detail={"error": type(error).__name__})
+
+
+def report_broken_name(run: Evaluation, name: str, occasion: str, error: Exception) -> None:
+    """The same of a tiering or a tag, under its name."""
+    run.outputs.append(
+        Decision.model_validate(
+            {
+                "tenant": run.tenant,
+                "decision_id": make_id(run.tenant, run.state.key, name, occasion, "broken"),
+                "customer_id": run.state.key,
+                "trigger": name,
+                "trigger_version": 0,
+                "ruleset": run.plan.ruleset.hash,
+                "occasion": occasion,
+                "step": 0,
+                "outcome": "suppressed",
+                "reason": "broken",
+                "detail": {"error": type(error).__name__},
+                "decided_at": from_ms(run.clock),
+            }
+        )
+    )

@@ -1,0 +1,172 @@
+"""A journey's ladder: each step goes to the gate when it is due, onto its channel, or leaves a decision why not."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from schemas.actions import NextBestAction
+from schemas.base import from_ms
+from triggers.engine import offers
+from triggers.engine.contact_log import note_contact
+from triggers.engine.decisions import decide, report_broken
+from triggers.engine.feedback import RANK, ActionView
+from triggers.engine.firing import Cause, unremember
+from triggers.engine.ids import make_id
+from triggers.engine.state import Contact, CustomerState, Journey, Sent
+from triggers.engine.timers import exhaustion_timer, step_timer
+from triggers.language.derived_events import EXHAUSTED
+from triggers.language.model import Trigger
+from triggers.policy import holdout
+from triggers.policy.candidate import Candidate
+from triggers.policy.gate import suppression
+
+if TYPE_CHECKING:
+    from triggers.engine.evaluation import Evaluation
+
+_EXHAUSTED: Final = "exhausted:"
+_LONGEST_OCCASION: Final = 200
+
+
+def climb(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> None:
+    """A ladder's next step, or one that waited, due now. ``run.scope`` holds the customer."""
+    state = run.state
+    journey = journey_of(state, trigger.id, occasion)
+    if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
+        return
+    taken = _try_step(run, trigger, journey, step)
+    if not journey.sent and not (taken and journey.deadline):
+        # The first step waited, and nothing came of it.
+        state.journeys.remove(journey)
+        if not taken:
+            unremember(state, trigger, journey)
+
+
+def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
+    """Takes one step to the gate. Whether it went out, waits for its moment, or would have gone out but for the
+    holdout.
+    """
+    state, plan, clock = run.state, run.plan, run.clock
+    action, occasion = trigger.action, journey.occasion
+    channel = action.ladder[step].channel
+    held = suppression(state, plan.policy, candidate_of(run, trigger, journey, step))
+    expires = journey.deadline or clock + action.expires_ms
+    goes_out = clock if held is None else held.until
+    if held is not None and goes_out is None:
+        decide(run, trigger, occasion, step, held.reason, detail=held.detail)
+        if held.reason != holdout.REASON or step:
+            return False
+        # What the others hear counts for the caps of those held out, so that the two groups stay alike.
+        journey.deadline = 0
+        note_contact(state, plan, Contact(clock, trigger.id, journey.category, channel))
+        return True
+    assert goes_out is not None
+    if goes_out >= expires:
+        detail = {"expires_at": from_ms(expires).isoformat()}
+        if held is not None:
+            detail |= {**held.detail, "held_by": held.reason, "until": from_ms(goes_out).isoformat()}
+        decide(run, trigger, occasion, step, "expired", detail=detail)
+        return False
+    if held is not None:
+        journey.deadline = expires
+        state.timers[step_timer(trigger.id, step, occasion)] = goes_out
+        detail = {**held.detail, "until": from_ms(goes_out).isoformat()}
+        decide(run, trigger, occasion, step, held.reason, outcome="deferred", detail=detail)
+        return True
+    journey.deadline = 0
+    _send(run, trigger, journey, step, expires)
+    return True
+
+
+def exhausted(run: Evaluation, trigger_id: str, occasion: str) -> tuple[ActionView, Cause] | None:
+    """What became of a ladder whose last action has just expired; ``None`` where there was an answer."""
+    journey = journey_of(run.state, trigger_id, occasion)
+    if journey is None or journey.cancelled or RANK[journey.outcome] > RANK["delivered"]:
+        return None
+    sent = journey.sent[-1]
+    found = f"{_EXHAUSTED}{trigger_id}:{occasion}"
+    if len(found) > _LONGEST_OCCASION:
+        found = f"{_EXHAUSTED}{trigger_id}:{make_id(occasion)}"
+    return ActionView(journey, sent), Cause(found, journey.event_key, journey.holding_id, run.at)
+
+
+def candidate_of(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Candidate:
+    """A step as the gate judges it."""
+    channel = trigger.action.ladder[step].channel
+    return Candidate(trigger.id, journey.category, channel, journey.complexity, step, run.clock, run.scope)
+
+
+def journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey | None:
+    """The journey of a trigger on an occasion."""
+    return next((found for found in state.journeys if found.trigger == trigger_id and found.occasion == occasion), None)
+
+
+def bank_day(run: Evaluation) -> date:
+    """The day on which the system acts, in the bank's time zone."""
+    return from_ms(run.clock).astimezone(run.plan.policy.timezone).date()
+
+
+def _try_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
+    """A step, unless it has become needless; whether it went out, waits or is held out."""
+    occasion, scope = journey.occasion, run.scope
+    rung = trigger.action.ladder[step]
+    unless, condition = rung.unless, rung.unless_true
+    if journey.outcome == "refused" or (unless is not None and RANK[journey.outcome] >= RANK[unless]):
+        decide(run, trigger, occasion, step, "answered", detail={"feedback": journey.outcome})
+        return False
+    if condition is not None:
+        scope.action = ActionView(journey, journey.sent[-1])
+        scope.product = run.state.holding_map.get(journey.holding_id)
+        try:
+            holds = condition.evaluate(scope)
+        except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
+            cause = Cause(occasion, journey.event_key, journey.holding_id, run.clock)
+            report_broken(run, trigger, cause, error, step)
+            return False
+        if holds is True:
+            decide(run, trigger, occasion, step, "unless", detail={"unless": condition.source[:200]})
+            return False
+    gone = offers.named_refusal(journey.offer, run.plan, run.state.tier, bank_day(run))
+    if gone is not None:
+        decide(run, trigger, occasion, step, offers.REASON, detail=gone)
+        return False
+    return take_step(run, trigger, journey, step)
+
+
+def _send(run: Evaluation, trigger: Trigger, journey: Journey, step: int, expires: int) -> None:
+    """Puts a step that the gate let pass onto its queue, and sets the timer of what comes after it."""
+    state, plan, clock, action = run.state, run.plan, run.clock, trigger.action
+    channel = action.ladder[step].channel
+    action_id = make_id(run.tenant, state.key, trigger.id, journey.occasion, str(step))
+    journey.sent.append(Sent(action_id, channel, step, clock, expires))
+    note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
+    run.outputs.append(
+        NextBestAction.model_validate(
+            {
+                "tenant": run.tenant,
+                "action_id": action_id,
+                "customer_id": state.key,
+                "trigger": trigger.id,
+                "trigger_version": trigger.version,
+                "ruleset": plan.ruleset.hash,
+                "occasion": journey.occasion,
+                "step": step,
+                "channel": channel,
+                "offer": journey.offer,
+                "category": action.category,
+                "complexity": journey.complexity,
+                "priority": action.priority,
+                "value": journey.value,
+                "template": action.template,
+                "fields": journey.fields,
+                "created_at": from_ms(clock),
+                "expires_at": from_ms(expires),
+            }
+        )
+    )
+    decide(run, trigger, journey.occasion, step, "sent", outcome="sent", action_id=action_id)
+    if step + 1 < len(action.ladder):
+        state.timers[step_timer(trigger.id, step + 1, journey.occasion)] = clock + action.ladder[step + 1].after_ms
+    elif EXHAUSTED in plan.on_derived and not journey.occasion.startswith(_EXHAUSTED):
+        # What a ladder that ran out has led to is not followed again: triggers would wake each other for ever.
+        state.timers[exhaustion_timer(trigger.id, journey.occasion)] = expires

@@ -1,0 +1,46 @@
+"""What is taken back when its cause is gone: the steps that wait, and the actions that went out and still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from schemas.actions import Cancellation
+from schemas.base import from_ms
+from triggers.engine.decisions import decide
+from triggers.engine.state import Journey
+from triggers.engine.timers import is_step_of
+
+if TYPE_CHECKING:
+    from triggers.engine.evaluation import Evaluation
+
+
+def take_back(run: Evaluation, concerns: Callable[[Journey], bool], reason: str, caused_by: str) -> None:
+    """Cancels every journey that ``concerns`` picks: what waits, and what went out and has not expired."""
+    state = run.state
+    for journey in state.journeys:
+        if journey.cancelled or not concerns(journey):
+            continue
+        journey.cancelled = True
+        for timer in [name for name in state.timers if is_step_of(name, journey)]:
+            del state.timers[timer]
+        for sent in journey.sent:
+            if sent.expires <= run.clock:
+                continue
+            run.outputs.append(
+                Cancellation.model_validate(
+                    {
+                        "tenant": run.tenant,
+                        "action_id": sent.action_id,
+                        "customer_id": state.key,
+                        "trigger": journey.trigger,
+                        "channel": sent.channel,
+                        "reason": reason,
+                        "caused_by": caused_by,
+                        "created_at": from_ms(run.clock),
+                    }
+                )
+            )
+        trigger = run.plan.triggers.get(journey.trigger)
+        if trigger is not None:
+            decide(run, trigger, journey.occasion, journey.last_step, reason, outcome="cancelled")
