@@ -12,6 +12,7 @@ from schemas.decisions import Decision
 from triggers.casework.case_runner import CaseResult
 from triggers.casework.timeline import Row, moment, show_output, show_value
 from triggers.casework.trace import Evaluated, Finding, Reading
+from triggers.language.grammar import CHANNELS
 from triggers.language.names import DETAILS
 from triggers.language.reader import DAY_MS, show_duration
 
@@ -77,6 +78,8 @@ def followed(evaluated: Evaluated, outputs: Sequence[Record], zone: ZoneInfo) ->
             found.append(f"sent {show_output(output, zone)}")
         elif output.outcome in ("suppressed", "deferred"):
             found.append(show_output(output, zone))
+        elif output.outcome == "sent":
+            found += _passed_over(output)
     return found or ["nothing followed"]
 
 
@@ -98,7 +101,15 @@ def aftermath(evaluated: Evaluated, outputs: Sequence[Record], zone: ZoneInfo) -
             lines.append(f"{moment(to_ms(output.created_at), zone)}  sent {show_output(output, zone)}")
         elif output in of_occasion and isinstance(output, Decision) and output.outcome == "suppressed":
             lines.append(f"{moment(to_ms(output.decided_at), zone)}  {show_output(output, zone)}")
+        elif output in of_occasion and isinstance(output, Decision) and output.outcome == "sent":
+            when = moment(to_ms(output.decided_at), zone)
+            lines += [f"{when}  {line}" for line in _passed_over(output)]
     return lines
+
+
+def _passed_over(decision: Decision) -> list[str]:
+    """The better channels that an action could not take."""
+    return [f"not by {name}: {decision.detail[name]}" for name in CHANNELS if name in decision.detail]
 
 
 def top_clauses(finding: Finding | None) -> Sequence[Finding]:

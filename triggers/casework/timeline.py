@@ -136,7 +136,8 @@ def show_output(output: Record, zone: ZoneInfo, beside: Expected | None = None) 
     """What came, in one line: the fields that matter most, and those that the expectation beside it names."""
     if isinstance(output, Decision):
         detail = {name: _local(text, zone) for name, text in output.detail.items()}
-        return " ".join([f"held back: {output.reason}", *_pairs({"channel": output.channel, **detail})])
+        channel = {} if output.channel is None else {"channel": output.channel}
+        return " ".join([f"held back: {output.reason}", *_pairs({**channel, **detail})])
     if isinstance(output, Cancellation):
         return " ".join(["cancelled", *_pairs({"channel": output.channel, "reason": output.reason})])
     assert isinstance(output, NextBestAction)

@@ -24,9 +24,13 @@ def decide(
     *,
     outcome: str = "suppressed",
     detail: Mapping[str, str] | None = None,
+    channel: str | None = "",
     action_id: str | None = None,
 ) -> None:
-    """Puts on record what became of one step of a candidate, the first being 0."""
+    """Puts on record what became of one step of a candidate, the first being 0.
+
+    ``channel`` is the one it came to; ``None`` where there was none, and empty for the first that the step names.
+    """
     # A step may be put off more than once.
     told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
     if not step and trigger.id in run.woken_by:
@@ -44,7 +48,7 @@ def decide(
                 "step": step,
                 "outcome": outcome,
                 "reason": reason,
-                "channel": trigger.action.ladder[step].channel,
+                "channel": trigger.action.ladder[step].channel if channel == "" else channel,
                 "action_id": action_id,
                 "detail": detail or {},
                 "decided_at": from_ms(run.clock),

@@ -13,14 +13,13 @@ from schemas.base import MONEY_LIMIT
 from triggers.engine import offers
 from triggers.engine.decisions import decide, report_broken
 from triggers.engine.firing import Cause, held_by_memory, remember
-from triggers.engine.ladder import bank_day, candidate_of, take_step
+from triggers.engine.ladder import bank_day, judge, take_step
 from triggers.engine.state import Journey
 from triggers.engine.texts import plain, text_of
 from triggers.engine.timers import occasion_of
 from triggers.language.model import Choice, Trigger
 from triggers.policy import arbitration, holdout
 from triggers.policy.arbitration import Contender
-from triggers.policy.gate import suppression
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -83,7 +82,7 @@ def _prepare(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mappi
 
 def _would(run: Evaluation, trigger: Trigger, journey: Journey, cause: Cause) -> str:
     """What would become of a candidate in shadow if it were live: ``sent``, ``deferred`` or what holds it back."""
-    refused = suppression(run.state, run.plan.policy, candidate_of(run, trigger, journey, 0))
+    refused = judge(run, trigger, journey, 0).held
     if refused is not None and refused.until is None and refused.reason != holdout.REASON:
         return refused.reason
     remember(run.state, trigger, cause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import Trigger
 from triggers.policy import holdout
 from triggers.policy.candidate import Candidate
-from triggers.policy.gate import suppression
+from triggers.policy.channels import Passage, pass_gate
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -48,13 +49,12 @@ def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
     """
     state, plan, clock = run.state, run.plan, run.clock
     action, occasion = trigger.action, journey.occasion
-    channel = action.ladder[step].channel
-    held = suppression(state, plan.policy, candidate_of(run, trigger, journey, step))
     expires = journey.deadline or clock + action.expires_ms
+    held, channel, tried = judge(run, trigger, journey, step)
     goes_out = clock if held is None else held.until
     if held is not None and goes_out is None:
-        decide(run, trigger, occasion, step, held.reason, detail=held.detail)
-        if held.reason != holdout.REASON or step:
+        decide(run, trigger, occasion, step, held.reason, detail={**tried, **held.detail}, channel=channel)
+        if channel is None or held.reason != holdout.REASON or step:
             return False
         # What the others hear counts for the caps of those held out, so that the two groups stay alike.
         journey.deadline = 0
@@ -62,19 +62,20 @@ def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
         return True
     assert goes_out is not None
     if goes_out >= expires:
-        detail = {"expires_at": from_ms(expires).isoformat()}
+        detail = {**tried, "expires_at": from_ms(expires).isoformat()}
         if held is not None:
             detail |= {**held.detail, "held_by": held.reason, "until": from_ms(goes_out).isoformat()}
-        decide(run, trigger, occasion, step, "expired", detail=detail)
+        decide(run, trigger, occasion, step, "expired", detail=detail, channel=channel)
         return False
     if held is not None:
         journey.deadline = expires
         state.timers[step_timer(trigger.id, step, occasion)] = goes_out
-        detail = {**held.detail, "until": from_ms(goes_out).isoformat()}
-        decide(run, trigger, occasion, step, held.reason, outcome="deferred", detail=detail)
+        detail = {**tried, **held.detail, "until": from_ms(goes_out).isoformat()}
+        decide(run, trigger, occasion, step, held.reason, outcome="deferred", detail=detail, channel=channel)
         return True
+    assert channel is not None  # it is allowed
     journey.deadline = 0
-    _send(run, trigger, journey, step, expires)
+    _send(run, trigger, journey, step, expires, channel, tried)
     return True
 
 
@@ -90,10 +91,12 @@ def exhausted(run: Evaluation, trigger_id: str, occasion: str) -> tuple[ActionVi
     return ActionView(journey, sent), Cause(found, journey.event_key, journey.holding_id, run.at)
 
 
-def candidate_of(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Candidate:
-    """A step as the gate judges it."""
-    channel = trigger.action.ladder[step].channel
-    return Candidate(trigger.id, journey.category, channel, journey.complexity, step, run.clock, run.scope)
+def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Passage:
+    """What the gate says of a step, on the first of its channels that will do."""
+    rung = trigger.action.ladder[step]
+    candidate = Candidate(trigger.id, journey.category, rung.channel, journey.complexity, step, run.clock, run.scope)
+    expires = journey.deadline or run.clock + trigger.action.expires_ms
+    return pass_gate(run.state, run.plan.policy, candidate, rung.channels, expires)
 
 
 def journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey | None:
@@ -133,10 +136,17 @@ def _try_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
     return take_step(run, trigger, journey, step)
 
 
-def _send(run: Evaluation, trigger: Trigger, journey: Journey, step: int, expires: int) -> None:
+def _send(
+    run: Evaluation,
+    trigger: Trigger,
+    journey: Journey,
+    step: int,
+    expires: int,
+    channel: str,
+    tried: Mapping[str, str],
+) -> None:
     """Puts a step that the gate let pass onto its queue, and sets the timer of what comes after it."""
     state, plan, clock, action = run.state, run.plan, run.clock, trigger.action
-    channel = action.ladder[step].channel
     action_id = make_id(run.tenant, state.key, trigger.id, journey.occasion, str(step))
     journey.sent.append(Sent(action_id, channel, step, clock, expires))
     note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
@@ -164,7 +174,17 @@ def _send(run: Evaluation, trigger: Trigger, journey: Journey, step: int, expire
             }
         )
     )
-    decide(run, trigger, journey.occasion, step, "sent", outcome="sent", action_id=action_id)
+    decide(
+        run,
+        trigger,
+        journey.occasion,
+        step,
+        "sent",
+        outcome="sent",
+        detail=tried,
+        channel=channel,
+        action_id=action_id,
+    )
     if step + 1 < len(action.ladder):
         state.timers[step_timer(trigger.id, step + 1, journey.occasion)] = clock + action.ladder[step + 1].after_ms
     elif EXHAUSTED in plan.on_derived and not journey.occasion.startswith(_EXHAUSTED):

@@ -32,6 +32,8 @@ class Draft:
     """What wakes the trigger, as far as it could be read."""
     ladder: list[tuple[Place, Step]] = field(default_factory=list)
     """The steps of the ladder that could be read, each with the place of its channel."""
+    channels: list[tuple[Place, str]] = field(default_factory=list)
+    """Every channel that a step names."""
     action: Fields | None = None
     message: Fields | None = None
     message_fields: dict[str, Checked] = field(default_factory=dict)

@@ -147,12 +147,13 @@ CHOICE: Final = Form(
         Key("best", Expression("number"), "The offer with the greatest value wins; equal ones go by name."),
     ),
 )
+_CHANNELS: Final = AnyOf((OneOf(CHANNELS), Items(OneOf(CHANNELS), 1, len(CHANNELS))))
 STEP: Final = Form(
     "a step",
     (
         Key("after", Length(MINUTE_MS, LONGEST_EXPIRY_MS), "How long after the step before.", required=True),
         Key("unless", AnyOf((OneOf(ANSWERS), _CONDITION)), "Not where the customer did this, or more."),
-        Key("use", OneOf(CHANNELS), "The channel of this step.", required=True),
+        Key("use", _CHANNELS, "The channel of this step, or several: the first that the gate allows.", required=True),
     ),
 )
 MESSAGE: Final = Form(
@@ -169,7 +170,12 @@ ACTION: Final = Form(
         Key("priority", Whole(0, 100), "At one occasion the trigger with the highest priority comes first.", True),
         Key("value", Expression("number"), "What is at stake, as money."),
         Key("expires", Length(MINUTE_MS, LONGEST_EXPIRY_MS), "How long the action is worth anything."),
-        Key("ladder", Items(AnyOf((OneOf(CHANNELS), STEP)), 1, MOST_STEPS), "The channels, one after the other.", True),
+        Key(
+            "ladder",
+            Items(AnyOf((*_CHANNELS.shapes, STEP)), 1, MOST_STEPS),
+            "The channels, one after the other; a list of them is one step, on the first that the gate allows.",
+            required=True,
+        ),
         Key("message", MESSAGE, "The template and the values of its fields."),
     ),
 )

@@ -153,13 +153,20 @@ class Feature:
 class Step:
     """A step of the ladder: use ``channel``, ``after_ms`` after the step before.
 
-    Not where its feedback was ``unless`` or better, nor where the condition ``unless_true`` holds.
+    Not where its feedback was ``unless`` or better, nor where the condition ``unless_true`` holds. ``instead`` are the
+    channels to try, in this order, where the gate refuses that one.
     """
 
     channel: str
     after_ms: int = 0
     unless: str | None = None
     unless_true: Expression | None = None
+    instead: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel it may use, the best first."""
+        return (self.channel, *self.instead)
 
 
 Status = Literal["draft", "shadow", "live", "retired"]

@@ -9,7 +9,7 @@ from triggers.language import codes, grammar
 from triggers.language.cases import read_cases
 from triggers.language.clauses import read_clauses
 from triggers.language.derived_events import EXHAUSTED
-from triggers.language.document import Document, Node, Place
+from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.draft import MOST_FIELDS, Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import read_features, used_features
@@ -232,11 +232,13 @@ def _ladder(reader: Reader, draft: Draft, fields: Fields, context: Context) -> t
 
 
 def _step(reader: Reader, draft: Draft, node: Node, context: Context, *, first: bool) -> tuple[Place, Step] | None:
-    if isinstance(node.value, str):
+    if isinstance(node.value, str | list):
         if not first:
-            message = f"a later step says when: {{after: 2d, use: {node.value}}}"
+            named = node.value if isinstance(node.value, str) else "[push, sms]"
+            message = f"a later step says when: {{after: 2d, use: {named}}}"
             reader.report(codes.MISSING_KEY, node.place.under("after"), message)
-        return node.place, Step(node.value)
+        channels = _channels(reader, draft, node)
+        return (node.place, Step(channels[0], instead=channels[1:])) if channels else None
     fields = reader.mapping(node, grammar.STEP)
     if fields is None:
         return None
@@ -245,10 +247,27 @@ def _step(reader: Reader, draft: Draft, node: Node, context: Context, *, first: 
     after = fields.duration("after")
     outcome, condition = _unless(reader, draft, fields.get("unless"), context)
     use = fields.get("use")
-    channel = reader.text(use) if use else None
+    channels = _channels(reader, draft, use) if use else ()
     # A step with a mistake in its time still has a channel to look at.
-    step = Step(channel, after or 0, outcome, condition) if channel else None
+    step = Step(channels[0], after or 0, outcome, condition, channels[1:]) if channels else None
     return (fields.entries["use"].value.place, step) if step else None
+
+
+def _channels(reader: Reader, draft: Draft, node: Node) -> tuple[str, ...]:
+    """The channels of a step: one, or a list in the order in which they are tried. A check looks at their names."""
+    if isinstance(node.value, list) and not node.value:
+        reader.report(codes.OUT_OF_RANGE, node.place, "a step has at least one channel, such as push")
+    items = reader.items(node, "channels", len(grammar.CHANNELS)) if isinstance(node.value, list) else [node]
+    found: dict[str, Place] = {}
+    for item in items or ():
+        channel = reader.text(item)
+        if channel is None:
+            continue
+        if channel in found:
+            reader.report(codes.CONTRADICTION, item.place, f'"{shorten(channel)}" stands in this step already')
+        found.setdefault(channel, item.place)
+    draft.channels += [(place, channel) for channel, place in found.items()]
+    return tuple(found)
 
 
 def _unless(reader: Reader, draft: Draft, node: Node | None, context: Context) -> tuple[str | None, Expression | None]:

@@ -20,7 +20,11 @@ class Candidate(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A rule's refusal: the values that decided it, as bounded text; ``until`` when the contact only has to wait."""
+    """A rule's refusal: the values that decided it, as bounded text; ``until`` when the contact only has to wait.
+
+    ``of_channel`` says that another channel might do.
+    """
 
     detail: dict[str, str]
     until: int | None = None
+    of_channel: bool = False

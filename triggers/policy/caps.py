@@ -33,7 +33,7 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
                 detail["category"] = cap.category
             if cap.channel is not None:
                 detail["channel"] = cap.channel
-            return Held(detail)
+            return Held(detail, of_channel=cap.channel is not None)
     return None
 
 

@@ -19,7 +19,7 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
     channel = candidate.channel
     given = state.consents.get(channel)
     if given is False:
-        return Held({"channel": channel, "consent": "refused"})
+        return Held({"channel": channel, "consent": "refused"}, of_channel=True)
     if given is None and channel in policy.consent:
-        return Held({"channel": channel, "consent": "not recorded"})
+        return Held({"channel": channel, "consent": "not recorded"}, of_channel=True)
     return None

@@ -16,12 +16,13 @@ from triggers.policy.candidate import Candidate, Held
 class Suppression:
     """Why a candidate may not go out now: the rule's reason code and the values that decided it.
 
-    ``until`` is when it may (ms), where it only has to wait.
+    ``until`` is when it may (ms), where it only has to wait. ``of_channel`` says that another channel might do.
     """
 
     reason: str
     detail: dict[str, str] = field(default_factory=dict)
     until: int | None = None
+    of_channel: bool = False
 
 
 Rule = Callable[[CustomerState, Policy, Candidate], Held | None]
@@ -46,5 +47,5 @@ def suppression(state: CustomerState, policy: Policy, candidate: Candidate) -> S
     for reason, holds_back in RULES:
         held = holds_back(state, policy, candidate)
         if held is not None:
-            return Suppression(reason, held.detail, held.until)
+            return Suppression(reason, held.detail, held.until, held.of_channel)
     return None

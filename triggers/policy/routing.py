@@ -27,5 +27,5 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
         }
         if route.when is not None:
             detail["when"] = route.when.source[:200]
-        return Held(detail)
+        return Held(detail, of_channel=True)
     return None

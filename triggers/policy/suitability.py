@@ -21,7 +21,7 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
         for clause in suitability.clauses:
             holds = clause.evaluate(candidate.scope)
             if holds is False or (holds is None and suitability.strict):
-                return Held({"channel": candidate.channel, **explain(clause, candidate.scope)})
+                return Held({"channel": candidate.channel, **explain(clause, candidate.scope)}, of_channel=True)
     return None
 
 

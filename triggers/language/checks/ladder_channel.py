@@ -17,10 +17,10 @@ CODE = Code("E111", "a step of a ladder uses a channel that does not exist")
 
 def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
     for draft in drafts:
-        for place, step in draft.ladder:
-            if step.channel not in CHANNELS:
-                hint = suggest(step.channel, CHANNELS) or f"; there are {one_of(CHANNELS)}"
-                yield draft.problem(CODE, place, f'unknown channel "{shorten(step.channel)}"{hint}')
+        for place, channel in draft.channels:
+            if channel not in CHANNELS:
+                hint = suggest(channel, CHANNELS) or f"; there are {one_of(CHANNELS)}"
+                yield draft.problem(CODE, place, f'unknown channel "{shorten(channel)}"{hint}')
 
 
 CHECK = Check(CODE, find)

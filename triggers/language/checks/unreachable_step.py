@@ -28,7 +28,7 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
             if cap.category in (None, category and category.value) and cap.calendar is None
         ]
         times = list(accumulate(step.after_ms for _, step in draft.ladder))
-        made = [(at, step.channel) for at, (_, step) in zip(times, draft.ladder, strict=True)]
+        made = [(at, step.channels) for at, (_, step) in zip(times, draft.ladder, strict=True)]
         for position, (place, _) in enumerate(draft.ladder):
             before, here = made[:position], made[position]
             full = next((cap for cap in caps if _is_full(cap, before, here)), None)
@@ -41,13 +41,20 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
                 break  # those after it never come either
 
 
-def _is_full(cap: Cap, before: Sequence[tuple[int, str]], here: tuple[int, str]) -> bool:
-    at, channel = here
-    return cap.channel in (None, channel) and _count(cap, before, at) >= cap.at_most
+_Made = tuple[int, tuple[str, ...]]
+"""When a step comes, and by which of several channels."""
 
 
-def _count(cap: Cap, before: Sequence[tuple[int, str]], at: int) -> int:
-    return sum(time > at - cap.per_ms and cap.channel in (None, channel) for time, channel in before)
+def _is_full(cap: Cap, before: Sequence[_Made], here: _Made) -> bool:
+    at, channels = here
+    return (cap.channel is None or channels == (cap.channel,)) and _count(cap, before, at) >= cap.at_most
+
+
+def _count(cap: Cap, before: Sequence[_Made], at: int) -> int:
+    """The steps that surely count: one that has several channels may go by another than the cap's."""
+    return sum(
+        time > at - cap.per_ms and (cap.channel is None or channels == (cap.channel,)) for time, channels in before
+    )
 
 
 CHECK = Check(CODE, find)

@@ -1,0 +1,55 @@
+"""Of the channels that a step names, the first that the gate lets it use.
+
+Another one is tried only where the channel itself is the reason: no consent for it, it does not suit the customer, it
+may not carry the offer, its own cap is full, or it is quiet until the action has expired. Whatever else refuses a
+contact refuses it on every channel. A channel that is merely quiet is waited for: it comes first because it is the
+better one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from triggers.engine.state import CustomerState
+from triggers.language.model import Policy
+from triggers.policy.candidate import Candidate
+from triggers.policy.gate import Suppression, suppression
+
+REASON: Final = "no_channel"
+_LONGEST: Final = 200
+
+
+class Passage(NamedTuple):
+    """What the gate says of a step: the channel, ``None`` where none is left, and what holds the step back there.
+
+    ``tried`` are the channels that were passed over, each with its reason.
+    """
+
+    held: Suppression | None
+    channel: str | None
+    tried: Mapping[str, str]
+
+
+def pass_gate(
+    state: CustomerState, policy: Policy, candidate: Candidate, channels: Sequence[str], expires: int
+) -> Passage:
+    """Takes a candidate to the gate on one channel after the other. ``expires`` (ms) is the end of any waiting.
+
+    A step with one channel alone keeps the reason of that one.
+    """
+    tried: dict[str, str] = {}
+    for channel in channels:
+        held = suppression(state, policy, candidate._replace(channel=channel))
+        in_vain = held is not None and held.until is not None and held.until >= expires
+        if held is None or len(channels) == 1 or not (held.of_channel or in_vain):
+            return Passage(held, channel, tried)
+        tried[channel] = _told(held)
+    return Passage(Suppression(REASON, tried), None, tried)
+
+
+def _told(held: Suppression) -> str:
+    """A refusal in one line: its reason, the values that decided it, and the clause that failed where there is one."""
+    values = [f"{name} = {value}" for name, value in held.detail.items() if name not in ("channel", "clause")]
+    clause = [held.detail["clause"]] if "clause" in held.detail else []
+    return f"{held.reason}: {', '.join(values + clause)}"[:_LONGEST]
