@@ -6,7 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from itertools import pairwise
+from typing import Any, Final, Literal, Protocol
 
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import JOURNAL_TOPIC
@@ -73,6 +74,9 @@ class Limits:
     """How long a partition may be refused by the store and still assigned by the group."""
 
 
+_PHASES: Final = ("load", "evaluate", "publish", "commit")
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """What a committed batch did, for metrics. ``topic`` is ``None`` for timers. Times in seconds."""
@@ -85,6 +89,14 @@ class BatchReport:
     messages: int
     evaluate_seconds: float
     total_seconds: float
+    phases: Mapping[str, float]
+    """The seconds of load, evaluate, publish and commit."""
+    tallies: Mapping[tuple[str, ...], int]
+    """What it made: ``("actions", channel, trigger)``, ``("decisions", outcome, reason)`` and the like."""
+    action_seconds: Sequence[float]
+    """For each record that an action came of, from its time stamp on Kafka to the action's acknowledgement."""
+    timer_delay_seconds: float | None
+    """How late the first timer of a batch was run; ``None`` for records, and where the records' time counts."""
 
 
 def _ignore(_report: BatchReport) -> None:
@@ -127,6 +139,11 @@ class Rulesets:
         self._in_force = in_force
         self._load_document = load_document
         self._kept: set[str] = set()
+
+    @property
+    def in_force(self) -> str:
+        """The hash of the rule set in force."""
+        return self._in_force().hash
 
     async def current(self) -> RuleSet:
         """The rule set in force. Its document is in the store before any batch names it."""
@@ -174,7 +191,7 @@ class Partition:
 
         Whatever is raised (``Fenced``, ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
         """
-        services, began = self._services, time.perf_counter()
+        services, times = self._services, [time.perf_counter()]
         route = services.routes.of_topic(entry.topic)
         stage = route.stage
         decoded = decode_batch(stage, route.topic, services.tenant, records)
@@ -185,18 +202,24 @@ class Partition:
             )
             for key, data in zip(missing, found, strict=True):
                 states[key] = stage.fresh(key) if data is None else stage.decode(key, data)
-            evaluating = time.perf_counter()
+            times.append(time.perf_counter())
             result = run_records(stage, entry, route.topic, decoded, states, ruleset)
-            evaluated = time.perf_counter() - evaluating
-            await self._finish(entry, intent, stage, states, result, (entry.topic, entry.last_offset + 1))
+            times.append(time.perf_counter())
+            stamps = [getattr(records[index], "timestamp", None) for index in result.acted]
+            sent_ms = await self._finish(
+                entry, intent, stage, states, result, (entry.topic, entry.last_offset + 1), times
+            )
         if services.clock_mode == "record":
             self.watermark.saw(entry.topic, decoded)
-        return self._report(entry, entry.topic, result, evaluated, began)
+        waited = [max(0, sent_ms - stamp) / 1000 for stamp in stamps if stamp is not None and stamp >= 0]
+        return self._report(entry, entry.topic, result, times, waited, None)
 
     async def run_timers(self, entry: TimerBatch, intent: bytes, ruleset: RuleSet) -> BatchReport:
         """Runs a batch of due timers to its commit; otherwise as ``run_records``."""
-        services, began = self._services, time.perf_counter()
+        services, times = self._services, [time.perf_counter()]
         stage = services.routes.stage(entry.stage)
+        first_due = self.next_due.get(stage.name)
+        late = max(0, entry.now_ms - first_due) / 1000 if entry.clock == "wall" and first_due is not None else None
         with _Unfinished(self, services.cache):
             found = await services.patience.insist(
                 lambda: services.store.announce_due(
@@ -208,15 +231,15 @@ class Partition:
             for key, data in found:
                 if key not in states:
                     states[key] = stage.fresh(key) if data is None else stage.decode(key, data)
-            evaluating = time.perf_counter()
+            times.append(time.perf_counter())
             result = run_timers(stage, entry, keys, states, ruleset)
-            evaluated = time.perf_counter() - evaluating
+            times.append(time.perf_counter())
             if keys and all(due is not None and due <= entry.until_ms for due in map(result.due.get, keys)):
                 raise RuntimeError(
                     f"the timers of stage {stage.name} make no progress: all are still due after a sweep"
                 )
-            await self._finish(entry, intent, stage, states, result, None)
-        return self._report(entry, None, result, evaluated, began)
+            await self._finish(entry, intent, stage, states, result, None, times)
+        return self._report(entry, None, result, times, (), late)
 
     def _cached(self, stage: Stage[Any], keys: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         states: dict[str, Any] = {}
@@ -238,10 +261,14 @@ class Partition:
         states: Mapping[str, Any],
         result: BatchResult,
         position: tuple[str, int] | None,
-    ) -> None:
+        times: list[float],
+    ) -> int:
+        """Publishes and commits; returns when (ms) everything was acknowledged. Adds both ends to ``times``."""
         services = self._services
         journal = Message(JOURNAL_TOPIC, str(self.number).encode(), intent)
         await services.publisher.publish(self.number, [*result.messages, journal])
+        sent_ms = services.clock.now_ms()
+        times.append(time.perf_counter())
         changes = Commit(
             stage=stage.name,
             states=result.states,
@@ -262,15 +289,19 @@ class Partition:
         put = services.cache.put
         for key, state in states.items():
             put(self.number, stage.name, key, state, len(result.states.get(key, b"")))
+        times.append(time.perf_counter())
+        return sent_ms
 
     def _report(
         self,
         entry: RecordBatch | TimerBatch,
         topic: str | None,
         result: BatchResult,
-        evaluated: float,
-        began: float,
+        times: Sequence[float],
+        action_seconds: Sequence[float],
+        timer_delay_seconds: float | None,
     ) -> BatchReport:
+        phases = {name: end - begin for name, (begin, end) in zip(_PHASES, pairwise(times), strict=True)}
         report = BatchReport(
             partition=self.number,
             sequence=entry.sequence,
@@ -278,8 +309,12 @@ class Partition:
             topic=topic,
             counts=result.counts,
             messages=len(result.messages),
-            evaluate_seconds=evaluated,
-            total_seconds=time.perf_counter() - began,
+            evaluate_seconds=phases["evaluate"],
+            total_seconds=times[-1] - times[0],
+            phases=phases,
+            tallies=result.tallies,
+            action_seconds=action_seconds,
+            timer_delay_seconds=timer_delay_seconds,
         )
         self._services.observe(report)
         return report

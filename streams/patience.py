@@ -35,6 +35,8 @@ class Patience:
         self._first = first_seconds
         self._most = most_seconds
         self._away_since: int | None = None
+        self.errors = 0
+        """Steps that were not answered."""
 
     @property
     def away(self) -> bool:
@@ -48,6 +50,7 @@ class Patience:
             try:
                 answer = await step()
             except self._lost as error:
+                self.errors += 1
                 if self._away_since is None:
                     self._away_since = self._clock.now_ms()
                     log.warning("%s does not answer, waiting for it: %s", self._what, error)

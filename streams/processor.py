@@ -60,6 +60,13 @@ class Processor:
         self._left: dict[int, tuple[int, int]] = {}
         """Partitions released in good order, whose states are still cached: their epoch and sequence then."""
         self._failed: asyncio.Future[None] | None = None
+        self.takeovers = 0
+        """How often partitions were taken over."""
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """What is owned now, by number."""
+        return [owner.partition for _, owner in sorted(self._owners.items())]
 
     async def take_over(self, assigned: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """Takes exactly these partitions (Kafka topic, partition) and returns the next offset to read of each.
@@ -87,6 +94,7 @@ class Processor:
             if isinstance(outcome, BaseException):
                 raise outcome
             owners[outcome[0]] = outcome[1]
+        self.takeovers += 1
         for owner, fenced in owners.items():
             self._owners[owner.partition.number] = owner
             owner.start(fenced=fenced)

@@ -70,7 +70,10 @@ class KafkaPublisher:
         self._clock = clock or SystemClock()
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
-        self._away = False
+        self.away = False
+        """Whether Kafka did not take the last message."""
+        self.errors = 0
+        """Attempts that Kafka did not take."""
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -116,8 +119,8 @@ class KafkaPublisher:
                 self._note_away(topic, error)
                 await self._renew(producer)
             else:
-                if self._away:
-                    self._away = False
+                if self.away:
+                    self.away = False
                     log.info("Kafka takes messages again")
                 return
             await self._clock.sleep(delay)
@@ -164,8 +167,9 @@ class KafkaPublisher:
         return producer
 
     def _note_away(self, topic: str, error: BaseException) -> None:
-        if not self._away:
-            self._away = True
+        self.errors += 1
+        if not self.away:
+            self.away = True
             log.warning("Kafka does not take messages for %s, waiting: %s", topic, type(error).__name__)
 
 

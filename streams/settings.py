@@ -194,6 +194,10 @@ class Settings(BaseSettings):
     fenced_grace_seconds: int = Field(
         60, ge=5, le=3_600, description="How long a partition may be another's for the store and ours for the group."
     )
+    http_host: str = Field("127.0.0.1", description="Where a worker's health and metrics listen.")
+    http_port: int = Field(
+        0, ge=0, le=65_535, description="Their port; 0 takes a free one, which the log names at the start."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["plain", "json"] = Field("plain", description="How a line of the log looks.")
 

@@ -41,6 +41,11 @@ class Routes:
         self._by_topic = {route.topic.name: route for route in routes}
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages that are run."""
+        return tuple(self._stages)
+
+    @property
     def kafka_topics(self) -> tuple[str, ...]:
         """The topics to subscribe to, in the registry's order."""
         return tuple(self._by_kafka)

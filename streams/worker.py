@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import socket
 from collections.abc import AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
@@ -30,6 +31,7 @@ from streams.settings import Settings
 from streams.stages import Routes
 from streams.store import Store, StoreUnavailable
 from streams.store_redis import RedisStore
+from streams.telemetry import Telemetry
 from streams.topic_admin import check, connect_admin
 from triggers.desk import desk_stage
 from triggers.engine.customer import CustomerStage
@@ -80,6 +82,7 @@ async def check_start(settings: Settings) -> None:
     Raises ``NotReachable`` and ``CannotStart``.
     """
     _check_package_names()
+    _check_http(settings)
     store = open_store(settings)
     try:
         await asyncio.gather(await_kafka(settings), await_store(store, settings))
@@ -110,12 +113,14 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     )
     kafka_log = KafkaLog(options, settings.app_id, kafka_patience, "read_committed")
     routes = make_routes(settings)
+    cache = StateCache(settings.cache_states, settings.cache_mib * 1024 * 1024)
+    telemetry = Telemetry(settings, options, cache, publisher, kafka_patience)
     services = Services(
         tenant=settings.tenant,
         store=store,
         patience=patience,
         publisher=publisher,
-        cache=StateCache(settings.cache_states, settings.cache_mib * 1024 * 1024),
+        cache=cache,
         routes=routes,
         rulesets=Rulesets(store, patience, lambda: ruleset, from_document),
         source=kafka_log,
@@ -129,11 +134,13 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
             timer_limit=settings.timer_batch,
             fenced_grace_seconds=settings.fenced_grace_seconds,
         ),
+        observe=telemetry.observe,
     )
     owner = _Owner(Processor(services, kafka_log))
+    telemetry.attach(services, owner.processor)
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
-    code = run_worker(app, _resources(store, publisher, owner, patience, ruleset))
+    code = run_worker(app, _resources(store, publisher, owner, patience, ruleset, telemetry))
     if owner.refusal is not None:
         raise owner.refusal
     return code
@@ -151,7 +158,12 @@ def _tune_garbage_collector() -> None:
 
 @asynccontextmanager
 async def _resources(
-    store: Store, publisher: KafkaPublisher, owner: _Owner, patience: Patience, ruleset: RuleSet
+    store: Store,
+    publisher: KafkaPublisher,
+    owner: _Owner,
+    patience: Patience,
+    ruleset: RuleSet,
+    telemetry: Telemetry,
 ) -> AsyncIterator[None]:
     """What lives as long as the worker consumes."""
     await publisher.start()
@@ -159,7 +171,8 @@ async def _resources(
         # Kept before the first batch names it: whoever must run that batch again finds the rule set by its hash.
         await patience.insist(lambda: store.put_ruleset(ruleset.hash, ruleset.document))
         log.info("rule set %s with %d triggers", ruleset.hash, len(ruleset.triggers))
-        yield
+        async with telemetry.serve():
+            yield
     finally:
         await owner.processor.stop()
         await publisher.stop()
@@ -226,6 +239,22 @@ def _credentials(settings: Settings, options: Mapping[str, Any]) -> faust.auth.C
             ssl_context=context,
         )
     return faust.SSLCredentials(context=context) if context is not None else None
+
+
+def _check_http(settings: Settings) -> None:
+    host, port = settings.http_host, settings.http_port
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            # As the server itself does: a port that a former worker has just left may be taken again.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        problem = (
+            f"http_port: nothing can listen at {host}:{port} ({error.strerror}); "
+            "expected an address of this machine and a free port, or 0 for any free port"
+        )
+        raise CannotStart([problem]) from error
 
 
 def _check_package_names() -> None:

@@ -16,6 +16,8 @@ from triggers.language.reference import reference
 
 EXPORT_EXAMPLE = "Example: bank-triggers schemas export ./contracts"
 
+METRICS_EXAMPLE = "Example: bank-triggers schemas metrics > METRICS.md"
+
 EDITOR_EXAMPLE = "Example: bank-triggers schemas editor ./my-triggers/.schemas"
 
 REFERENCE_EXAMPLE = "Example: bank-triggers schemas reference > REFERENCE.md"
@@ -38,6 +40,14 @@ def export_schemas(directory: Annotated[Path, typer.Argument(help="The folder to
 def show_reference() -> None:
     """Prints the reference of the trigger language, as Markdown: what can be written in a rule file."""
     say(reference().rstrip("\n"))
+
+
+@schemas.command(name="metrics", epilog=METRICS_EXAMPLE)
+def show_metrics() -> None:
+    """Prints every metric of a worker, as Markdown: name, type, labels, meaning."""
+    from streams.metrics import reference as metrics_reference
+
+    say(metrics_reference())
 
 
 @schemas.command(name="editor", epilog=EDITOR_EXAMPLE)
