@@ -52,6 +52,12 @@ def read_events(path: Path) -> Iterator[EventLine | Problem]:
     A file that cannot be opened or read further yields one last problem. Blank lines are passed over.
     Codes: F001 file, F002 not JSON, F003 not an envelope, F004 not an inbound topic, F005 too long.
     """
+    for line in read_lines(path):
+        yield line if isinstance(line, Problem) else _read_line(str(path), *line)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Problem]:
+    """The lines of a file with their numbers, from 1, whatever they hold; with F001 and F005 of ``read_events``."""
     name = str(path)
     line = 0
     try:
@@ -63,7 +69,7 @@ def read_events(path: Path) -> Iterator[EventLine | Problem]:
                     while text and not text.endswith(b"\n"):
                         text = file.readline(MAX_LINE_BYTES)
                 elif text.strip():
-                    yield _read_line(name, line, text)
+                    yield line, text
     except FileNotFoundError:
         yield Problem(name, 1, 1, "F001", "the file does not exist")
     except (OSError, EOFError, zlib.error) as error:
@@ -105,11 +111,16 @@ def _read_line(name: str, line: int, text: bytes) -> EventLine | Problem:
         # A schema error of msgspec names types and fields, never a value.
         return Problem(name, line, 1, "F003", f'expected {{"topic": …, "key": …, "value": …}}: {str(error)[:200]}')
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Problem(name, line, _position(error), "F002", "expected one JSON object on the line")
+        return not_json(name, line, error)
     if envelope.topic not in _TOPICS:
         known = ", ".join(sorted(_TOPICS))
         return Problem(name, line, 1, "F004", f"expected one of the topics {known}", path="topic")
     return EventLine(envelope.topic, envelope.key, bytes(envelope.value), line)
+
+
+def not_json(name: str, line: int, error: Exception) -> Problem:
+    """The problem of a line that msgspec could not read."""
+    return Problem(name, line, _position(error), "F002", "expected one JSON object on the line")
 
 
 def _position(error: Exception) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.partitioner import murmur2
 
 _FETCH_BYTES = 17 * 1024 * 1024
 _IDLE_MS = 500
@@ -20,16 +21,27 @@ class NoSuchTopic(Exception):
 
 
 async def read_topic(
-    options: Mapping[str, Any], topic: str, *, from_beginning: bool = True, follow: bool = False
+    options: Mapping[str, Any],
+    topic: str,
+    *,
+    from_beginning: bool = True,
+    follow: bool = False,
+    key: bytes | None = None,
+    partition: int | None = None,
 ) -> AsyncIterator[ConsumerRecord]:
     """The records of a topic (Kafka's name), in order within each partition.
 
-    Up to the ends that the partitions have at the start; with ``follow``, on for ever. ``options`` are those of
+    Up to the ends that the partitions have at the start; with ``follow``, on for ever. With a ``key``, only those of
+    that key, and only their partition is read; with a ``partition``, only that one. ``options`` are those of
     ``connections.kafka_options``.
 
     Raises ``NoSuchTopic``, and aiokafka's errors where Kafka does not answer.
     """
-    partitions = [TopicPartition(topic, number) for number in range(await _partition_count(options, topic))]
+    count = await _partition_count(options, topic)
+    if key is not None:
+        partition = partition_of(key, count)
+    numbers = range(count) if partition is None else [partition]
+    partitions = [TopicPartition(topic, number) for number in numbers]
     consumer = AIOKafkaConsumer(
         **options,
         group_id=None,
@@ -43,16 +55,21 @@ async def read_topic(
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions) if from_beginning else ends
         consumer.assign(partitions)
-        for partition in partitions:
-            consumer.seek(partition, starts[partition])
+        for tp in partitions:
+            consumer.seek(tp, starts[tp])
         while follow or await _behind(consumer, ends):
             fetched = await consumer.getmany(*partitions, timeout_ms=_IDLE_MS)
-            for partition, records in fetched.items():
+            for tp, records in fetched.items():
                 for record in records:
-                    if follow or record.offset < ends[partition]:
+                    if (follow or record.offset < ends[tp]) and key in (None, record.key):
                         yield record
     finally:
         await consumer.stop()
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner gives a key; a customer's outputs go to the same number."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 async def partition_counts(options: Mapping[str, Any]) -> dict[str, int]:

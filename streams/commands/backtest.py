@@ -6,16 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from schemas.base import to_ms
 from schemas.topics import INBOUND
 from streams.backtest.page import never_fired, never_true, nothing_live, number, over_time, render, share
 from streams.backtest.report import as_json as report_json
@@ -35,7 +32,7 @@ from streams.commands.console import (
     settings_or_exit,
     show_table,
 )
-from streams.commands.library import PathsArgument, report_problems, rules_at, tell_defaults
+from streams.commands.library import PathsArgument, moment_option, report_problems, rules_at, tell_defaults
 from triggers.casework.backtest import drafts_in_shadow
 from triggers.language.loader import load_ruleset
 from triggers.language.model import RuleSet
@@ -83,8 +80,8 @@ def backtest(
     options = Options(
         jobs=jobs or len(os.sched_getaffinity(0)),
         tenant=tenant,
-        since_ms=_moment("--since", since, zone, end=False),
-        until_ms=_moment("--until", until, zone, end=True),
+        since_ms=moment_option("--since", since, zone, end=False),
+        until_ms=moment_option("--until", until, zone, end=True),
         show_errors=show_errors,
         actions=actions,
     )
@@ -161,22 +158,6 @@ def _run(ruleset: RuleSet, events: Sequence[str], from_topics: bool, options: Op
 
         options = replace(options, tenant=options.tenant or settings.tenant)
         return run_backtest(ruleset, found.names, fill_from_kafka, options, progress)
-
-
-def _moment(option: str, text: str | None, zone: ZoneInfo, *, end: bool) -> int | None:
-    """A time in ms; a day is its beginning or its end, and a time without an offset is the bank's."""
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            fail(f"{option}: expected a day or a time such as 2026-03-02 or 2026-03-02T10:00:00+08:00", Exit.USAGE)
-        return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
-    begin = datetime.combine(day + timedelta(days=1) if end else day, datetime.min.time(), tzinfo=zone)
-    return to_ms(begin) - end
 
 
 @contextmanager

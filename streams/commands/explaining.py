@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +19,7 @@ from schemas.topics import TOPIC
 from streams.commands.console import Exit, JsonOption, complain, fail, say, say_json
 from streams.commands.library import PathsArgument, report_problems, rules_at
 from streams.event_file import EventLine, read_events
+from streams.record_files import tenant_of
 from triggers.casework.case_runner import CaseRunner
 from triggers.casework.explanation import Branch, as_lines, explain, explain_json
 from triggers.casework.history import choose, run_history
@@ -103,7 +103,7 @@ def _explain_case(ruleset: RuleSet, trigger: Trigger, case: Case, at: int | None
         complain(report(result)[0])
     if not chosen:
         complain(f"the trigger was never evaluated{'' if at is None else ' by then'}")
-    _show(chosen, result.outputs, result.zone, as_json=as_json)
+    show_evaluations(chosen, result.outputs, result.zone, as_json=as_json)
     if result.problem or not chosen:
         raise typer.Exit(Exit.FAILED)
 
@@ -126,7 +126,7 @@ def _explain_events(
         more = f"the last {_SHOWN}: " if len(fired) > _SHOWN else ""
         say(f"{trigger.id}, customer {name}: {history.records} events, {len(history.trace)} evaluations")
         say(f"true at {len(fired)} of them{f' ({more}{times})' if fired else ''}")
-    _show(chosen, history.outputs, zone, as_json=as_json)
+    show_evaluations(chosen, history.outputs, zone, as_json=as_json)
 
 
 def _lines_of(file: Path, customer: str | None) -> tuple[str, str, list[EventLine]]:
@@ -149,21 +149,7 @@ def _lines_of(file: Path, customer: str | None) -> tuple[str, str, list[EventLin
         few = ", ".join(sorted(lines)[:_SHOWN])
         fail(f"{file} has events of {len(lines)} customers: choose one with --customer, such as {few}", Exit.USAGE)
     name, found = next(iter(lines.items()))
-    return _tenant(found), name, found
-
-
-class _Tenant(msgspec.Struct):
-    tenant: str = ""
-
-
-def _tenant(lines: Sequence[EventLine]) -> str:
-    """The tenant that the first readable event names."""
-    for line in lines:
-        try:
-            return msgspec.json.decode(line.value, type=_Tenant).tenant
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-    return ""
+    return next(filter(None, (tenant_of(line.value) for line in found)), ""), name, found
 
 
 def _records(file: Path, tenant: str, lines: Sequence[EventLine]) -> Iterator[Record]:
@@ -177,7 +163,8 @@ def _records(file: Path, tenant: str, lines: Sequence[EventLine]) -> Iterator[Re
             yield record
 
 
-def _show(chosen: Sequence[Evaluated], outputs: Sequence[Record], zone: ZoneInfo, *, as_json: bool) -> None:
+def show_evaluations(chosen: Sequence[Evaluated], outputs: Sequence[Record], zone: ZoneInfo, *, as_json: bool) -> None:
+    """Evaluations as trees on a terminal, as indented text elsewhere, or as JSON."""
     console = Console()
     for evaluated in chosen:
         if as_json:

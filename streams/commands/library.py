@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 import triggers
-from streams.commands.console import complain, say
+from schemas.base import to_ms
+from streams.commands.console import Exit, complain, fail, say
 from streams.commands.problem_formats import Format, formatted
 from triggers.language.calendar import WEEKDAYS
 from triggers.language.grammar import CHANNELS
@@ -53,6 +56,22 @@ def tell_defaults(loaded: Loaded) -> None:
 
 def _days(length_ms: int) -> str:
     return f"{length_ms // DAY_MS} days" if length_ms % DAY_MS == 0 else show_duration(length_ms)
+
+
+def moment_option(option: str, text: str | None, zone: ZoneInfo, *, end: bool) -> int | None:
+    """A time in ms; a day is its beginning or its end, and a time without an offset is the bank's."""
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            fail(f"{option}: expected a day or a time such as 2026-03-02 or 2026-03-02T10:00:00+08:00", Exit.USAGE)
+        return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=zone))
+    begin = datetime.combine(day + timedelta(days=1) if end else day, datetime.min.time(), tzinfo=zone)
+    return to_ms(begin) - end
 
 
 def report_problems(loaded: Loaded, *, as_json: bool) -> None:

@@ -103,6 +103,52 @@ def test_decisions_of_an_unknown_customer_are_none(system: System) -> None:
     assert _lines(system, "decisions", "--customer", "nobody") == []
 
 
+def test_why_tells_all_that_is_on_record_of_a_customer(system: System) -> None:
+    """Every decision, action and withdrawal, each once, under its candidate; and nothing of anybody else."""
+    customer = Counter(body["customer_id"] for body in system.decisions()).most_common(1)[0][0]
+    told = _json_lines(system, "why", customer, "--rules", str(SHIPPED), "--json")
+    assert {one["customer"] for one in told} == {customer}
+    decisions = [body for body in system.decisions() if body["customer_id"] == customer]
+    outreach = [body for body in system.outreach() if body["customer_id"] == customer]
+    for one in told:
+        for decision in one["decisions"]:
+            assert decision.pop("meaning")
+    assert _counted([body for one in told for body in one["decisions"]]) == _counted(decisions)
+    assert _counted([body for one in told for body in (*one["actions"], *one["withdrawals"])]) == _counted(outreach)
+    for one in told:
+        assert {(body["trigger"], body["occasion"]) for body in one["decisions"]} == {(one["trigger"], one["occasion"])}
+    _, *lines = _lines(system, "why", customer, "--rules", str(SHIPPED), "--trigger", told[0]["trigger"])
+    assert sum(not line.startswith(" ") and bool(line) for line in lines) == sum(
+        one["trigger"] == told[0]["trigger"] for one in told
+    )
+
+
+def test_why_runs_a_customer_again_as_the_journal_has_it(system: System) -> None:
+    """The decisions come out as they are on record, for several customers; a look without one shows its clauses."""
+    counts = Counter(body["customer_id"] for body in system.decisions())
+    for customer, _ in counts.most_common(3):
+        text = "\n".join(
+            _lines(system, "why", customer, "--rules", str(SHIPPED), "--trigger", "balance_drop", "--replay")
+        )
+        assert f"the same {counts[customer]} decisions as on record" in text
+        assert "customer.balance = " in text
+
+
+def test_why_without_the_rule_set_that_ran_says_which_is_missing(system: System) -> None:
+    """Other rules would tell another story."""
+    customer = system.decisions()[0]["customer_id"]
+    code, text = system.command("why", customer, "--rules", str(INDEPENDENT), "--trigger", "any_payment", "--replay")
+    assert code == 1
+    (hash_,) = system.rulesets
+    assert f"part of it ran under rule set {hash_}, which is not among those given" in text
+
+
+def test_why_of_an_unknown_customer_is_a_failure(system: System) -> None:
+    """It was looked for, and nothing is on record."""
+    code, text = system.command("why", "nobody")
+    assert (code, text.splitlines()[-1]) == (1, "customer nobody: 0 candidates on record (times of Asia/Shanghai)")
+
+
 def test_dead_letters_are_a_table_in_a_pipe(system: System) -> None:
     """Tabs between the fields, their names first and the count last; no value of a record."""
     head, *rows, last = _lines(system, "dead-letters", "list")

@@ -135,7 +135,7 @@ def show_expected(expected: Expected) -> str:
 def show_output(output: Record, zone: ZoneInfo, beside: Expected | None = None) -> str:
     """What came, in one line: the fields that matter most, and those that the expectation beside it names."""
     if isinstance(output, Decision):
-        detail = {name: _local(text, zone) for name, text in output.detail.items()}
+        detail = show_detail(output.detail, zone)
         channel = {} if output.channel is None else {"channel": output.channel}
         return " ".join([f"held back: {output.reason}", *_pairs({**channel, **detail})])
     if isinstance(output, Cancellation):
@@ -158,6 +158,11 @@ def moment(at_ms: int, zone: ZoneInfo) -> str:
     if local.microsecond:
         return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03}"
     return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+
+def show_detail(detail: Mapping[str, str], zone: ZoneInfo) -> dict[str, str]:
+    """The details of a decision, with times in the bank's time zone."""
+    return {name: _local(text, zone) for name, text in detail.items()}
 
 
 def _local(text: str, zone: ZoneInfo) -> str:
