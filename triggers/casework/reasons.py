@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from triggers.engine import offers
+from triggers.engine import offers, window
 from triggers.policy import (
     arbitration,
     attempts,
@@ -30,7 +30,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     cooldown.REASON: "too soon after the contact before",
     attempts.REASON: "the category pauses after contacts without a sale",
     holdout.REASON: "the customer is left alone to measure the lift of the others",
-    arbitration.REASON: "another trigger ranked higher at the same occasion",
+    arbitration.REASON: "another candidate of the same occasion, or of the same window, ranked higher",
+    window.FULL: "so many candidates waited in the window that it was the last in rank",
+    window.NO_LONGER: "at the end of the window a clause of its condition was not true any more",
+    window.RETIRED: "at the end of the window its trigger was not in the rule set any more",
     channels.REASON: "none of the step's channels was allowed; each has its own reason",
     offers.REASON: "no offer of the catalogue fits the customer on that day",
     "once_per": "it fired for this customer less than its once_per before",

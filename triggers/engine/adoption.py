@@ -6,7 +6,7 @@ from triggers.engine.derived import adopt_derived
 from triggers.engine.firing import memory_name
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState
-from triggers.engine.timers import schedule_every, schedule_holding, schedule_silence
+from triggers.engine.timers import WINDOW, schedule_every, schedule_holding, schedule_silence
 from triggers.engine.waits import schedule_wait
 from triggers.language.derived_events import EXHAUSTED
 
@@ -33,6 +33,7 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
         for name, due in state.timers.items()
         if (name.startswith("l:") and name.split(":", 2)[1] in plan.triggers)
         or (name.startswith("x:") and EXHAUSTED in plan.on_derived)
+        or name == WINDOW
     }
     categories = {trigger.action.category for trigger in plan.triggers.values()}
     state.attempts = {name: made for name, made in state.attempts.items() if name in categories}

@@ -12,12 +12,13 @@ from triggers.engine.codec import decode_state, encode_state
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.firing import Cause
 from triggers.engine.holdings import apply_maturity
+from triggers.engine.journeys import end_window
 from triggers.engine.ladder import climb, exhausted
 from triggers.engine.plan import Plan
 from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
-from triggers.engine.timers import next_due, settle_every
+from triggers.engine.timers import WINDOW, next_due, settle_every
 from triggers.engine.transactions import apply_transaction
 from triggers.engine.waits import end_wait
 from triggers.language.derived_events import EXHAUSTED
@@ -117,6 +118,10 @@ class CustomerStage:
             run.begin(run.clock, None)
             if kind == "g":
                 run.follow_time([], Cause(f"tag:{trigger_id}:{_moment(due)}", 0, "", run.at))
+                continue
+            if name == WINDOW:
+                run.follow_time([], Cause(f"window:{_moment(due)}", 0, "", run.at))
+                end_window(run)
                 continue
             if kind == "x":
                 self._exhausted(trigger_id, rest)

@@ -64,20 +64,27 @@ def report_broken(run: Evaluation, trigger: Trigger, cause: Cause, error: Except
 
 def report_broken_name(run: Evaluation, name: str, occasion: str, error: Exception) -> None:
     """The same of a tiering or a tag, under its name."""
+    decide_absent(run, name, 0, occasion, "broken", {"error": type(error).__name__})
+
+
+def decide_absent(
+    run: Evaluation, name: str, version: int, occasion: str, reason: str, detail: Mapping[str, str] | None = None
+) -> None:
+    """Puts on record what became of a candidate whose trigger the rule set does not have."""
     run.outputs.append(
         Decision.model_validate(
             {
                 "tenant": run.tenant,
-                "decision_id": make_id(run.tenant, run.state.key, name, occasion, "broken"),
+                "decision_id": make_id(run.tenant, run.state.key, name, occasion, reason),
                 "customer_id": run.state.key,
                 "trigger": name,
-                "trigger_version": 0,
+                "trigger_version": version,
                 "ruleset": run.plan.ruleset.hash,
                 "occasion": occasion,
                 "step": 0,
                 "outcome": "suppressed",
-                "reason": "broken",
-                "detail": {"error": type(error).__name__},
+                "reason": reason,
+                "detail": detail or {},
                 "decided_at": from_ms(run.clock),
             }
         )

@@ -35,11 +35,11 @@ def held_by_memory(state: CustomerState, trigger: Trigger, cause: Cause) -> tupl
     return None
 
 
-def remember(state: CustomerState, trigger: Trigger, cause: Cause) -> None:
-    """Notes that a trigger fired."""
+def remember(state: CustomerState, trigger: Trigger, journey: Journey) -> None:
+    """Notes that a trigger fired on the occasion of a journey."""
     memory = state.memory.setdefault(memory_name(trigger), Memory())
-    memory.before_ms, memory.fired_ms = memory.fired_ms, cause.at
-    memory.fired_key, memory.armed = cause.event_key, trigger.rearm is None
+    memory.before_ms, memory.fired_ms = memory.fired_ms, journey.at
+    memory.fired_key, memory.armed = journey.event_key, trigger.rearm is None
 
 
 def unremember(state: CustomerState, trigger: Trigger, journey: Journey) -> None:

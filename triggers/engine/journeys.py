@@ -10,21 +10,23 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.base import MONEY_LIMIT
-from triggers.engine import offers
+from triggers.engine import offers, window
 from triggers.engine.decisions import decide, report_broken
 from triggers.engine.firing import Cause, held_by_memory, remember
 from triggers.engine.ladder import bank_day, judge, take_step
+from triggers.engine.ranking import by_score
 from triggers.engine.state import Journey
 from triggers.engine.texts import plain, text_of
 from triggers.engine.timers import occasion_of
 from triggers.language.model import Choice, Trigger
 from triggers.policy import arbitration, holdout
-from triggers.policy.arbitration import Contender
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
 
 _MAX_JOURNEYS: Final = 100
+Shadow = tuple[Trigger, str, str]
+"""A candidate in shadow: its trigger, its occasion, and what would have become of it."""
 _MONEY_UNIT: Final = Decimal("0.0001")
 
 
@@ -35,10 +37,12 @@ def choose(run: Evaluation, candidates: list[Trigger], cause: Cause) -> None:
     in the order that settles a tie. A candidate that waits for a better moment, or whose customer is held out,
     takes the place as well. One in shadow is asked in its turn what would become of it; it takes nobody's place
     and no cap counts it.
+
+    Where the policy has a window, candidates wait for its end, and compete with those of other occasions in it.
     """
     occasion = cause.occasion
     ready: list[tuple[Trigger, Journey]] = []
-    shadows: list[tuple[Trigger, str]] = []
+    shadows: list[Shadow] = []
     for trigger in candidates:
         held = held_by_memory(run.state, trigger, cause)
         if held is not None:
@@ -48,25 +52,40 @@ def choose(run: Evaluation, candidates: list[Trigger], cause: Cause) -> None:
         if isinstance(journey, Journey):
             ready.append((trigger, journey))
         elif journey is not None and trigger.status == "shadow":
-            shadows.append((trigger, offers.REASON))
+            shadows.append((trigger, occasion, offers.REASON))
         elif journey is not None:
             decide(run, trigger, occasion, 0, offers.REASON, detail=journey)
-    winner = winner_score = ""
-    for trigger, journey, score in _by_score(run, ready):
+    if run.plan.policy.window_ms:
+        window.enter(run, ready)
+        ready = []
+    _settle(run, ready, shadows)
+
+
+def end_window(run: Evaluation) -> None:
+    """The same for the candidates that waited for this moment."""
+    _settle(run, window.close(run), [])
+
+
+def _settle(run: Evaluation, ready: list[tuple[Trigger, Journey]], shadows: list[Shadow]) -> None:
+    winner: Journey | None = None
+    winner_score = ""
+    for trigger, journey, score in by_score(run, ready):
         if trigger.status == "shadow":
-            would = arbitration.REASON if winner else _would(run, trigger, journey, cause)
-            shadows.append((trigger, would))
-        elif winner:
-            lost = {"winner": winner, "score": score, "winner_score": winner_score}
-            decide(run, trigger, occasion, 0, arbitration.REASON, detail=lost)
+            would = arbitration.REASON if winner else _would(run, trigger, journey)
+            shadows.append((trigger, journey.occasion, would))
+        elif winner is not None:
+            lost = {"winner": winner.trigger, "score": score, "winner_score": winner_score}
+            if winner.occasion != journey.occasion:
+                lost["winner_occasion"] = winner.occasion
+            decide(run, trigger, journey.occasion, 0, arbitration.REASON, detail=lost)
         elif take_step(run, trigger, journey, 0):
-            winner, winner_score = trigger.id, score
-            remember(run.state, trigger, cause)
+            winner, winner_score = journey, score
+            remember(run.state, trigger, journey)
             if journey.sent or journey.deadline:
                 run.state.journeys.append(journey)
                 _forget_old(run)
-    for trigger, would in shadows:
-        detail = {"would": would, "beside": winner} if winner else {"would": would}
+    for trigger, occasion, would in shadows:
+        detail = {"would": would, "beside": winner.trigger} if winner else {"would": would}
         decide(run, trigger, occasion, 0, "shadow", detail=detail)
 
 
@@ -80,26 +99,15 @@ def _prepare(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mappi
         return None
 
 
-def _would(run: Evaluation, trigger: Trigger, journey: Journey, cause: Cause) -> str:
+def _would(run: Evaluation, trigger: Trigger, journey: Journey) -> str:
     """What would become of a candidate in shadow if it were live: ``sent``, ``deferred`` or what holds it back."""
     refused = judge(run, trigger, journey, 0).held
     if refused is not None and refused.until is None and refused.reason != holdout.REASON:
         return refused.reason
-    remember(run.state, trigger, cause)
+    remember(run.state, trigger, journey)
     if refused is None:
         return "sent"
     return refused.reason if refused.until is None else "deferred"
-
-
-def _by_score(run: Evaluation, ready: list[tuple[Trigger, Journey]]) -> list[tuple[Trigger, Journey, str]]:
-    """The candidates with their scores, the best first. One alone needs no score."""
-    if len(ready) < 2:
-        return [(trigger, journey, "") for trigger, journey in ready]
-    contenders = [
-        Contender(journey.category, trigger.action.priority, Decimal(journey.value or 0)) for trigger, journey in ready
-    ]
-    scores = arbitration.scores(run.plan.policy, contenders, run.scope, run.clock)
-    return [(*ready[place], arbitration.show(scores[place])) for place in arbitration.ranked(scores)]
 
 
 def _journey(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mapping[str, str]:

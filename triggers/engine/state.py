@@ -127,6 +127,19 @@ class Journey(msgspec.Struct, array_like=True, gc=False):
         return self.sent[-1].at if self.sent else self.at
 
 
+class Proposal(msgspec.Struct, array_like=True, gc=False):
+    """A candidate that waits for the end of its arbitration window, with the journey it would begin.
+
+    ``version`` is that of its trigger. ``account_id`` is the account of its event, ``woken_by`` what derived event it
+    heard, both empty where there was none.
+    """
+
+    journey: Journey
+    version: int
+    account_id: str = ""
+    woken_by: str = ""
+
+
 class Contact(msgspec.Struct, array_like=True, gc=False, frozen=True, order=True):
     """A contact as the policy's rules count it; ``at`` in ms."""
 
@@ -276,6 +289,9 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     branch_visits_per_month: int | None = None
     completeness: Decimal | None = None
     wealth_elsewhere: Decimal | None = None
+
+    proposals: list[Proposal] = []
+    """The candidates of the arbitration window under way."""
 
     # From here on: not written.
     key: str = ""

@@ -2,18 +2,22 @@
 
 A timer's name says what it waits for: ``m:trigger:wake:holding`` a holding's lead time, ``s:trigger:wake`` silence,
 ``w:trigger:wait`` an event that has not followed, ``c:trigger:wake`` the next time of a schedule,
-``l:trigger:step:occasion`` a step of a ladder, ``x:trigger:occasion`` its end. Of timers due together the name decides
-the order.
+``l:trigger:step:occasion`` a step of a ladder, ``x:trigger:occasion`` its end, ``a::`` the end of the arbitration
+window. Of timers due together the name decides the order.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Final
 
 from schemas.base import to_ms
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState, Heard, Holding, Journey
 from triggers.language.model import OnMaturity, Policy
+
+WINDOW: Final = "a::"
+"""The timer of the arbitration window's end."""
 
 
 def next_due(state: CustomerState) -> int | None:

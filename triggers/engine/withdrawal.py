@@ -10,6 +10,7 @@ from schemas.base import from_ms
 from triggers.engine.decisions import decide
 from triggers.engine.state import Journey
 from triggers.engine.timers import is_step_of
+from triggers.engine.window import withdraw
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 def take_back(run: Evaluation, concerns: Callable[[Journey], bool], reason: str, caused_by: str) -> None:
     """Cancels every journey that ``concerns`` picks: what waits, and what went out and has not expired."""
     state = run.state
+    if state.proposals:
+        withdraw(run, concerns, reason)
     for journey in state.journeys:
         if journey.cancelled or not concerns(journey):
             continue

@@ -322,6 +322,17 @@ OBJECTIVE: Final = Form(
     "an objective",
     (Key("when", _CONDITION, "For customers for whom this is true.", required=True), _CATEGORIES, _TIMES),
 )
+ARBITRATION: Final = Form(
+    "an arbitration",
+    (
+        Key(
+            "window",
+            AnyOf((Length(SECOND_MS, 7 * DAY_MS), OneOf(("none",)))),
+            "The first candidate waits for so long, and competes with those that come meanwhile; none is the default.",
+            required=True,
+        ),
+    ),
+)
 POLICY: Final = Form(
     "a policy",
     (
@@ -349,6 +360,7 @@ POLICY: Final = Form(
         Key("quiet", Items(QUIET, 0, 100), "The hours at which a contact waits."),
         Key("holdout", HOLDOUT, "Who is left alone, so that the lift can be measured."),
         Key("score", Expression("number"), "The best of several candidates has most of it."),
+        Key("arbitration", ARBITRATION, "How long candidates wait for better ones."),
         Key("seasons", Items(SEASON, 0, 100), "What weighs more in some months."),
         Key("objectives", Items(OBJECTIVE, 0, 100), "What weighs more for some customers."),
         Key(

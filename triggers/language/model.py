@@ -459,6 +459,8 @@ class Policy:
     objectives: tuple[Objective, ...] = ()
     score: Expression | None = None
     """By which the candidates of one occasion compete; ``None`` is ``action.priority * season * objective``."""
+    window_ms: int = 0
+    """How long candidates wait for better ones; with 0 only those of one occasion compete."""
     samples: int = 5_000
     """Samples of one series that are kept one by one; older ones are folded into time buckets."""
 

@@ -10,7 +10,7 @@ from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.model import Attempts, Cap, Cooldown
 from triggers.language.policy_rules import read_holdout, read_quiet, read_routing, read_suitability
-from triggers.language.policy_weights import read_objectives, read_score, read_seasons
+from triggers.language.policy_weights import read_objectives, read_score, read_seasons, read_window
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.shared import Shared
 
@@ -46,6 +46,8 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     seasons = read_seasons(reader, fields)
     objectives = read_objectives(reader, fields, shared.vocabulary)
     score = fields.get("score")
+    arbitration = fields.get("arbitration")
+    window = read_window(reader, arbitration) if arbitration else None
     policy = replace(
         policy,
         currency=currency or policy.currency,
@@ -62,6 +64,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         seasons=seasons if "seasons" in fields else policy.seasons,
         objectives=objectives if "objectives" in fields else policy.objectives,
         score=(read_score(reader, score, shared.vocabulary) if score else None) or policy.score,
+        window_ms=policy.window_ms if window is None else window,
         samples=fields.integer("samples") or policy.samples,
     )
     return replace(shared, policy=policy)

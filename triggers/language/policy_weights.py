@@ -61,6 +61,15 @@ def read_score(reader: Reader, node: Node, vocabulary: Vocabulary) -> Expression
     return checked.expression if checked is not None else None
 
 
+def read_window(reader: Reader, node: Node) -> int | None:
+    """``arbitration``: the milliseconds of its window, 0 for none."""
+    fields = reader.mapping(node, grammar.ARBITRATION)
+    window = fields.get("window") if fields is not None else None
+    if fields is None or window is None:
+        return None
+    return 0 if window.value == "none" else fields.duration("window")
+
+
 def _categories(reader: Reader, fields: Fields) -> frozenset[str] | None:
     if "categories" not in fields:
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from triggers.engine.scope import Scope
 from triggers.engine.state import CustomerState
-from triggers.engine.texts import text_of
-from triggers.language.model import Expression, Policy
+from triggers.language.model import Policy
 from triggers.policy.candidate import Candidate, Held
+from triggers.policy.clause_values import explain
 
 REASON: Final = "unsuitable"
 
@@ -23,14 +22,3 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
             if holds is False or (holds is None and suitability.strict):
                 return Held({"channel": candidate.channel, **explain(clause, candidate.scope)}, of_channel=True)
     return None
-
-
-def explain(clause: Expression, scope: Scope) -> dict[str, str]:
-    """A clause with the values it read, as the detail of a decision."""
-    detail = {"clause": clause.source[:200]}
-    customer = scope.customer
-    for path in sorted(clause.names):
-        name = path.removeprefix("customer.")
-        value: Any = getattr(customer, name) if hasattr(customer, name) else customer.tiers.get(name)
-        detail[path] = "unknown" if value is None else text_of(value)
-    return detail

@@ -1,0 +1,25 @@
+"""Candidates in the order of their scores under the policy."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from triggers.engine.state import Journey
+from triggers.language.model import Trigger
+from triggers.policy import arbitration
+from triggers.policy.arbitration import Contender
+
+if TYPE_CHECKING:
+    from triggers.engine.evaluation import Evaluation
+
+
+def by_score(run: Evaluation, ready: list[tuple[Trigger, Journey]]) -> list[tuple[Trigger, Journey, str]]:
+    """The candidates with their scores, the best first; a tie stays in its order. One alone needs no score."""
+    if len(ready) < 2:
+        return [(trigger, journey, "") for trigger, journey in ready]
+    contenders = [
+        Contender(journey.category, trigger.action.priority, Decimal(journey.value or 0)) for trigger, journey in ready
+    ]
+    scores = arbitration.scores(run.plan.policy, contenders, run.scope, run.clock)
+    return [(*ready[place], arbitration.show(scores[place])) for place in arbitration.ranked(scores)]
