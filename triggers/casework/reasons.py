@@ -30,7 +30,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     cooldown.REASON: "too soon after the contact before",
     attempts.REASON: "the category pauses after contacts without a sale",
     holdout.REASON: "the customer is left alone to measure the lift of the others",
-    arbitration.REASON: "another candidate of the same occasion, or of the same window, ranked higher",
+    arbitration.REASON: "another candidate ranked higher",
     window.FULL: "so many candidates waited in the window that it was the last in rank",
     window.NO_LONGER: "at the end of the window a clause of its condition was not true any more",
     window.RETIRED: "at the end of the window its trigger was not in the rule set any more",

@@ -63,7 +63,7 @@ def test_each_candidate_is_told_with_all_that_became_of_it() -> None:
         == """\
 2026-03-02 10:00  any
   occasion transaction:t1; version 1, rule set rules
-  2026-03-02 10:00  not sent on push: another trigger ranked higher at the same occasion (outranked)\
+  2026-03-02 10:00  not sent on push: another candidate ranked higher (outranked)\
   [winner = large, score = 10, winner_score = 90]
 2026-03-02 10:00  large
   occasion transaction:t1; version 1, rule set rules
@@ -98,7 +98,7 @@ def test_order_and_repeats_change_nothing() -> None:
         random.Random(seed).shuffle(mixed)
         assert [candidacy_json(one, {}) for one in dossier_of(mixed).close()] == expected
     assert sum(len(one["decisions"]) for one in expected) == 7
-    assert expected[0]["decisions"][0]["meaning"] == "another trigger ranked higher at the same occasion"
+    assert expected[0]["decisions"][0]["meaning"] == "another candidate ranked higher"
 
 
 def test_a_choice_of_candidates() -> None:

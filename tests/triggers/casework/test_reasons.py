@@ -8,6 +8,8 @@ from pathlib import Path
 
 import triggers.engine
 from triggers.casework.reasons import MEANINGS
+from triggers.engine import window
+from triggers.policy import channels
 from triggers.policy.gate import RULES
 
 _PLACE_OF_REASON = {"decide": 4, "take_back": 2}
@@ -35,4 +37,5 @@ def test_every_reason_is_explained() -> None:
     assert {"once_per", "not_rearmed", "expired", "answered", "reversed", "answered_late"} <= written
     assert written <= MEANINGS.keys()
     assert {reason for reason, _ in RULES} <= MEANINGS.keys()
+    assert {channels.REASON, window.FULL, window.NO_LONGER, window.RETIRED} <= MEANINGS.keys()
     assert all(MEANINGS.values())
