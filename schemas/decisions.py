@@ -15,7 +15,8 @@ class Decision(Record):
 
     ``reason`` is ``sent`` for an action that went out, else the code of the rule that held it back. One that is
     ``deferred`` has another decision when its time has come. ``detail``
-    holds the values that decided it, as bounded text.
+    holds the values that decided it, as bounded text; where several candidates competed, also the ``score`` of each.
+    ``tier`` is the customer's at that time.
     """
 
     record_type: ClassVar[str] = "decision"
@@ -31,5 +32,6 @@ class Decision(Record):
     reason: Identifier
     channel: Channel | None = None
     action_id: Identifier | None = None
+    tier: Identifier | None = None
     detail: dict[str, ShortText] = Field(default_factory=dict)
     decided_at: EventTime

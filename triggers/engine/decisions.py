@@ -33,8 +33,11 @@ def decide(
     """
     # A step may be put off more than once.
     told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
-    if not step and trigger.id in run.woken_by:
-        detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
+    if not step:
+        if trigger.id in run.woken_by:
+            detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
+        if (trigger.id, occasion) in run.scores:
+            detail = {"score": run.scores[trigger.id, occasion], **(detail or {})}
     run.outputs.append(
         Decision.model_validate(
             {
@@ -50,6 +53,7 @@ def decide(
                 "reason": reason,
                 "channel": trigger.action.ladder[step].channel if channel == "" else channel,
                 "action_id": action_id,
+                "tier": run.state.tier,
                 "detail": detail or {},
                 "decided_at": from_ms(run.clock),
             }
@@ -84,6 +88,7 @@ def decide_absent(
                 "step": 0,
                 "outcome": "suppressed",
                 "reason": reason,
+                "tier": run.state.tier,
                 "detail": detail or {},
                 "decided_at": from_ms(run.clock),
             }

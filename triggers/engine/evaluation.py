@@ -38,6 +38,7 @@ class Evaluation:
         "outputs",
         "plan",
         "scope",
+        "scores",
         "state",
         "tenant",
         "tier_before",
@@ -53,10 +54,13 @@ class Evaluation:
     """The customer's tier before the event."""
     woken_by: dict[str, str]
     """What derived event each trigger hears at the occasion under way: told in its decision."""
+    scores: dict[tuple[str, str], str]
+    """The score of each candidate, by trigger and occasion, where several compete now: told in its decision."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
         self.woken_by = {}
+        self.scores = {}
         self.scope = Scope()
         self.scope.feature = self._feature
         self.scope.today = self.today

@@ -69,12 +69,14 @@ def end_window(run: Evaluation) -> None:
 def _settle(run: Evaluation, ready: list[tuple[Trigger, Journey]], shadows: list[Shadow]) -> None:
     winner: Journey | None = None
     winner_score = ""
-    for trigger, journey, score in by_score(run, ready):
+    ranked = by_score(run, ready)
+    run.scores = {(trigger.id, journey.occasion): score for trigger, journey, score in ranked if score}
+    for trigger, journey, score in ranked:
         if trigger.status == "shadow":
             would = arbitration.REASON if winner else _would(run, trigger, journey)
             shadows.append((trigger, journey.occasion, would))
         elif winner is not None:
-            lost = {"winner": winner.trigger, "score": score, "winner_score": winner_score}
+            lost = {"winner": winner.trigger, "winner_score": winner_score}
             if winner.occasion != journey.occasion:
                 lost["winner_occasion"] = winner.occasion
             decide(run, trigger, journey.occasion, 0, arbitration.REASON, detail=lost)
@@ -87,6 +89,7 @@ def _settle(run: Evaluation, ready: list[tuple[Trigger, Journey]], shadows: list
     for trigger, occasion, would in shadows:
         detail = {"would": would, "beside": winner.trigger} if winner else {"would": would}
         decide(run, trigger, occasion, 0, "shadow", detail=detail)
+    run.scores = {}
 
 
 def _prepare(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mapping[str, str] | None:

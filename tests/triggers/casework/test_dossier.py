@@ -64,10 +64,10 @@ def test_each_candidate_is_told_with_all_that_became_of_it() -> None:
 2026-03-02 10:00  any
   occasion transaction:t1; version 1, rule set rules
   2026-03-02 10:00  not sent on push: another candidate ranked higher (outranked)\
-  [winner = large, score = 10, winner_score = 90]
+  [score = 10, winner = large, winner_score = 90]
 2026-03-02 10:00  large
   occasion transaction:t1; version 1, rule set rules
-  2026-03-02 10:00  sent by push: offer offer_large, until 2026-03-04 10:00
+  2026-03-02 10:00  sent by push: offer offer_large, until 2026-03-04 10:00  [score = 90]
   2026-03-02 22:00  came back from push: opened
   2026-03-03 10:00  taken back: the transaction behind it was reversed (reversed)
   2026-03-03 10:00  withdrawn from push: the transaction behind it was reversed (reversed, by t2)
@@ -79,11 +79,11 @@ def test_each_candidate_is_told_with_all_that_became_of_it() -> None:
 2026-03-08 10:00  any
   occasion transaction:t4; version 1, rule set rules
   2026-03-08 10:00  not sent on push: the customer has had as many contacts as a cap allows (capped)\
-  [cap = 2, per = 30d]
+  [score = 10, cap = 2, per = 30d]
 2026-03-08 10:00  large
   occasion transaction:t4; version 1, rule set rules
   2026-03-08 10:00  not sent on push: the customer has had as many contacts as a cap allows (capped)\
-  [cap = 2, per = 30d]"""
+  [score = 90, cap = 2, per = 30d]"""
     )
     assert [stray.action_id for stray in dossier.strays] == ["nobody-knows-it"]
 

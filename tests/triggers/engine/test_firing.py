@@ -243,10 +243,13 @@ def test_a_shadow_trigger_stands_beside_what_is_live() -> None:
     customer = Customer(ruleset(high, trigger("live", priority=50), low, policy=policy))
     outputs = customer.feed(transaction("t1", 1, 1, 1))
     assert [action.trigger for action in actions(outputs)] == ["live"]
-    assert shadows(outputs) == [{"would": "sent", "beside": "live"}, {"would": "outranked", "beside": "live"}]
+    assert shadows(outputs) == [
+        {"score": "90", "would": "sent", "beside": "live"},
+        {"score": "10", "would": "outranked", "beside": "live"},
+    ]
     outputs = customer.feed(transaction("t2", 2, 1, 2, occurred_at=at(1)))
     assert actions(outputs) == []
-    assert shadows(outputs) == [{"would": "capped"}] * 2
+    assert [found["would"] for found in shadows(outputs)] == ["capped"] * 2
 
 
 def test_a_trigger_that_goes_live_forgets_what_it_did_in_shadow() -> None:

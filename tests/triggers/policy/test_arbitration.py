@@ -55,7 +55,10 @@ def heard(person: Customer, when: str = "2026-03-02T10:00:00+08:00") -> tuple[st
     """Which trigger is heard at a transaction, and the details of those that are not."""
     outputs = person.feed(transaction("t1", 1, 1, 1000, occurred_at=datetime.fromisoformat(when)))
     (action,) = actions(outputs)
-    lost = [(out.trigger, out.reason, out.detail) for out in outputs if isinstance(out, Decision) and out.detail]
+    decided = [out for out in outputs if isinstance(out, Decision)]
+    lost = [(out.trigger, out.reason, out.detail) for out in decided if out.reason == "outranked"]
+    (won,) = [out.detail.get("score") for out in decided if out.reason == "sent"]
+    assert {detail["winner_score"] for _, _, detail in lost} == {won}, "the winner's own decision has its score"
     return action.trigger, lost
 
 
