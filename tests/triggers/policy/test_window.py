@@ -226,7 +226,7 @@ def test_a_shadow_competes_for_what_it_would_have_done() -> None:
     outputs = person.run_to(at(1))
     assert decided(outputs) == [("low", "sent", "sent"), ("high", "suppressed", "shadow")]
     assert isinstance(outputs[-1], Decision)
-    assert outputs[-1].detail == {"would": "sent", "beside": "low"}
+    assert outputs[-1].detail == {"score": "80", "would": "sent", "beside": "low"}
 
 
 def test_a_trigger_that_is_gone_at_the_end_is_recorded() -> None:
