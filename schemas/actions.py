@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, TypeAdapter
 
 from schemas.base import Count, EventTime, Identifier, Money, Occasion, Record, ShortText
-from schemas.events import Channel
+from schemas.events import Channel, Desk
 
 
 class NextBestAction(Record):
@@ -15,6 +15,8 @@ class NextBestAction(Record):
 
     ``action_id`` is a hash of tenant, customer, trigger, occasion and ladder step: the same action always has
     the same id and the same body, so a consumer that has seen the id drops the repeat.
+
+    On the managers' channel ``desk`` is the one that owns the customer, and ``manager_id`` the customer's manager.
     """
 
     record_type: ClassVar[str] = "action"
@@ -37,6 +39,8 @@ class NextBestAction(Record):
     fields: dict[str, ShortText] = Field(default_factory=dict)
     created_at: EventTime
     expires_at: EventTime
+    desk: Desk | None = None
+    manager_id: Identifier | None = None
 
 
 class Cancellation(Record):

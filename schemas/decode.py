@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from schemas.base import SCHEMA_VERSION, Record
 from schemas.dead_letter import Reason
 from schemas.recogniser import build
-from schemas.topics import INBOUND, Topic
+from schemas.topics import CONSUMED, Topic
 
 MAX_VALUE_BYTES: Final = 65_536
 """The largest value that is read as a record; ours are a few hundred bytes."""
@@ -39,7 +39,7 @@ class Rejected:
         object.__setattr__(self, "problem", self.problem[:_BOUND])
 
 
-_RECOGNISERS: Final = {topic.models[0]: build(topic.models[0]) for topic in INBOUND}
+_RECOGNISERS: Final = {topic.models[0]: build(topic.models[0]) for topic in CONSUMED}
 
 # pydantic's error types and our own (base.py) on the left. What is not listed is WRONG_TYPE.
 _REASONS: Final = {

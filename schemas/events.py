@@ -26,6 +26,9 @@ Channel = Literal["push", "sms", "wechat", "email", "manager", "agent", "branch"
 
 Tier = Literal["potential", "effective", "mid", "high", "private"]
 
+Desk = Literal["counter", "vip", "private", "remote"]
+"""Who looks after customers: the counter's wealth managers, the VIP managers, private banking, the remote agents."""
+
 TransactionKind = Literal[
     "salary",
     "pension",
@@ -116,6 +119,7 @@ class Profile(Event):
     birth_date: CalendarDate | None = None
     sex: Literal["female", "male"] | None = None
     district: ShortText | None = None
+    branch_id: Identifier | None = None
     manager_id: Identifier | None = None
     segments: Annotated[tuple[Identifier, ...], Field(max_length=32)] = ()
     employee: Flag | None = None
@@ -172,7 +176,7 @@ class Manager(Event):
 
     manager_id: Identifier
     sequence: Sequence
-    desk: Literal["counter", "vip", "private", "remote"]
+    desk: Desk
     branch_id: Identifier | None = None
     capacity: Count = 1000
     active: Flag = True

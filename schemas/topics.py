@@ -9,6 +9,7 @@ from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record
 from schemas.dead_letter import DeadLetter
 from schemas.decisions import Decision
+from schemas.desk import DeskAnswer, DeskManager, DeskReport, DeskStep, Standing
 from schemas.events import Behaviour, Feedback, IdentityLink, Manager, Maturity, Profile, Transaction
 from schemas.journal import RecordBatch, TimerBatch
 
@@ -23,9 +24,15 @@ A customer's actions go to the partition number of its events, and one worker ow
 """
 
 
+StageName = Literal["customer", "identity", "manager", "desk"]
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. ``key`` names the fields, joined by ``:``, that are the message key."""
+    """One topic. ``key`` names the fields, joined by ``:``, that are the message key.
+
+    ``stage`` is the stage that consumes it, if one does.
+    """
 
     name: str
     models: tuple[type[Record], ...]
@@ -36,7 +43,7 @@ class Topic:
     consumers: tuple[str, ...]
     about: str
     retention_ms: int
-    stage: Literal["customer", "identity", "desk"] | None = None
+    stage: StageName | None = None
     cleanup_policy: Literal["delete", "compact"] = "delete"
     max_message_bytes: int = _MAX_VALUE_BYTES
     partitions: int = PARTITIONS
@@ -49,7 +56,7 @@ def _inbound(
     about: str,
     *,
     key: tuple[str, ...] = ("customer_id",),
-    stage: Literal["customer", "identity", "desk"] = "customer",
+    stage: StageName = "customer",
 ) -> Topic:
     return Topic(
         name=name,
@@ -61,6 +68,30 @@ def _inbound(
         consumers=("trigger-system",),
         about=about,
         # Two weeks: twice the lateness allowed by default, so that a restored state finds what it must read again.
+        retention_ms=14 * _DAY_MS,
+        stage=stage,
+    )
+
+
+def _between(
+    name: str,
+    model: type[Record],
+    about: str,
+    *,
+    key: tuple[str, ...],
+    stage: StageName,
+    consumers: tuple[str, ...] = (),
+) -> Topic:
+    """What a stage tells another, or itself under another key."""
+    return Topic(
+        name=name,
+        models=(model,),
+        key=key,
+        direction="internal",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("trigger-system", *consumers),
+        about=about,
         retention_ms=14 * _DAY_MS,
         stage=stage,
     )
@@ -81,6 +112,7 @@ def _queue(channel: str, consumer: str) -> Topic:
 
 
 DECISIONS: Final = "outreach.decisions"
+DESK_REPORTS: Final = "desk.reports"
 JOURNAL_TOPIC: Final = "outreach.journal"
 DEAD_LETTERS: Final = "bank.dead-letters"
 
@@ -98,7 +130,25 @@ TOPICS: Final[tuple[Topic, ...]] = (
         key=("source", "source_user_id"),
         stage="identity",
     ),
-    _inbound("bank.managers", Manager, "crm", "Relationship managers.", key=("manager_id",), stage="desk"),
+    _inbound("bank.managers", Manager, "crm", "Relationship managers.", key=("manager_id",), stage="manager"),
+    _inbound(
+        "bank.desk-answers",
+        DeskAnswer,
+        "manager-desk",
+        "What people answer to handovers.",
+        key=("branch_id",),
+        stage="desk",
+    ),
+    _between("desk.managers", DeskManager, "Managers, by their branch's pool.", key=("pool",), stage="desk"),
+    _between("desk.standings", Standing, "How customers stand to the desks.", key=("pool",), stage="desk"),
+    _between(
+        "desk.steps",
+        DeskStep,
+        "What desks did with customers.",
+        key=("customer_id",),
+        stage="customer",
+        consumers=("crm",),
+    ),
     _queue("push", "push-notifier"),
     _queue("sms", "sms-notifier"),
     _queue("wechat", "wechat-notifier"),
@@ -116,6 +166,17 @@ TOPICS: Final[tuple[Topic, ...]] = (
         consumers=("compliance", "analytics"),
         about="Why each candidate was sent or not.",
         # Proof of why a customer was contacted is asked for months later.
+        retention_ms=400 * _DAY_MS,
+    ),
+    Topic(
+        name=DESK_REPORTS,
+        models=(DeskReport,),
+        key=("manager_id",),
+        direction="outbound",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("branches", "analytics"),
+        about="Managers with more customers than allowed, and how each period went.",
         retention_ms=400 * _DAY_MS,
     ),
     Topic(
@@ -146,8 +207,20 @@ TOPICS: Final[tuple[Topic, ...]] = (
 
 TOPIC: Final[dict[str, Topic]] = {topic.name: topic for topic in TOPICS}
 INBOUND: Final = tuple(topic for topic in TOPICS if topic.direction == "inbound")
+"""What other systems publish."""
+CONSUMED: Final = tuple(topic for topic in TOPICS if topic.stage is not None)
+"""What a stage reads: what is inbound, and what stages tell each other."""
 
 
 def queue_of(channel: str) -> str:
     """The outreach queue of a channel."""
     return f"outreach.{channel}"
+
+
+def placed_by_key(topic: str) -> bool:
+    """Whether a record that a stage sends goes to the partition of its key, as a publisher's would.
+
+    It does where a stage reads it. All else goes to the partition number of what caused it.
+    """
+    known = TOPIC.get(topic)
+    return known is not None and known.stage is not None

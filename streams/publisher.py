@@ -1,4 +1,7 @@
-"""Publishing a batch: every message to the partition number of its input, every one acknowledged before it counts."""
+"""Publishing a batch: every message acknowledged before it counts.
+
+A message goes to the partition number of its batch's input; what another stage of ours reads, to that of its own key.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from aiokafka.errors import (
     ProducerFenced,
     UnknownProducerId,
 )
+from aiokafka.partitioner import murmur2
 
+from schemas.topics import placed_by_key
 from streams.clock import Clock, SystemClock
 from triggers.engine.batch import Message
 
@@ -89,14 +94,36 @@ class KafkaPublisher:
             await asyncio.wait(self._closing)
 
     async def publish(self, partition: int, messages: Sequence[Message]) -> None:
-        """Sends all to this partition number, in order per topic; returns when every one is acknowledged.
+        """Sends all, in order per topic and partition; returns when every one is acknowledged.
 
         Raises ``PublishRefused``.
         """
         by_topic: dict[str, list[Message]] = {}
         for message in messages:
-            by_topic.setdefault(self._prefix + message.topic, []).append(message)
-        await _all(self._send_topic(topic, partition, of_topic) for topic, of_topic in by_topic.items())
+            by_topic.setdefault(message.topic, []).append(message)
+        await _all(
+            self._send_by_key(self._prefix + topic, of_topic)
+            if placed_by_key(topic)
+            else self._send_topic(self._prefix + topic, partition, of_topic)
+            for topic, of_topic in by_topic.items()
+        )
+
+    async def _send_by_key(self, topic: str, messages: Sequence[Message]) -> None:
+        count = await self._partitions_of(topic)
+        parts: dict[int, list[Message]] = {}
+        for message in messages:
+            parts.setdefault(partition_of(message.key or b"", count), []).append(message)
+        await _all(self._send_topic(topic, partition, part) for partition, part in parts.items())
+
+    async def _partitions_of(self, topic: str) -> int:
+        delay = _FIRST_SECONDS
+        while True:
+            try:
+                return len(await (await self._current()).partitions_for(topic))
+            except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
+                self._note_away(topic, error)
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _MOST_SECONDS)
 
     async def _send_topic(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
         delay = _FIRST_SECONDS
@@ -171,6 +198,12 @@ class KafkaPublisher:
         if not self.away:
             self.away = True
             log.warning("Kafka does not take messages for %s, waiting: %s", topic, type(error).__name__)
+
+
+def partition_of(key: bytes, count: int) -> int:
+    """Where every publisher's default partitioner sends this key, of so many partitions."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % count
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, partition: int, messages: Sequence[Message]) -> None:

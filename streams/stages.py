@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.topics import INBOUND, Topic
+from schemas.topics import CONSUMED, Topic
 from triggers.engine.stage import Stage
 
 
@@ -25,7 +25,7 @@ class Routes:
     Raises ``ValueError`` for two stages of one name, or a stage that no topic feeds.
     """
 
-    def __init__(self, stages: Sequence[Stage[Any]], *, prefix: str = "", topics: Sequence[Topic] = INBOUND) -> None:
+    def __init__(self, stages: Sequence[Stage[Any]], *, prefix: str = "", topics: Sequence[Topic] = CONSUMED) -> None:
         self._stages = {stage.name: stage for stage in stages}
         if len(self._stages) != len(stages):
             raise ValueError("two stages have the same name")

@@ -20,14 +20,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
+from schemas.topics import StageName
 from streams.redis_client import RedisClient, Script
 from streams.store import Commit, Fenced, IntentPending, Ownership, StoreCorrupt, StoreRolledBack
 
 T = TypeVar("T")
 
-STAGES = ("customer", "identity", "desk")
+STAGES: Final[tuple[StageName, ...]] = get_args(StageName)
 
 
 class RedisStore:

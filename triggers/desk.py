@@ -7,4 +7,4 @@ from triggers.engine.latest import LatestStage
 
 def desk_stage() -> LatestStage:
     """Keyed by manager; keeps desk, branch, capacity and whether the manager is active."""
-    return LatestStage("desk", ("manager_id",), ("desk", "branch_id", "capacity", "active"))
+    return LatestStage("manager", ("manager_id",), ("desk", "branch_id", "capacity", "active"))

@@ -17,8 +17,9 @@ import msgspec
 from schemas.base import read_time
 from schemas.dead_letter import DEAD_LETTER_HEADER, Reason
 from schemas.journal import JOURNAL
-from schemas.topics import DEAD_LETTERS, DECISIONS, INBOUND, JOURNAL_TOPIC
-from streams.demo.tap import QUEUES, Kept, Place
+from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, DESK_REPORTS, JOURNAL_TOPIC, placed_by_key
+from streams.demo.tap import BETWEEN, QUEUES, Kept, Place
+from streams.publisher import partition_of
 from triggers.casework.oracle import JournalBroken, Replay, replay
 from triggers.engine.batch import Message
 from triggers.engine.stage import Stage
@@ -81,14 +82,18 @@ def verify(evidence: Evidence, pause: Callable[[], None] = lambda: None) -> Verd
     except JournalBroken as error:
         return Verdict((Finding("journal is whole", 0, str(error)),))
     expected: dict[str, Counter[tuple[int, Message]]] = defaultdict(Counter)
+    partitions = len({partition for _, partition in evidence.log})
     for partition, message in oracle.messages:
-        expected[message.topic][partition, _plain(message)] += 1
+        reached = partition_of(message.key or b"", partitions) if placed_by_key(message.topic) else partition
+        expected[message.topic][reached, _plain(message)] += 1
     repeats = 0
     findings = [_all_processed(evidence, oracle)]
     for name, topics in (
         ("actions and withdrawals", QUEUES),
         ("decisions", (DECISIONS,)),
         ("dead letters", (DEAD_LETTERS,)),
+        ("what stages tell one another", BETWEEN),
+        ("reports of the desks", (DESK_REPORTS,)),
     ):
         actual: Counter[tuple[int, Message]] = Counter()
         wanted: Counter[tuple[int, Message]] = Counter()
@@ -128,7 +133,7 @@ def _run_engine(evidence: Evidence, pause: Callable[[], None]) -> Replay:
 def _all_processed(evidence: Evidence, oracle: Replay) -> Finding:
     name = "every record processed, from the first to the last"
     compared = 0
-    for topic in INBOUND:
+    for topic in CONSUMED:
         for place, messages in evidence.log.items():
             if place[0] != topic.name or not messages:
                 continue
@@ -265,5 +270,7 @@ def _shown(entry: tuple[int, Message]) -> str:
         about = msgspec.json.decode(dict(message.headers)[DEAD_LETTER_HEADER])
         return f"{where}, of {about['topic']} offset {about['offset']}"
     body = _body(message)
-    kind = body.get("type", "decision")
-    return f"{where}, {kind} {body.get('action_id') if kind != 'decision' else body['decision_id']}"
+    if "type" in body:
+        return f"{where}, {body['type']} {body['action_id']}"
+    name = next(name for name in ("decision_id", "report_id", "event_id") if name in body)
+    return f"{where}, {name.removesuffix('_id')} {body[name]}"

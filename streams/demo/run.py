@@ -20,7 +20,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from schemas.dead_letter import Reason
-from schemas.topics import INBOUND, JOURNAL_TOPIC, TOPICS
+from schemas.topics import CONSUMED, JOURNAL_TOPIC, TOPICS
 from streams.commands.library import SHIPPED
 from streams.demo.check import Evidence, Verdict, verify
 from streams.demo.neighbours import CLIENT, BankThread, NotifierThread, percentile
@@ -258,7 +258,7 @@ class _Demo:
 
     def _drained(self) -> bool:
         """Whether the positions in the store are at the end of every inbound topic."""
-        ends = self._tap.ends([topic.name for topic in INBOUND])
+        ends = self._tap.ends([topic.name for topic in CONSUMED])
         positions = self._positions()
         return all(positions.get(place, 0) >= end for place, end in ends.items())
 
@@ -291,7 +291,7 @@ class _Demo:
         }
         stages = {
             route.stage.name: route.stage
-            for topic in INBOUND
+            for topic in CONSUMED
             for route in [make_routes(self._settings).of_topic(topic.name)]
         }
         reversals = {

@@ -16,17 +16,18 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
+from schemas.actions import NextBestAction
 from schemas.dead_letter import DEAD_LETTER_HEADER
-from schemas.topics import DEAD_LETTERS, DECISIONS, TOPICS
+from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, TOPICS
 
 _CONSUME: Final = 2_000
 _WAIT_S: Final = 0.1
 _ASK_S: Final = 10.0
 
-QUEUES: Final = tuple(
-    topic.name for topic in TOPICS if topic.direction == "outbound" and topic.name not in (DECISIONS, DEAD_LETTERS)
-)
+QUEUES: Final = tuple(topic.name for topic in TOPICS if NextBestAction in topic.models)
 """The outreach queues of the channels."""
+BETWEEN: Final = tuple(topic.name for topic in CONSUMED if topic.direction == "internal")
+"""What one stage tells another."""
 
 Place = tuple[str, int]
 """A topic (the registry's name) and a partition."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from schemas.topics import INBOUND
+from schemas.topics import CONSUMED
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.bank_history import bank_history
 from tests.support.kafka_broker import group_offsets
@@ -59,7 +59,7 @@ def test_nothing_is_acknowledged_before_it_is_committed(
 
 def _offsets(system: System) -> dict[tuple[str, int], int]:
     """The group's committed offsets by the registry's topics."""
-    names = {system.kafka_topic(topic.name): topic.name for topic in INBOUND}
+    names = {system.kafka_topic(topic.name): topic.name for topic in CONSUMED}
     found = group_offsets(system.kafka, system.settings.app_id, list(names), system.partitions)
     return {(names[topic], partition): offset for (topic, partition), offset in found.items()}
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import NotLeaderForPartitionError, OutOfOrderSequenceNumber
+from kafka import KafkaProducer
 
 from streams import publisher as module
 from streams.publisher import KafkaPublisher, PublishRefused
@@ -54,6 +55,28 @@ async def test_all_go_to_the_partition_of_the_input_in_order(kafka: str) -> None
         wanted = [message for message in messages if message.topic == topic]
         assert [(one.partition, one.key, one.value) for one in found] == [(3, m.key, m.value) for m in wanted]
         assert {one.headers for one in found} == {(("why", b"because"),)}
+
+
+async def test_what_a_stage_reads_goes_to_the_partition_of_its_own_key(kafka: str) -> None:
+    """Where every publisher's default partitioner puts that key, in order, whatever partition it came from."""
+    name = prefix()
+    create_topics(kafka, [name + "desk.steps"])
+    messages = [Message("desk.steps", f"C{index % 50}".encode(), f"{index}".encode()) for index in range(500)]
+    async with opened(kafka, name) as publisher:
+        await publisher.publish(3, messages)
+    found = await read(kafka, name + "desk.steps")
+    places = {one.key: one.partition for one in found}
+    assert len(set(places.values())) > 2
+    producer = KafkaProducer(bootstrap_servers=[kafka])
+    try:
+        sent = {key: producer.send(name + "desk.steps", key=key, value=b"x").get(timeout=20) for key in places}
+    finally:
+        producer.close(timeout=5)
+    assert {key: place.partition for key, place in sent.items()} == places
+    for key in places:
+        assert [int(one.value or b"") for one in found if one.key == key] == [
+            int(message.value or b"") for message in messages if message.key == key
+        ]
 
 
 async def test_returns_only_when_every_message_is_acknowledged(kafka: str) -> None:

@@ -25,11 +25,12 @@ from schemas.base import to_ms
 from schemas.dead_letter import DEAD_LETTER_HEADER, DeadLetter
 from schemas.decode import Rejected, decode
 from schemas.journal import JOURNAL, RecordBatch, TimerBatch
-from schemas.topics import DEAD_LETTERS, DECISIONS, INBOUND, JOURNAL_TOPIC, TOPICS
+from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPICS
 from streams.connections import kafka_options
 from streams.event_file import read_events
 from streams.settings import Settings, load_settings
 from streams.stages import Routes
+from streams.store_redis import STAGES
 from streams.topic_admin import create
 from streams.worker import make_routes, open_store
 from tests.support.kafka_broker import Consumed, consume_all
@@ -259,10 +260,9 @@ class System:
     def meta(self, partition: int) -> Meta:
         """What the store knows of a partition, without taking it over (keys: ``streams.store_redis``)."""
         tag = f"{{{self.name}:{partition}}}"
-        stages = ("customer", "identity", "desk")
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(f"{tag}:meta")
-            for stage in stages:
+            for stage in STAGES:
                 pipe.zrange(f"{tag}:due:{stage}", 0, 0, withscores=True)
             found, *due = pipe.execute()
         intent = found.get(b"intent")
@@ -271,7 +271,7 @@ class System:
             sequence=int(found.get(b"seq", 0)),
             intent=None if intent is None else JOURNAL.validate_json(intent),
             positions={k[4:].decode(): int(v) for k, v in found.items() if k.startswith(b"pos:")},
-            first_due_ms={stage: int(first[0][1]) for stage, first in zip(stages, due, strict=True) if first},
+            first_due_ms={stage: int(first[0][1]) for stage, first in zip(STAGES, due, strict=True) if first},
         )
 
     def states(self) -> dict[tuple[str, int, str], bytes]:
@@ -282,7 +282,7 @@ class System:
             try:
                 return {
                     (stage, partition, key): state
-                    for stage in ("customer", "identity", "desk")
+                    for stage in STAGES
                     for partition in range(self.partitions)
                     async for key, state in store.states(partition, stage)
                 }
@@ -301,7 +301,7 @@ class System:
 
     def wait_until_drained(self, seconds: float = 90.0) -> None:
         """Waits until every record took effect, every timer that is due has run, and no batch is under way."""
-        ends = {topic.name: self.ends(topic.name) for topic in INBOUND}
+        ends = {topic.name: self.ends(topic.name) for topic in CONSUMED}
         reached = self._reached_ms(ends) if self.settings.clock == "record" else {}
         left: list[str] = []
 
@@ -333,7 +333,7 @@ class System:
     def _reached_ms(self, ends: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
         """The newest record time of each partition: with everything read, the time its timers run to."""
         newest: dict[int, int] = {}
-        for topic in INBOUND:
+        for topic in CONSUMED:
             if topic.stage != "customer" or not any(ends[topic.name].values()):
                 continue
             for raw in self.read(topic.name):
@@ -401,7 +401,7 @@ class System:
     def lag(self, partitions: Sequence[int] | frozenset[int]) -> int:
         """How many records of these partitions have not taken effect."""
         lag = 0
-        for topic in INBOUND:
+        for topic in CONSUMED:
             ends = self.ends(topic.name)
             lag += sum(ends[p] - self.meta(p).positions.get(topic.name, 0) for p in partitions)
         return lag

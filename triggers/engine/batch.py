@@ -9,20 +9,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record, from_ms
 from schemas.dead_letter import DEAD_LETTER_HEADER, DeadLetter
 from schemas.decisions import Decision
-from schemas.decode import Rejected, decode
+from schemas.decode import Rejected, decode, record_key
 from schemas.encode import encode
 from schemas.journal import RecordBatch, TimerBatch
-from schemas.topics import DEAD_LETTERS, DECISIONS, Topic, queue_of
+from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, DESK_REPORTS, TOPIC, Topic, queue_of
 from triggers.engine.stage import Stage
 from triggers.language.model import RuleSet
 
 S = TypeVar("S")
+
+_SENT_TO: Final = {
+    model: topic
+    for topic in (*(topic for topic in CONSUMED if topic.direction == "internal"), TOPIC[DESK_REPORTS])
+    for model in topic.models
+}
+"""The topics of what stages tell one another, and of the reports, by the record."""
 
 
 class RawRecord(Protocol):
@@ -37,7 +44,9 @@ class RawRecord(Protocol):
 
 
 class Message(NamedTuple):
-    """A message to publish; ``topic`` is the registry's name."""
+    """A message to publish; ``topic`` is the registry's name. Its partition is that of the batch, or of its own key
+    where a stage reads the topic (``schemas.topics.placed_by_key``).
+    """
 
     topic: str
     key: bytes | None
@@ -170,6 +179,9 @@ def _message(output: Record) -> Message:
         return Message(queue_of(output.channel), output.customer_id.encode(), encode(output))
     if isinstance(output, Decision):
         return Message(DECISIONS, output.customer_id.encode(), encode(output))
+    topic = _SENT_TO.get(type(output))
+    if topic is not None:
+        return Message(topic.name, record_key(topic, output), encode(output))
     raise TypeError(f"a stage may not send a {type(output).__name__}")
 
 
