@@ -33,7 +33,8 @@ from streams.store import Store, StoreUnavailable
 from streams.store_redis import RedisStore
 from streams.telemetry import Telemetry
 from streams.topic_admin import check, connect_admin
-from triggers.desk import desk_stage
+from triggers.desk.managers import ManagerStage
+from triggers.desk.stage import DeskStage
 from triggers.engine.customer import CustomerStage
 from triggers.engine.stage import Stage
 from triggers.identity import identity_stage
@@ -72,7 +73,12 @@ def open_store(settings: Settings) -> RedisStore:
 
 def make_routes(settings: Settings) -> Routes:
     """Every stage on its topics."""
-    stages: list[Stage[Any]] = [CustomerStage(settings.tenant), identity_stage(), desk_stage()]
+    stages: list[Stage[Any]] = [
+        CustomerStage(settings.tenant),
+        identity_stage(),
+        ManagerStage(settings.tenant),
+        DeskStage(settings.tenant),
+    ]
     return Routes(stages, prefix=settings.topic_prefix)
 
 

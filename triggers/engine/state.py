@@ -289,6 +289,7 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     branch_visits_per_month: int | None = None
     completeness: Decimal | None = None
     wealth_elsewhere: Decimal | None = None
+    branch_id: str | None = None
 
     proposals: list[Proposal] = []
     """The candidates of the arbitration window under way."""
@@ -349,6 +350,7 @@ PROFILE_FIELDS = (
     "branch_visits_per_month",
     "completeness",
     "wealth_elsewhere",
+    "branch_id",
 )
 """The fields a profile record replaces."""
 

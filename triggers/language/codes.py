@@ -1,7 +1,7 @@
 """The codes of what reading finds: the file itself, its structure, its values, its expressions.
 
-A code never changes its meaning and is never used again. What concerns a whole trigger, or several, has its
-own file under ``checks``; ``checks.ALL_CODES`` lists both.
+A code never changes its meaning and is never used again: E017 was "not supported yet". What concerns a whole
+trigger, or several, has its own file under ``checks``; ``checks.ALL_CODES`` lists both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ BAD_CHOICE: Final = Code("E013", "a value that is not one of those allowed")
 OUT_OF_RANGE: Final = Code("E014", "a value that is too small, too large, too long or malformed")
 BAD_DURATION: Final = Code("E015", "not a length of time such as 30m, 48h, 7d or 2w")
 BAD_TIME: Final = Code("E016", "not a time, or one that does not exist")
-NOT_SUPPORTED: Final = Code("E017", "a form of the language that is not supported yet")
 CONTRADICTION: Final = Code("E018", "two keys, or a key and its value, contradict each other")
 SECOND_FILE: Final = Code("E019", "the rule set already has a file with this role")
 
@@ -72,7 +71,6 @@ READING: Final = (
     OUT_OF_RANGE,
     BAD_DURATION,
     BAD_TIME,
-    NOT_SUPPORTED,
     CONTRADICTION,
     SECOND_FILE,
     BAD_SILENCE,

@@ -505,12 +505,64 @@ TAG: Final = Form(
 )
 TAGS: Final = Form("tags", (_FEATURES, Key("tags", ByName(TAG), "Tags by name.", required=True)))
 
+_DESK: Final = OneOf(DESKS)
+DESK: Final = Form(
+    "a desk",
+    (
+        Key("tiers", Items(Name(), 1, 50), "The tiers whose customers are its own.", required=True),
+        Key("capacity", Whole(1, 100_000), "How many customers a manager has at most; 1000 where nothing is said."),
+        Key("contact", Length(DAY_MS, LONGEST_MS), "Each customer is spoken with at least once in so long."),
+    ),
+)
+DESK_TABLE: Final = Form("the desks", tuple(Key(desk, DESK, f"The {desk} desk.") for desk in DESKS))
+REVIEW: Final = Form(
+    "a review",
+    (
+        Key("every", OneOf(("week", "month", "quarter")), "The period that has one review; month by default."),
+        Key("on_day", Whole(1, 31), "The day of the month; the 1st where nothing is said."),
+        Key("at", _CLOCK, "The time of day in the bank's time zone; 08:00 where nothing is said."),
+    ),
+)
+ELSEWHERE: Final = Form(
+    "wealth at other banks",
+    (
+        Key("from", Number(Decimal(0)), "From this amount on a customer belongs to a desk whatever the tier.", True),
+        Key("desk", _DESK, "To this desk, where the tier has none.", required=True),
+    ),
+)
+HANDOVER: Final = Form(
+    "a handover",
+    (
+        Key("approve", Length(HOUR_MS, 366 * DAY_MS), "How long approval is waited for; 5d where nothing is said."),
+        Key("ask", Length(MINUTE_MS, 366 * DAY_MS), "So long after it the new manager is asked to call; 1h."),
+        Key("call", Length(HOUR_MS, 366 * DAY_MS), "So long after it the new manager must have called; 2d."),
+    ),
+)
+RECALL: Final = Form(
+    "a recall",
+    (
+        Key("after", Length(DAY_MS, LONGEST_MS), "Without a conversation for so long a customer is recalled.", True),
+        Key("evaluate", OneOf(("month", "quarter", "year")), "When managers are reported on; each quarter."),
+    ),
+)
+DESKS_FILE: Final = Form(
+    "desks",
+    (
+        Key("desks", DESK_TABLE, "The desks by name.", required=True),
+        Key("elsewhere", ELSEWHERE, "Who belongs to a desk for what they have at other banks."),
+        Key("review", REVIEW, "When customers are promoted and recalled."),
+        Key("handover", HANDOVER, "How a customer goes to the manager of a higher desk."),
+        Key("recall", RECALL, "When a neglected customer goes to another manager; never where nothing is said."),
+    ),
+)
+
 FILES: Final[Mapping[str, Form]] = {
     "policy.yaml": POLICY,
     "calendar.yaml": CALENDAR,
     "tiers.yaml": TIERS,
     "tags.yaml": TAGS,
     "offers.yaml": OFFERS,
+    "desks.yaml": DESKS_FILE,
 }
 """The files beside the triggers, by name."""
 

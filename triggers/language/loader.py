@@ -17,6 +17,7 @@ from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.calendar_file import read_calendar
 from triggers.language.checks import ALL_CHECKS, ALL_CODES, OF_EXPRESSIONS, SHARED_CHECKS
+from triggers.language.desks_file import read_desks
 from triggers.language.document import Document, read_document
 from triggers.language.draft import Draft
 from triggers.language.model import RuleSet
@@ -35,12 +36,12 @@ ROLES: Final[Mapping[str, Callable[[Reader, Document, Shared], Shared]]] = {
     "calendar.yaml": read_calendar,
     "tiers.yaml": read_tiers,
     "tags.yaml": read_tags,
+    "desks.yaml": read_desks,
     "offers.yaml": read_offers,
     "policy.yaml": read_policy,
 }
 """The files beside the triggers, of which a rule set has at most one each, in the order they are read: each may
 build on those before it. They are known by name, in whatever folder."""
-_LATER: Final = frozenset({"desks.yaml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,6 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
     for name, document in documents.items():
         if _role(name) in ROLES:
             continue
-        if _role(name) in _LATER:
-            problems.append(file_problem(name, codes.NOT_SUPPORTED, f"{_role(name)} is not supported yet"))
-            continue
         reader = Reader(document)
         with suppress(TooManyProblems):
             draft = read_trigger(reader, document, shared)
@@ -151,6 +149,7 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
         tags=shared.tags,
         derived_hash=_hash_of(documents, ("tiers.yaml", "tags.yaml")),
         suites=shared.suites,
+        desks=shared.desks,
     )
     sound = ruleset.triggers and not any(_role(name) in ROLES for name in wrong)
     return Loaded(None if wrong else ruleset, problems, ruleset if sound else None, silenced=tuple(silenced))

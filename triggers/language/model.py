@@ -17,6 +17,7 @@ from triggers.language.calendar import Calendar, Roll, Since
 if TYPE_CHECKING:
     from triggers.engine.scope import Scope
     from triggers.language.clauses import Clause
+    from triggers.language.desk_model import Desks
 
 Evaluate = Callable[["Scope"], Any]
 """A compiled expression. The value is ``None`` where it is unknown."""
@@ -484,3 +485,5 @@ class RuleSet:
     derived_hash: str = ""
     """Names the content of the files they come from; the rule set's hash stands for it where it is empty."""
     suites: tuple[Suite, ...] = ()
+    desks: Desks | None = None
+    """Who looks after whom; ``None`` where no file says so."""

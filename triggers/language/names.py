@@ -157,6 +157,7 @@ _CUSTOMER: Final[Mapping[str, Type]] = {
     "age": Type("number", whole=True),
     "sex": Type("enum", values=literal_values(Profile.model_fields["sex"].annotation)),
     "district": Type("text"),
+    "branch_id": Type("text"),
     "manager_id": Type("text"),
     "segments": Type("texts"),
     "employee": Type("flag"),

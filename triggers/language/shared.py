@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from triggers.language.desk_model import Desks
 from triggers.language.document import Place
 from triggers.language.draft import Draft
 from triggers.language.features import FeatureTable
@@ -25,6 +26,8 @@ class Shared:
     """The catalogue by name; ``None`` where there is none, and any name will do."""
     offers_read: bool = True
     """Whether the catalogue is without mistakes: only then is a choice held against it."""
+    desks: Desks | None = None
+    """``None`` where no file says who looks after whom."""
     vocabulary: Vocabulary = STANDARD
     tierings: tuple[Tiering, ...] = ()
     tags: tuple[Tag, ...] = ()

@@ -217,7 +217,7 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ),
     ],
 }
-_OF_SEVERAL_FILES = {"W115", "W116", "E017", "E019", "E101"}
+_OF_SEVERAL_FILES = {"W115", "W116", "E019", "E101"}
 
 
 @pytest.mark.parametrize(
