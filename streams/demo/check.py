@@ -90,10 +90,9 @@ def verify(evidence: Evidence, pause: Callable[[], None] = lambda: None) -> Verd
     findings = [_all_processed(evidence, oracle)]
     for name, topics in (
         ("actions and withdrawals", QUEUES),
-        ("decisions", (DECISIONS,)),
+        ("decisions and reports", (DECISIONS, DESK_REPORTS)),
         ("dead letters", (DEAD_LETTERS,)),
         ("what stages tell one another", BETWEEN),
-        ("reports of the desks", (DESK_REPORTS,)),
     ):
         actual: Counter[tuple[int, Message]] = Counter()
         wanted: Counter[tuple[int, Message]] = Counter()

@@ -15,18 +15,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import msgspec
 import pytest
 
 from schemas.dead_letter import Reason
 from schemas.journal import RecordBatch, TimerBatch
-from schemas.topics import DEAD_LETTERS, DECISIONS, INBOUND, JOURNAL_TOPIC, TOPIC, TOPICS
+from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS, placed_by_key
 from streams.commands.library import SHIPPED
+from streams.publisher import partition_of
 from streams.simulator import BankPlan, BankRecord, simulate_bank
 from streams.stages import Routes
-from triggers.desk import desk_stage
+from triggers.desk.managers import ManagerStage
+from triggers.desk.stage import DeskStage
 from triggers.engine.batch import BatchResult, decode_batch, run_records, run_timers
 from triggers.engine.customer import CustomerStage
 from triggers.engine.stage import Stage
@@ -448,13 +449,14 @@ class _Run:
 
     def __init__(self, records: list[BankRecord]) -> None:
         self._stages: dict[str, Stage[Any]] = {
-            stage.name: stage for stage in (CustomerStage("bank"), identity_stage(), desk_stage())
+            stage.name: stage
+            for stage in (CustomerStage("bank"), identity_stage(), ManagerStage("bank"), DeskStage("bank"))
         }
         self._routes = Routes(list(self._stages.values()))
         self._ruleset = _shipped()
         self._log: dict[Place, list[Kept]] = {(topic.name, p): [] for topic in TOPICS for p in range(PARTITIONS)}
         self._states: dict[tuple[str, int], dict[str, Any]] = defaultdict(dict)
-        self._due: dict[int, dict[str, int]] = defaultdict(dict)
+        self._due: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
         self._sequence = dict.fromkeys(range(PARTITIONS), 0)
         self._positions: dict[Place, int] = {}
         self._records = records
@@ -483,13 +485,20 @@ class _Run:
 
     def _publish(self, records: list[BankRecord]) -> None:
         for record in records:
-            partition = crc32(record.key or b"") % PARTITIONS
+            partition = partition_of(record.key or b"", PARTITIONS)
             self._places.append((record, (record.topic, partition, self._put(record.topic, partition, record))))
-        for topic in INBOUND:
+        self._process_all()
+        for stage in self._stages:
             for partition in range(PARTITIONS):
-                self._process(topic.name, partition)
-        for partition in range(PARTITIONS):
-            self._sweep(partition, max(record.occurred_ms for record in records))
+                self._sweep(stage, partition, max(record.occurred_ms for record in records))
+        self._process_all()
+
+    def _process_all(self) -> None:
+        """Until nothing is left to read: what a stage reads may have another one send."""
+        places = [(topic.name, partition) for topic in CONSUMED for partition in range(PARTITIONS)]
+        while unread := [place for place in places if self._positions.get(place, 0) < len(self._log[place])]:
+            for place in unread:
+                self._process(*place)
 
     def _put(self, topic: str, partition: int, message: Any) -> int:
         log = self._log[topic, partition]
@@ -511,8 +520,8 @@ class _Run:
         self._finish(partition, stage, entry, run_records(stage, entry, TOPIC[topic], decoded, held, self._ruleset))
         self._positions[topic, partition] = len(log)
 
-    def _sweep(self, partition: int, until_ms: int) -> None:
-        stage, due = self._stages["customer"], self._due[partition]
+    def _sweep(self, name: str, partition: int, until_ms: int) -> None:
+        stage, due = self._stages[name], self._due[name, partition]
         while keys := [key for _, key in sorted((at, key) for key, at in due.items() if at <= until_ms)[:20]]:
             entry = TimerBatch(stage=stage.name, until_ms=until_ms, limit=20, **self._common(partition))
             held = self._states[stage.name, partition]
@@ -532,14 +541,15 @@ class _Run:
 
     def _finish(self, partition: int, stage: Stage[Any], entry: RecordBatch | TimerBatch, result: BatchResult) -> None:
         for message in result.messages:
-            self._put(message.topic, partition, message)
+            reached = partition_of(message.key or b"", PARTITIONS) if placed_by_key(message.topic) else partition
+            self._put(message.topic, reached, message)
         journal = self._log[JOURNAL_TOPIC, partition]
         journal.append(Kept(len(journal), b"0", entry.model_dump_json().encode(), ()))
-        if stage.name == "customer":
-            for key, at in result.due.items():
-                self._due[partition].pop(key, None)
-                if at is not None:
-                    self._due[partition][key] = at
+        due = self._due[stage.name, partition]
+        for key, at in result.due.items():
+            due.pop(key, None)
+            if at is not None:
+                due[key] = at
 
 
 def _shipped() -> Any:

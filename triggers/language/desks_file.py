@@ -47,13 +47,14 @@ def _rules(reader: Reader, fields: Fields, tiers: Sequence[str]) -> list[DeskRul
         if not node.value:
             reader.report(codes.MISSING_KEY, node.place, "expected at least one desk")
         return []
+    before = len(reader.problems)
     rules = []
     owned: dict[str, str] = {}
     for name, entry in table.entries.items():
         rule = _rule(reader, name, entry.value, tiers, owned)
         if rule is not None:
             rules.append(rule)
-    if tiers and owned:
+    if tiers and owned and len(reader.problems) == before:
         _check_gaps(reader, fields.key_place("desks"), tiers, owned)
     return rules
 
