@@ -112,7 +112,9 @@ class TestCheck:
         assert verdict.repeats == 1
 
     @pytest.mark.parametrize(
-        ("topic", "name"), [(DECISIONS, "decisions and reports"), (DEAD_LETTERS, "dead letters")], ids=["decision", "dead letter"]
+        ("topic", "name"),
+        [(DECISIONS, "decisions and reports"), (DEAD_LETTERS, "dead letters")],
+        ids=["decision", "dead letter"],
     )
     def test_other_lost_messages_are_named(self, evidence: Evidence, topic: str, name: str) -> None:
         """Decisions and dead letters are compared like actions."""
