@@ -25,7 +25,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     consent.REASON: "the channel was declined, or needs a consent that is not on record",
     suitability.REASON: "the channel does not suit the customer, by the policy's clauses",
     routing.REASON: "the policy's routes do not let this channel carry such an offer",
-    quiet_hours.REASON: "it came in the quiet hours of its channel",
+    quiet_hours.REASON: "it came in the quiet hours, or on a quiet day, of its channel",
     caps.REASON: "the customer has had as many contacts as a cap allows",
     cooldown.REASON: "too soon after the contact before",
     attempts.REASON: "the category pauses after contacts without a sale",

@@ -300,8 +300,13 @@ QUIET: Final = Form(
     "quiet hours",
     (
         _USED,
-        Key("from", _CLOCK, "From this time of day they are not used.", required=True),
-        Key("to", _CLOCK, "Until this one, of the next day where it is the earlier.", required=True),
+        Key(
+            "days",
+            OneOf(("closed", "open")),
+            "Only on days on which the bank is closed by calendar.yaml, or on its business days.",
+        ),
+        Key("from", _CLOCK, "From this time of day they are not used; with days and without hours, the whole day."),
+        Key("to", _CLOCK, "Until this one, of the next day where it is the earlier."),
     ),
 )
 HELD_OUT: Final = Form("the triggers of a holdout", (), others=Whole(0, 100))

@@ -400,11 +400,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """When these channels are not used: from ``begin`` to ``end``, in minutes of the bank's day, also past midnight."""
+    """When these channels are not used: from ``begin`` to ``end``, in minutes of the bank's day, also past midnight.
+
+    ``days`` are those on which the hours begin: all, the business days (``open``) or the others (``closed``). A whole
+    day is from 0 to 1,440.
+    """
 
     channels: frozenset[str]
     begin: int
     end: int
+    days: Literal["all", "open", "closed"] = "all"
+
+    def begins_on(self, day: date, calendar: Calendar) -> bool:
+        """Whether they begin on this day."""
+        return self.days == "all" or calendar.is_business_day(day) is (self.days == "open")
 
 
 @dataclass(frozen=True, slots=True)

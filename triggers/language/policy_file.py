@@ -41,7 +41,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     attempts = fields.get("attempts")
     suitability = read_suitability(reader, fields, shared.vocabulary)
     routing = read_routing(reader, fields, shared.vocabulary)
-    quiet = read_quiet(reader, fields)
+    quiet = read_quiet(reader, fields, policy.calendar)
     holdout = fields.get("holdout")
     seasons = read_seasons(reader, fields)
     objectives = read_objectives(reader, fields, shared.vocabulary)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, cast
 
 from triggers.language import codes, grammar
+from triggers.language.calendar import Calendar
 from triggers.language.document import Node
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.model import Holdout, Quiet, Route, Suitability
 from triggers.language.reader import Fields, Reader
 from triggers.language.vocabulary import Vocabulary
 
-_DAY_MINUTES: Final = 24 * 60
+DAY_MINUTES: Final = 24 * 60
 _NOT_A_CUSTOMER: Final = "the policy is the same for every event, and looks at the customer alone"
 CUSTOMER_ONLY: Final = dict.fromkeys(("event", "account", "product", "before", "offer", "action"), _NOT_A_CUSTOMER)
 """Why an expression of the policy has none of the other names."""
@@ -53,38 +54,58 @@ def read_routing(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> tupl
     return tuple(found)
 
 
-def read_quiet(reader: Reader, fields: Fields) -> tuple[Quiet, ...]:
-    """``quiet``: the hours in which channels are not used."""
+def read_quiet(reader: Reader, fields: Fields, calendar: Calendar) -> tuple[Quiet, ...]:
+    """``quiet``: the hours and days in which channels are not used."""
     found: list[Quiet] = []
     for item in fields.items("quiet", "quiet hours"):
         entry = reader.mapping(item, grammar.QUIET)
-        if entry is None:
-            continue
-        channels = read_channels(reader, entry)
-        begin, end = entry.get("from"), entry.get("to")
-        opens, closes = reader.clock(begin) if begin else None, reader.clock(end) if end else None
-        if opens is None or closes is None:
-            continue
-        quiet = Quiet(frozenset(channels), opens.hour * 60 + opens.minute, closes.hour * 60 + closes.minute)
-        if quiet.begin == quiet.end:
-            reader.report(codes.CONTRADICTION, item.place, "from and to are the same time: that is no hour, or all day")
+        quiet = _quiet(reader, entry) if entry is not None else None
+        if quiet is None:
             continue
         found.append(quiet)
-        silent = [name for name in channels if len(_minutes(found, name)) == _DAY_MINUTES]
+        silent = [
+            name for name in grammar.CHANNELS if name in quiet.channels and not _leaves_an_hour(found, name, calendar)
+        ]
         if silent:
-            message = f"with this, no hour of the day is left for {', '.join(silent)}"
+            message = f"with this, no hour of any day is left for {', '.join(silent)}"
             reader.report(codes.CONTRADICTION, item.place, message)
             found.pop()
     return tuple(found)
 
 
-def _minutes(hours: list[Quiet], channel: str) -> set[int]:
-    """The minutes of the day in which a channel is quiet."""
+def _quiet(reader: Reader, entry: Fields) -> Quiet | None:
+    channels = frozenset(read_channels(reader, entry))
+    days = cast("Literal['open', 'closed'] | None", entry.choice("days"))
+    if "days" in entry and "from" not in entry and "to" not in entry:
+        return Quiet(channels, 0, DAY_MINUTES, days) if days is not None else None
+    begin, end = entry.clock("from"), entry.clock("to")
+    for key in ("from", "to"):
+        if entry.lacks(key):
+            message = f'missing key "{key}" in quiet hours: they have from and to, or days alone for whole days'
+            reader.report(codes.MISSING_KEY, entry.node.place.under(key), message)
+    if begin is None or end is None:
+        return None
+    quiet = Quiet(channels, begin.hour * 60 + begin.minute, end.hour * 60 + end.minute, days or "all")
+    if quiet.begin == quiet.end:
+        message = "from and to are the same time: that is no hour, or all day"
+        reader.report(codes.CONTRADICTION, entry.node.place, message)
+        return None
+    return quiet
+
+
+def _leaves_an_hour(hours: list[Quiet], channel: str, calendar: Calendar) -> bool:
+    """Whether there are days on which a channel is used at all."""
+    kinds = ["open", "closed"] if calendar.weekend or calendar.holidays else ["open"]
+    return any(len(_minutes(hours, channel, days)) < DAY_MINUTES for days in kinds)
+
+
+def _minutes(hours: list[Quiet], channel: str, days: str) -> set[int]:
+    """The minutes in which a channel is quiet, on such a day after others of its kind."""
     quiet: set[int] = set()
     for each in hours:
-        if channel in each.channels:
-            end = each.end if each.begin < each.end else each.end + _DAY_MINUTES
-            quiet.update(minute % _DAY_MINUTES for minute in range(each.begin, end))
+        if channel in each.channels and each.days in ("all", days):
+            end = each.end if each.begin < each.end else each.end + DAY_MINUTES
+            quiet.update(minute % DAY_MINUTES for minute in range(each.begin, end))
     return quiet
 
 

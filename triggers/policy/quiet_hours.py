@@ -1,16 +1,22 @@
-"""Nobody is disturbed at night: a contact at a quiet hour of its channel waits for the next hour that is not."""
+"""Nobody is disturbed at night, nor a desk asked for on a holiday: a contact at a quiet hour of its channel waits.
+
+It waits for the next moment that is in none of the channel's quiet hours and days.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.base import from_ms, to_ms
 from triggers.engine.state import CustomerState
+from triggers.language.calendar import Calendar
 from triggers.language.model import Policy, Quiet
 from triggers.policy.candidate import Candidate, Held
 
 REASON: Final = "quiet_hours"
+_LONGEST: Final = timedelta(days=400)
+"""How far a moment is looked for: no action is worth anything so much later."""
 
 
 def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
@@ -18,31 +24,32 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
     hours = [quiet for quiet in policy.quiet if candidate.channel in quiet.channels]
     if not hours:
         return None
-    moment = now = from_ms(candidate.now).astimezone(policy.timezone).replace(tzinfo=None)
-    # One may end within another. Together they leave an hour, so that none of them is met twice.
-    for _ in range(len(hours) + 1):
-        ends = next((end for quiet in hours if (end := _end_of(quiet, moment)) is not None), None)
-        if ends is None:
+    now = from_ms(candidate.now).astimezone(policy.timezone).replace(tzinfo=None)
+    moment, first = now, None
+    # One may end within another, and a holiday follow a night.
+    while moment - now < _LONGEST:
+        found = next(((quiet, end) for quiet in hours if (end := _end_of(quiet, moment, policy.calendar))), None)
+        if found is None:
             break
-        moment = ends
-    if moment == now:
+        first = first or found[0]
+        moment = found[1]
+    if first is None:
         return None
     until = to_ms(moment.replace(tzinfo=policy.timezone))
+    detail = {"channel": candidate.channel, "hour": f"{now:%H:%M}"}
+    if first.days != "all":
+        detail["day"] = f"{now:%Y-%m-%d}, {first.days}"
     # Where the clocks change, the hour may be gone by the time it is named.
-    return Held({"channel": candidate.channel, "hour": f"{now:%H:%M}"}, max(until, candidate.now + 1))
+    return Held(detail, max(until, candidate.now + 1))
 
 
-def _end_of(quiet: Quiet, moment: datetime) -> datetime | None:
+def _end_of(quiet: Quiet, moment: datetime, calendar: Calendar) -> datetime | None:
     """When quiet hours end that a moment is in; ``None`` where it is not."""
+    midnight = datetime.combine(moment.date(), datetime.min.time())
     minute = moment.hour * 60 + moment.minute
-    if quiet.begin < quiet.end:
-        if not quiet.begin <= minute < quiet.end:
-            return None
-        day = moment.date()
-    elif minute >= quiet.begin:
-        day = moment.date() + timedelta(days=1)
-    elif minute < quiet.end:
-        day = moment.date()
-    else:
-        return None
-    return datetime.combine(day, time(quiet.end // 60, quiet.end % 60))
+    overnight = quiet.begin > quiet.end
+    if minute >= quiet.begin and (overnight or minute < quiet.end) and quiet.begins_on(moment.date(), calendar):
+        return midnight + timedelta(days=overnight, minutes=quiet.end)
+    if overnight and minute < quiet.end and quiet.begins_on(moment.date() - timedelta(days=1), calendar):
+        return midnight + timedelta(minutes=quiet.end)
+    return None

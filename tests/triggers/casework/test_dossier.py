@@ -73,7 +73,7 @@ def test_each_candidate_is_told_with_all_that_became_of_it() -> None:
   2026-03-03 10:00  withdrawn from push: the transaction behind it was reversed (reversed, by t2)
 2026-03-05 22:30  any
   occasion transaction:t3; version 1, rule set rules
-  2026-03-05 22:30  put off on push: it came in the quiet hours of its channel (quiet_hours)\
+  2026-03-05 22:30  put off on push: it came in the quiet hours, or on a quiet day, of its channel (quiet_hours)\
   [channel = push, hour = 22:30, until = 2026-03-06 08:00]
   2026-03-06 08:00  sent by push: offer offer_any, until 2026-03-07 22:30
 2026-03-08 10:00  any

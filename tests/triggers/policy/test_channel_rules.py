@@ -188,7 +188,7 @@ def test_a_policy_may_ask_for_the_bank_s_own_tiers_and_tags() -> None:
         ("quiet: [{channels: [push], from: '21:00', to: '21:00'}]", (9, "E018", "the same time")),
         (
             "quiet: [{channels: [push], from: '21:00', to: '08:00'}, {channels: [push], from: '08:00', to: '21:00'}]",
-            (57, "E018", "no hour of the day is left for push"),
+            (57, "E018", "no hour of any day is left for push"),
         ),
         ("holdout: {percent: 5}", (10, "E011", 'missing key "salt"')),
         ("holdout: {salt: x, percent: 101}", (29, "E014", "from 0 to 100")),
