@@ -108,7 +108,9 @@ class Profile(Event):
     """What the bank knows of a customer, whole: a field left out is unknown.
 
     ``sequence`` runs per customer; an older profile never replaces a newer one. It carries no name, phone or
-    address: the notifier resolves those by ``customer_id``.
+    address: the notifier resolves those by ``customer_id``. ``exclusion_list`` is the version of the bank's exclusion
+    lists that ``blacklisted`` and ``employee`` are taken from; ``exclusion_confirmed`` says whether the customer's
+    branch has confirmed that version as complete.
     """
 
     record_type: ClassVar[str] = "profile"
@@ -132,6 +134,8 @@ class Profile(Event):
     branch_visits_per_month: Count | None = None
     completeness: Rate | None = None
     wealth_elsewhere: PositiveMoney | None = None
+    exclusion_list: Count | None = None
+    exclusion_confirmed: Flag | None = None
 
 
 class IdentityLink(Event):

@@ -15,6 +15,7 @@ from triggers.policy import (
     cooldown,
     exclusion,
     holdout,
+    list_confirmation,
     quiet_hours,
     routing,
     suitability,
@@ -22,6 +23,7 @@ from triggers.policy import (
 
 MEANINGS: Final[Mapping[str, str]] = {
     exclusion.REASON: "the customer is blacklisted or works for the bank",
+    list_confirmation.REASON: "the branch has not confirmed the exclusion lists that the customer was held against",
     consent.REASON: "the channel was declined, or needs a consent that is not on record",
     suitability.REASON: "the channel does not suit the customer, by the policy's clauses",
     routing.REASON: "the policy's routes do not let this channel carry such an offer",

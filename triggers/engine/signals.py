@@ -37,6 +37,9 @@ def set_profile(state: CustomerState, sequence: int, values: Mapping[str, Any]) 
     for name in PROFILE_FIELDS:
         setattr(state, name, values[name])
     state.profile_tier = state.tier
+    version = state.exclusion_list
+    if version is not None and state.exclusion_confirmed and version >= state.confirmed_list:
+        state.confirmed_list, state.confirmed_on = version, state.excluded_by
 
 
 def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | None:

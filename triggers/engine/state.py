@@ -293,6 +293,12 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     proposals: list[Proposal] = []
     """The candidates of the arbitration window under way."""
+    exclusion_list: int | None = None
+    exclusion_confirmed: bool | None = None
+    confirmed_list: int = -1
+    """The latest version of the exclusion lists that the branch confirmed for this customer; -1 before the first."""
+    confirmed_on: str = ""
+    """The list that the customer was on in that version; empty for none."""
 
     # From here on: not written.
     key: str = ""
@@ -309,6 +315,11 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     def holdings(self) -> int:
         """How many products fall due some day."""
         return sum(1 for holding in self.holding_map.values() if holding.open)
+
+    @property
+    def excluded_by(self) -> str:
+        """The exclusion list that the profile has the customer on; empty for none."""
+        return "blacklist" if self.blacklisted else "employees" if self.employee else ""
 
     @property
     def age(self) -> int | None:
@@ -351,6 +362,8 @@ PROFILE_FIELDS = (
     "completeness",
     "wealth_elsewhere",
     "branch_id",
+    "exclusion_list",
+    "exclusion_confirmed",
 )
 """The fields a profile record replaces."""
 

@@ -338,12 +338,26 @@ ARBITRATION: Final = Form(
         ),
     ),
 )
+_HELD: Final = OneOf(("hold", "allow"))
+EXCLUSION: Final = Form(
+    "an exclusion",
+    (
+        Key(
+            "version",
+            Whole(0, 2**31 - 1),
+            "The version of the lists in force: older ones do not do.",
+        ),
+        Key("unconfirmed", _HELD, "Customers whose branch has not confirmed the version; hold is the default."),
+        Key("unversioned", _HELD, "Customers whose profile names no version; allow is the default."),
+    ),
+)
 POLICY: Final = Form(
     "a policy",
     (
         Key("currency", OneOf(tuple(sorted(CURRENCIES))), "The bank's currency."),
         Key("lateness", Length(MINUTE_MS, 60 * DAY_MS), "How late an event may come and still count."),
         Key("skew", Length(SECOND_MS, DAY_MS), "How far in the future an event may be."),
+        Key("exclusion", EXCLUSION, "When the blacklist and the list of employees count as complete."),
         Key("consent", Items(OneOf(CHANNELS), 0, 100), "The channels that need the customer's recorded consent."),
         Key(
             "caps",

@@ -346,6 +346,19 @@ class Suite:
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What the versions of the exclusion lists ask: see ``triggers/policy/list_confirmation.py``.
+
+    ``version`` is the one in force: who was held against an older one is held back, as is, where these say so, whose
+    branch has not confirmed, and of whom no version is known.
+    """
+
+    version: int | None = None
+    hold_unconfirmed: bool = True
+    hold_unversioned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Cap:
     """At most ``at_most`` contacts of a customer, of one category and on one channel where they are given.
 
@@ -455,6 +468,7 @@ class Policy:
     """An event older than this, against the newest of its kind of the customer, may be a repeat: it is set aside."""
     skew_ms: int = 3_600_000
     """An event further in the future than this is set aside (wall clock only)."""
+    exclusion: Exclusion = field(default_factory=Exclusion)
     consent: frozenset[str] = frozenset({"sms", "wechat", "email"})
     """The channels that need the customer's recorded consent."""
     caps: tuple[Cap, ...] = (Cap(at_most=3, per_ms=7 * 86_400_000),)

@@ -169,6 +169,8 @@ _CUSTOMER: Final[Mapping[str, Type]] = {
     "branch_visits_per_month": Type("number", whole=True),
     "completeness": Type("number"),
     "wealth_elsewhere": Type("money"),
+    "exclusion_list": Type("number", whole=True),
+    "exclusion_confirmed": Type("flag"),
     "accounts": Type("number", nullable=False, whole=True),
     "holdings": Type("number", nullable=False, whole=True),
 }

@@ -9,7 +9,7 @@ from schemas.base import CURRENCIES
 from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.model import Attempts, Cap, Cooldown
-from triggers.language.policy_rules import read_holdout, read_quiet, read_routing, read_suitability
+from triggers.language.policy_rules import read_exclusion, read_holdout, read_quiet, read_routing, read_suitability
 from triggers.language.policy_weights import read_objectives, read_score, read_seasons, read_window
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
 from triggers.language.shared import Shared
@@ -35,6 +35,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     currency = _currency(reader, fields.get("currency"))
     lateness = fields.duration("lateness")
     skew = fields.duration("skew")
+    exclusion = fields.get("exclusion")
     consent = [reader.choice(item, grammar.CHANNELS) for item in fields.items("consent", "channels")]
     caps = _caps(reader, fields)
     cooldown = fields.get("cooldown")
@@ -53,6 +54,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         currency=currency or policy.currency,
         lateness_ms=lateness or policy.lateness_ms,
         skew_ms=skew or policy.skew_ms,
+        exclusion=(read_exclusion(reader, exclusion) if exclusion else None) or policy.exclusion,
         consent=frozenset(filter(None, consent)) if "consent" in fields else policy.consent,
         caps=caps if "caps" in fields else policy.caps,
         cooldown=(_cooldown(reader, cooldown) if cooldown else None) or policy.cooldown,

@@ -8,7 +8,7 @@ from triggers.language import codes, grammar
 from triggers.language.calendar import Calendar
 from triggers.language.document import Node
 from triggers.language.expressions import Checked, Context, read_expression
-from triggers.language.model import Holdout, Quiet, Route, Suitability
+from triggers.language.model import Exclusion, Holdout, Quiet, Route, Suitability
 from triggers.language.reader import Fields, Reader
 from triggers.language.vocabulary import Vocabulary
 
@@ -125,6 +125,16 @@ def read_holdout(reader: Reader, node: Node) -> Holdout | None:
             if share is not None:
                 shares[name] = share
     return Holdout(salt, percent or 0, shares) if salt is not None else None
+
+
+def read_exclusion(reader: Reader, node: Node) -> Exclusion | None:
+    """``exclusion``: when the exclusion lists count as complete."""
+    fields = reader.mapping(node, grammar.EXCLUSION)
+    if fields is None:
+        return None
+    version = fields.integer("version")
+    unconfirmed, unversioned = fields.choice("unconfirmed"), fields.choice("unversioned")
+    return Exclusion(version, unconfirmed != "allow", unversioned == "hold")
 
 
 def read_channels(reader: Reader, fields: Fields) -> list[str]:

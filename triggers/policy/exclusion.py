@@ -1,4 +1,8 @@
-"""Nobody on the marketing blacklist and no employee of the bank is contacted."""
+"""Nobody on the marketing blacklist and no employee of the bank is contacted (R29).
+
+Who was on a list in the version that the branch confirmed last stays excluded until a version without the customer is
+confirmed as well: a list under revision may add customers at once, and lets nobody go.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ REASON: Final = "excluded"
 
 def holds_back(state: CustomerState, _policy: Policy, _candidate: Candidate) -> Held | None:
     """Refuses blacklisted customers and employees."""
-    if state.blacklisted:
-        return Held({"list": "blacklist"})
-    return Held({"list": "employees"}) if state.employee else None
+    listed = state.excluded_by
+    if listed:
+        return Held({"list": listed})
+    if state.confirmed_on and not (state.exclusion_list is not None and state.exclusion_confirmed):
+        return Held({"list": state.confirmed_on, "confirmed_version": str(state.confirmed_list)})
+    return None

@@ -8,7 +8,18 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy import attempts, caps, consent, cooldown, exclusion, holdout, quiet_hours, routing, suitability
+from triggers.policy import (
+    attempts,
+    caps,
+    consent,
+    cooldown,
+    exclusion,
+    holdout,
+    list_confirmation,
+    quiet_hours,
+    routing,
+    suitability,
+)
 from triggers.policy.candidate import Candidate, Held
 
 
@@ -30,6 +41,7 @@ Rule = Callable[[CustomerState, Policy, Candidate], Held | None]
 
 RULES: Final[tuple[tuple[str, Rule], ...]] = (
     (exclusion.REASON, exclusion.holds_back),  # nobody on a list is contacted, whatever else holds
+    (list_confirmation.REASON, list_confirmation.holds_back),  # nor anybody who may be missing on it
     (consent.REASON, consent.holds_back),  # nor anybody who did not agree
     (suitability.REASON, suitability.holds_back),  # nor on a channel that is not theirs
     (routing.REASON, routing.holds_back),  # nor on one that cannot carry the offer
