@@ -42,6 +42,7 @@ class Definition:
 DEFINITIONS: Final = (
     Definition("lag_records", "gauge", "Records that wait, as of the last fetch.", ("topic", "partition")),
     Definition("partitions_assigned", "gauge", "Partitions that this worker owns."),
+    Definition("partitions_halted", "gauge", "Partitions halted by a flood of dead letters."),
     Definition("rebalances", "counter", "How often partitions were taken over."),
     Definition("batches", "counter", "Committed batches; topic is empty for timers.", ("stage", "topic")),
     Definition("records", "counter", "Records of committed batches.", ("topic",)),
@@ -92,6 +93,9 @@ class Gauges(Protocol):
         """Topic (the registry's name), partition and records that wait; only where it is known."""
 
     def partitions(self) -> int: ...
+    def halted(self) -> int:
+        """Partitions whose records are not consumed until an operator says so."""
+
     def rebalances(self) -> int: ...
     def overdue_seconds(self) -> Mapping[str, float]:
         """By stage, how long the oldest due timer waits."""
@@ -155,6 +159,7 @@ class _Scrape(Collector):
         dependencies = read.dependencies()
         yield _family("lag_records", [((topic, str(number)), lag) for topic, number, lag in read.lags()])
         yield _family("partitions_assigned", [((), read.partitions())])
+        yield _family("partitions_halted", [((), read.halted())])
         yield _family("rebalances", [((), read.rebalances())])
         yield _family("timers_overdue_seconds", [((stage,), late) for stage, late in read.overdue_seconds().items()])
         yield _family("cache_lookups", [(("hit",), hits), (("miss",), misses)])

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from schemas.encode import encode
 from schemas.journal import RecordBatch, TimerBatch
+from streams.breaker import Breaker
 from streams.partition import Partition, Services
 from streams.refusals import PartitionTaken, WentBack
 from streams.stages import Route
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
 """How often an idle partition asks anew whether its other topics are read to their end (``clock: record``)."""
+_RESUME_SECONDS = 1.0
+"""How often a halted partition asks whether it may go on."""
 _LOOK_SECONDS = 30.0
 """The longest sleep before a timer: the wall clock may be set while we sleep."""
 
@@ -52,11 +55,14 @@ class Owner:
         self._closed = False
         self._stopping = False
         self._timers_next = False
+        self._breaker = Breaker(services.limits.dead_letter_window, services.limits.dead_letter_percent)
         self._pace = _Pace(services.limits.max_batch, services.limits.max_batch_seconds)
         self._task: asyncio.Task[None] | None = None
 
     def start(self, *, fenced: bool = False) -> None:
         """Starts the task. ``fenced``: the partition was lost while it was taken over."""
+        if self.partition.halted is not None:
+            self._tell_halted(self.partition.halted)
         self._task = asyncio.create_task(self._main(fenced), name=f"partition-{self.partition.number}")
 
     async def submit(self, route: Route, records: Sequence[RawRecord], done: Callable[[], None]) -> None:
@@ -133,9 +139,12 @@ class Owner:
 
     async def _step(self) -> None:
         due = self._due()
-        if due is not None and (self._timers_next or not self._queue):
+        if due is not None and (self._timers_next or not self._queue or self.partition.halted is not None):
             self._timers_next = False
             await self._sweep(*due)
+        elif self.partition.halted is not None:
+            await self._wait_for_operator()
+            return
         elif self._queue:
             self._timers_next = True
             await self._run_queued()
@@ -215,6 +224,30 @@ class Owner:
         )
         report = await partition.run_records(entry, encode(entry), records, ruleset)
         self._pace.took(len(records), report.evaluate_seconds)
+        flood = self._breaker.saw(len(records), report.counts["dead_letters"])
+        if flood is not None:
+            await services.patience.insist(lambda: services.store.halt(partition.number, partition.epoch, flood))
+            partition.halted = flood
+            self._tell_halted(flood)
+
+    def _tell_halted(self, why: str) -> None:
+        number = self.partition.number
+        log.critical(
+            "partition %d is halted: %s; its timers go on. Mend the publisher, then: "
+            "bank-triggers state resume --partition %d",
+            number,
+            why,
+            number,
+        )
+
+    async def _wait_for_operator(self) -> None:
+        services, number = self._services, self.partition.number
+        if await services.patience.insist(lambda: services.store.halted(number)) is None:
+            log.info("partition %d goes on: an operator resumed it", number)
+            self.partition.halted = None
+            self._breaker.reset()
+            return
+        await self._idle(_RESUME_SECONDS, halted=True)
 
     async def _sweep(self, stage: str, until_ms: int, now_ms: int) -> None:
         services, partition = self._services, self.partition
@@ -265,10 +298,10 @@ class Owner:
                 return _POLL_SECONDS
         return None
 
-    async def _idle(self, seconds: float | None) -> bool:
-        """Waits for work or a stop; at most so long. False when the time ran out."""
+    async def _idle(self, seconds: float | None, *, halted: bool = False) -> bool:
+        """Waits for work or a stop; at most so long. False when the time ran out. What is queued while halted waits."""
         self._wake.clear()
-        if self._queue or self._stopping:
+        if self._stopping or (self._queue and not halted):
             return True
         woken = asyncio.create_task(self._wake.wait())
         tasks: set[asyncio.Task[object]] = {woken}

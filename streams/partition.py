@@ -70,6 +70,10 @@ class Limits:
     """Keys in one batch of timers."""
     release_seconds: float = 2.5
     """How long a revoked partition may finish its batch. Below the time that the driver gives the whole stop."""
+    dead_letter_window: int = 10_000
+    """Of so many of a partition's last records ..."""
+    dead_letter_percent: float = 1.0
+    """... more than so many percent that are dead letters stop its consumption; 0: never."""
     fenced_grace_seconds: float = 60.0
     """How long a partition may be refused by the store and still assigned by the group."""
 
@@ -182,6 +186,8 @@ class Partition:
         self.next_due: dict[str, int] = dict(ownership.next_due)
         self.watermark = Watermark()
         self.clean = True
+        self.halted = ownership.halted
+        """Why its records are not consumed until an operator says so; ``None`` where they are."""
         self._services = services
 
     async def run_records(

@@ -198,6 +198,10 @@ class Settings(BaseSettings):
     http_port: int = Field(
         0, ge=0, le=65_535, description="Their port; 0 takes a free one, which the log names at the start."
     )
+    dead_letter_percent: float = Field(
+        1.0, ge=0, le=100, description="More dead letters among a partition's last records halt it; 0 never does."
+    )
+    dead_letter_window: int = Field(10_000, ge=100, le=10_000_000, description="How many last records those are.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["plain", "json"] = Field("plain", description="How a line of the log looks.")
 

@@ -56,6 +56,8 @@ class Ownership:
     positions: Mapping[str, int]
     next_due: Mapping[str, int]
     known: bool
+    halted: str | None = None
+    """Why its records are not consumed until an operator says so; ``None`` where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,18 @@ class Store(Protocol):
         Returns the batch's sequence number, which is used up, or ``None`` where no batch was announced. What was
         published of it stays published; its states, timers and position do not change.
         """
+
+    async def halt(self, partition: int, epoch: int, why: str) -> None:
+        """Marks the partition as one whose records are not consumed. It lasts through take-overs.
+
+        Raises ``Fenced``, ``StoreRolledBack``.
+        """
+
+    async def halted(self, partition: int) -> str | None:
+        """Why the partition's records are not consumed, or ``None`` where they are."""
+
+    async def resume(self, partition: int) -> bool:
+        """Takes the mark of ``halt`` away: an operator's decision. Whether there was one."""
 
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         """Keeps a rule set's document under its hash, for whoever must run a batch again under it."""

@@ -36,6 +36,7 @@ class MemoryStore:
             positions=dict(p.positions),
             next_due={name: due for name, stage in p.stages.items() if (due := stage.next_due()) is not None},
             known=p.known,
+            halted=p.halted,
         )
 
     async def announce(
@@ -99,6 +100,19 @@ class MemoryStore:
         p.sequence, p.sequence_epoch, p.intent = p.sequence + 1, 0, None
         return p.sequence
 
+    async def halt(self, partition: int, epoch: int, why: str) -> None:
+        p = self.backend.partition(partition)
+        _fence(p, epoch)
+        p.halted = why
+
+    async def halted(self, partition: int) -> str | None:
+        return self.backend.partition(partition).halted
+
+    async def resume(self, partition: int) -> bool:
+        p = self.backend.partition(partition)
+        was, p.halted = p.halted, None
+        return was is not None
+
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         if self.backend.rulesets.setdefault(ruleset_hash, document) != document:
             raise StoreCorrupt(f"another document is kept as rule set {ruleset_hash}")
@@ -141,6 +155,7 @@ class _Partition:
     intent: bytes | None = None
     """Of batch ``sequence + 1``."""
     known: bool = False
+    halted: str | None = None
     positions: dict[str, int] = field(default_factory=dict)
     stages: dict[str, _StageData] = field(default_factory=dict)
 

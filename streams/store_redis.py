@@ -151,6 +151,16 @@ class RedisStore:
         reply = await self._run(_ABANDON_INTENT, partition, [self._meta(partition)], [])
         return self._read(partition, lambda: None if reply[0] is None else int(reply[0]))
 
+    async def halt(self, partition: int, epoch: int, why: str) -> None:
+        await self._run(_HALT, partition, [self._meta(partition)], (epoch, why))
+
+    async def halted(self, partition: int) -> str | None:
+        why = await self._client.step(lambda: self._client.any.hget(self._meta(partition), "halt"))
+        return self._read(partition, lambda: _text(why))
+
+    async def resume(self, partition: int) -> bool:
+        return bool(await self._client.step(lambda: self._client.any.hdel(self._meta(partition), "halt")))
+
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         key, data = self._ruleset(ruleset_hash), document.encode()
         if await self._client.step(lambda: self._client.any.set(key, data, nx=True)):
@@ -233,6 +243,7 @@ class RedisStore:
             positions=_positions(meta),
             next_due={stage: int(at) for stage, at in zip(self._stages, due, strict=True) if at is not None},
             known=b"seq" in meta,
+            halted=_text(meta.get(b"halt")),
         )
 
 
@@ -242,6 +253,7 @@ _ANNOUNCE_DUE = Script.load("announce_due")
 _COMMIT = Script.load("commit")
 _RESET_POSITIONS = Script.load("reset_positions")
 _ABANDON_INTENT = Script.load("abandon_intent")
+_HALT = Script.load("halt")
 
 _REFUSALS = {b"fenced": Fenced, b"behind": StoreRolledBack, b"corrupt": StoreCorrupt}
 
@@ -255,6 +267,10 @@ def _states(chunks: Sequence[Sequence[bytes | None]], count: int) -> list[bytes 
 
 def _due(at: bytes | None) -> int | None:
     return None if at is None else int(at)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
 
 
 def _positions(meta: Mapping[bytes, bytes]) -> dict[str, int]:

@@ -51,7 +51,12 @@ class Telemetry:
 
     def serve(self) -> AbstractAsyncContextManager[str]:
         """The worker's HTTP, as ``health.serve``."""
-        ready = {"partitions": self._has_partitions, "store": self._store_answers, "kafka": self._kafka_answers}
+        ready = {
+            "partitions": self._has_partitions,
+            "input": self._consumes,
+            "store": self._store_answers,
+            "kafka": self._kafka_answers,
+        }
         settings = self._settings
         return health.serve(settings.http_host, settings.http_port, self._lives, ready, self._metrics.registry)
 
@@ -67,6 +72,9 @@ class Telemetry:
 
     def partitions(self) -> int:
         return len(self._processor.partitions)
+
+    def halted(self) -> int:
+        return sum(partition.halted is not None for partition in self._processor.partitions)
 
     def rebalances(self) -> int:
         return self._processor.takeovers
@@ -102,6 +110,10 @@ class Telemetry:
 
     async def _has_partitions(self) -> str | None:
         return None if self._processor.partitions else "none assigned"
+
+    async def _consumes(self) -> str | None:
+        halted = [partition for partition in self._processor.partitions if partition.halted is not None]
+        return "; ".join(f"partition {p.number} is halted: {p.halted}" for p in halted) or None
 
     async def _store_answers(self) -> str | None:
         try:

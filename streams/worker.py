@@ -138,6 +138,8 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
             max_batch_seconds=settings.max_batch_ms / 1000,
             queue_records=settings.queue_records,
             timer_limit=settings.timer_batch,
+            dead_letter_window=settings.dead_letter_window,
+            dead_letter_percent=settings.dead_letter_percent,
             fenced_grace_seconds=settings.fenced_grace_seconds,
         ),
         observe=telemetry.observe,

@@ -1,4 +1,4 @@
-"""``state accept-loss``: an operator's decision to go on where a worker refuses."""
+"""``state``: an operator's decisions to go on where a worker refuses or has halted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from streams.settings import Settings
 from streams.store import IntentPending
 
 app = typer.Typer(help="The state in the store.", no_args_is_help=True)
-
-
-@app.callback()
-def _state() -> None:
-    """A group of commands, even while it has one."""
 
 
 @app.command(name="accept-loss", epilog="Example: bank-triggers state accept-loss --partition 3")
@@ -45,6 +40,32 @@ def accept_loss(
         fail(f"{error}; a worker runs it again at its start. If it cannot: --abandon-batch")
     for line in done or [f"nothing is lost of partition {partition}"]:
         say(line)
+
+
+@app.command(name="resume", epilog="Example: bank-triggers state resume --partition 3")
+def resume(
+    partition: Annotated[list[int], typer.Option(min=0, help="A halted partition; several may be given.")],
+    config: ConfigOption = None,
+) -> None:
+    """Lets the workers go on with partitions that a flood of dead letters halted. The count begins anew.
+
+    What was set aside stays in the dead letters: bank-triggers dead-letters list, redrive, drop.
+    """
+    settings = settings_or_exit(config)
+    resumed = run(lambda: _resume(settings, partition))
+    for number in partition:
+        say(f"partition {number} {'goes on' if number in resumed else 'is not halted'}")
+
+
+async def _resume(settings: Settings, partitions: list[int]) -> set[int]:
+    from streams.worker import open_store
+
+    store = open_store(settings)
+    try:
+        await await_store(store, settings)
+        return {number for number in partitions if await store.resume(number)}
+    finally:
+        await store.close()
 
 
 async def _accept(settings: Settings, partition: int, *, abandon_batch: bool) -> list[str]:

@@ -5,6 +5,7 @@
 --   seq, seq_epoch         the last committed batch, and the epoch that committed it
 --   intent_seq, intent     the batch that is announced and not committed, if any
 --   pos:<topic>            the next offset to read
+--   halt                   why records are not consumed, where an operator has to look first
 --   states:<stage>         how many states, and
 --   timers:<stage>         how many timers the last commit left: fewer now means that some were lost
 -- The other keys are pairs, one pair per stage: its hash of states and its sorted set of timers.

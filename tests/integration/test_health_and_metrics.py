@@ -67,7 +67,7 @@ def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tm
         system.create_topics()
         worker = system.start_worker()
         worker.wait_for_partitions(system.partitions)
-        assert _ready(worker) == (200, {"partitions": "ok", "store": "ok", "kafka": "ok"})
+        assert _ready(worker) == (200, {"partitions": "ok", "input": "ok", "store": "ok", "kafka": "ok"})
         with _held(redis_server):
             status, body = _ready(worker)
             assert (status, body["partitions"], body["kafka"]) == (503, "ok", "ok")

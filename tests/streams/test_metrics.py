@@ -26,6 +26,9 @@ class FakeGauges:
     def partitions(self) -> int:
         return 1
 
+    def halted(self) -> int:
+        return 0
+
     def rebalances(self) -> int:
         return 2
 

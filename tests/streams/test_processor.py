@@ -497,6 +497,81 @@ class TestFailure:
             worker.processor.failed().result()
 
 
+class TestFlood:
+    """More dead letters than the limit: the partition is halted until an operator says so."""
+
+    LIMITS = Limits(
+        max_batch=10, max_batch_seconds=1e9, release_seconds=0.05, dead_letter_window=100, dead_letter_percent=5
+    )
+
+    def flooded(self) -> World:
+        """Ten good records, ten bad ones, ten good ones."""
+        world = World(limits=self.LIMITS)
+        good = [behaviour(offset, "c1", at=START_MS + offset) for offset in range(30)]
+        bad = [Raw(offset, b"c1", b"{") for offset in range(10, 20)]
+        world.log.add(B, 0, *good[:10], *bad, *good[20:])
+        return world
+
+    async def test_consumption_stops_and_an_operator_resumes_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The batch with the flood is committed, what follows waits, and is run after ``resume``, nothing lost."""
+        world = self.flooded()
+        worker = world.worker()
+        await worker.take_over(0)
+        await worker.submit(B, world.log.records[B, 0])
+        await until(lambda: world.backend.partition(0).halted is not None)
+        await settled(worker)
+        assert world.backend.partition(0).positions == {B: 20}
+        assert world.backend.partition(0).halted == "10 of the last 20 records were dead letters, more than 5% of 100"
+        assert "bank-triggers state resume --partition 0" in caplog.text
+        await world.clock.advance(60)
+        assert world.backend.partition(0).positions == {B: 20}
+        assert await worker.store.resume(0)
+        await world.clock.advance(2)
+        await worker.done(29)
+        assert world.backend.partition(0).positions == {B: 30}
+        assert_equals_straight_run(world)
+
+    async def test_it_lasts_through_a_take_over(self) -> None:
+        """The next worker consumes nothing either."""
+        world = self.flooded()
+        first = world.worker()
+        await first.take_over(0)
+        await first.submit(B, world.log.records[B, 0])
+        await until(lambda: world.backend.partition(0).halted is not None)
+        await first.kill()
+        second = world.worker()
+        await second.take_over(0)
+        await second.submit(B, world.log.records[B, 0][20:])
+        await world.clock.advance(60)
+        assert world.backend.partition(0).positions == {B: 20}
+        assert await second.store.resume(0)
+        await world.clock.advance(2)
+        await second.done(29)
+        assert_equals_straight_run(world)
+
+    async def test_timers_go_on(self) -> None:
+        """What customers wait for comes though their bank's publisher is broken."""
+        world = self.flooded()
+        worker = world.worker()
+        await worker.take_over(0)
+        await worker.submit(B, world.log.records[B, 0])
+        await until(lambda: world.backend.partition(0).halted is not None)
+        assert not batches(world, TimerBatch)
+        await world.clock.advance(2 * TIMER_MS / 1000)
+        await until(lambda: bool(batches(world, TimerBatch)))
+        assert world.backend.partition(0).positions == {B: 20}
+
+    async def test_a_stop_does_not_wait_for_the_operator(self) -> None:
+        """A halted partition is given back at once."""
+        world = self.flooded()
+        worker = world.worker()
+        await worker.take_over(0)
+        await worker.submit(B, world.log.records[B, 0])
+        await until(lambda: world.backend.partition(0).halted is not None)
+        await worker.processor.stop()
+        assert not worker.processor.partitions
+
+
 class TestBatches:
     async def test_large_chunk_is_split_and_acked_once(self) -> None:
         """A chunk beyond the bound becomes several batches; it is acknowledged after the last."""

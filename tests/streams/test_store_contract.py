@@ -433,6 +433,23 @@ async def test_an_operator_gives_up_an_announced_batch(clients: Connect) -> None
     assert await contents(worker) == {"a": b"3"}
 
 
+async def test_a_halt_lasts_until_an_operator_ends_it(clients: Connect) -> None:
+    """It outlives its worker; who was fenced off cannot set it; ending it twice is no error."""
+    worker, operator = clients(), clients()
+    own = await worker.take_over(P)
+    assert (own.halted, await operator.halted(P)) == (None, None)
+    await worker.halt(P, own.epoch, "120 of the last 9000 records")
+    assert await operator.halted(P) == "120 of the last 9000 records"
+    assert await operator.halted(P + 1) is None
+    later = await clients().take_over(P)
+    assert later.halted == "120 of the last 9000 records"
+    assert [await operator.resume(P), await operator.resume(P)] == [True, False]
+    assert await operator.halted(P) is None
+    with pytest.raises(Fenced):
+        await worker.halt(P, own.epoch, "a zombie's")
+    assert (await worker.take_over(P)).halted is None
+
+
 async def test_rule_sets_are_kept_by_hash(clients: Connect) -> None:
     store = clients()
     assert await store.get_ruleset("ab12") is None
