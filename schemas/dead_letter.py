@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from schemas.base import Count, EventTime, Record, Sequence, ShortText, TopicName
 
 DEAD_LETTER_HEADER: Final = "dead-letter"
 """The Kafka header that holds the ``DeadLetter`` as JSON; key and value of the message are the original bytes."""
+
+
+RESOLUTION_HEADER: Final = "dead-letter-resolution"
+"""The Kafka header that holds a ``Resolution`` as JSON; such a message has no value."""
 
 
 class Reason(StrEnum):
@@ -51,3 +55,19 @@ class DeadLetter(Record):
     offset: Sequence
     value_bytes: Count
     rejected_at: EventTime
+
+
+class Resolution(Record):
+    """What an operator did about a dead letter: sent its bytes again to the topic it came from, or gave it up.
+
+    It stands in the topic of the dead letters, behind the dead letter itself, which it names by where that came from.
+    """
+
+    record_type: ClassVar[str] = "dead_letter_resolution"
+
+    outcome: Literal["redriven", "dropped"]
+    note: ShortText
+    topic: TopicName
+    partition: Count
+    offset: Sequence
+    resolved_at: EventTime

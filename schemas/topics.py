@@ -198,7 +198,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         owner="trigger-system",
         producers=("trigger-system",),
         consumers=("operator",),
-        about="Records that could not be read or may not take effect: original bytes, the why in a header.",
+        about="Records that could not be read or may not take effect: original bytes, the why in a header. "
+        "What an operator did about one stands behind it, in a header too.",
         retention_ms=90 * _DAY_MS,
         # A value that was too large on the way in must still fit on the way out, with its header.
         max_message_bytes=16 * 1024 * 1024,

@@ -33,7 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = {
 """Each command's module under ``streams.commands``, its function there, and the example that its help ends with."""
 
 GROUPS: Final[Mapping[str, tuple[str, str]]] = {
-    "dead-letters": ("queues", "dead_letters"),
+    "dead-letters": ("dead_letters", "app"),
     "topics": ("topics", "app"),
     "state": ("state", "app"),
     "schemas": ("contracts", "schemas"),

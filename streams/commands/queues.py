@@ -1,8 +1,7 @@
-"""``actions``, ``decisions`` and ``dead-letters``: what came out, read beside the consumers."""
+"""``actions`` and ``decisions``: what came out, read beside the consumers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -20,23 +19,18 @@ from streams.commands.console import (
     say,
     say_json,
     settings_or_exit,
-    show_table,
 )
 from streams.connections import await_kafka, kafka_options
-from streams.dead_letters import StoredDeadLetter, read_dead_letters
 from streams.settings import Settings
 from streams.topic_reader import NoSuchTopic, read_topic
 
 ACTIONS_EXAMPLE = "Example: bank-triggers actions --channel sms --follow"
 DECISIONS_EXAMPLE = "Example: bank-triggers decisions --customer C1 --json"
-LIST_EXAMPLE = "Example: bank-triggers dead-letters list --reason NAIVE_TIME"
 
 CHANNELS = ("push", "sms", "wechat", "email", "manager", "agent", "branch")
 
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
 NewOption = Annotated[bool, typer.Option("--new", help="Only what comes from now on; with --follow.")]
-
-dead_letters = typer.Typer(help="Records that could not be read or may not take effect.", no_args_is_help=True)
 
 
 def actions(
@@ -67,55 +61,6 @@ def decisions(
     """Shows why each candidate was sent or not."""
     settings = settings_or_exit(config)
     _show(settings, DECISIONS, _decision_line, customer=customer, follow=follow, new=new, as_json=as_json)
-
-
-@dead_letters.command(name="list", epilog=LIST_EXAMPLE)
-def list_dead_letters(
-    reason: Annotated[str | None, typer.Option(help="Only those with this reason code.")] = None,
-    topic: Annotated[str | None, typer.Option(help="Only those from this topic (the registry's name).")] = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Lists the dead letters: reason, field, and where each came from. Original values are not shown."""
-    settings = settings_or_exit(config)
-    try:
-        letters = run(lambda: _dead_letters(settings))
-    except NoSuchTopic as error:
-        fail(str(error))
-    chosen = [
-        letter
-        for letter in letters
-        if (reason is None or (letter.about is not None and letter.about.reason == reason))
-        and (topic is None or (letter.about is not None and letter.about.topic == topic))
-    ]
-    if as_json:
-        for letter in chosen:
-            about: dict[str, Any] = (
-                letter.about.model_dump(mode="json") if letter.about else {"problem": letter.problem}
-            )
-            say_json({"partition": letter.partition, "offset": letter.offset, **about})
-        return
-    show_table("", ("reason", "field", "from", "bytes", "problem"), [_dead_letter_row(letter) for letter in chosen])
-    say(f"{len(chosen)} dead letters")
-
-
-def _dead_letter_row(letter: StoredDeadLetter) -> Sequence[str]:
-    about = letter.about
-    if about is None:
-        return (
-            "?",
-            "",
-            f"dead letter {letter.partition}/{letter.offset}",
-            str(len(letter.value or b"")),
-            letter.problem,
-        )
-    where = f"{about.topic}/{about.partition}@{about.offset}"
-    return (about.reason, about.field, where, str(about.value_bytes), about.problem)
-
-
-async def _dead_letters(settings: Settings) -> list[StoredDeadLetter]:
-    await await_kafka(settings)
-    return [letter async for letter in read_dead_letters(kafka_options(settings), settings.topic_prefix)]
 
 
 def _action_line(value: bytes) -> tuple[BaseModel, str]:

@@ -164,14 +164,20 @@ def test_dead_letters_are_a_table_in_a_pipe(system: System) -> None:
         )
         for about, record in letters
     )
-    assert last == f"{len(letters)} dead letters"
+    reasons = Counter(str(about.reason) for about, _ in letters)
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    assert last == f"{len(letters)} dead letters: {told}"
     assert not any("secret-looking" in row for row in rows)
 
 
 def test_dead_letters_for_a_machine(system: System) -> None:
     """The header of each, and where it lies in the dead letters' topic."""
     wanted = [
-        {"partition": record.partition, "offset": record.offset, **about.model_dump(mode="json")}
+        {
+            "dead_letter_partition": record.partition,
+            "dead_letter_offset": record.offset,
+            **about.model_dump(mode="json"),
+        }
         for about, record in system.dead_letters()
     ]
     assert _counted(_json_lines(system, "dead-letters", "list", "--json")) == _counted(wanted)
@@ -186,7 +192,7 @@ def test_dead_letters_of_one_kind(system: System, option: str, name: str) -> Non
     assert [one[name] for one in shown] == [value] * count
     _, *rows, last = _lines(system, "dead-letters", "list", option, value)
     assert len(rows) == count
-    assert last == f"{count} dead letters"
+    assert last.startswith(f"{count} dead letters: ")
 
 
 def test_dead_letters_of_a_reason_and_a_topic(system: System) -> None:

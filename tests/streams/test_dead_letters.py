@@ -18,14 +18,14 @@ from triggers.engine.batch import Message
 _NAMES = itertools.count()
 
 
-def about(offset: int) -> DeadLetter:
+def about(offset: int, partition: int = 1) -> DeadLetter:
     return DeadLetter(
         tenant="bank",
         reason=Reason.NOT_JSON,
         field="",
         problem="expected value",
         topic="bank.transactions",
-        partition=1,
+        partition=partition,
         offset=offset,
         value_bytes=3,
         rejected_at=from_ms(1_772_000_000_000),
@@ -46,7 +46,7 @@ async def test_all_partitions_from_the_beginning(kafka: str) -> None:
                     DEAD_LETTERS,
                     None if offset else b"key",
                     b"{no",
-                    ((DEAD_LETTER_HEADER, about(offset).model_dump_json().encode()),),
+                    ((DEAD_LETTER_HEADER, about(offset, partition).model_dump_json().encode()),),
                 )
                 for offset in range(4)
             ],
@@ -55,7 +55,7 @@ async def test_all_partitions_from_the_beginning(kafka: str) -> None:
     found = [letter async for letter in read_dead_letters({"bootstrap_servers": kafka}, prefix)]
     found.sort(key=lambda letter: letter.partition)  # Stable: the order within a partition stays as it was read.
     assert [(letter.partition, letter.offset) for letter in found] == [(p, n) for p in (0, 2) for n in range(4)]
-    assert [letter.about for letter in found] == [about(n) for n in range(4)] * 2
+    assert [letter.about for letter in found] == [about(n, p) for p in (0, 2) for n in range(4)]
     assert (found[0].key, found[1].key, found[0].value) == (b"key", None, b"{no")
 
 

@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from redis import Redis
 
 from schemas.base import to_ms
-from schemas.dead_letter import DEAD_LETTER_HEADER, DeadLetter
+from schemas.dead_letter import DEAD_LETTER_HEADER, RESOLUTION_HEADER, DeadLetter
 from schemas.decode import Rejected, decode
 from schemas.journal import JOURNAL, RecordBatch, TimerBatch
 from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPICS
@@ -251,10 +251,11 @@ class System:
         return [json.loads(value) for value in dict.fromkeys(r.value or b"" for r in self.read(DECISIONS))]
 
     def dead_letters(self) -> list[tuple[DeadLetter, Consumed]]:
-        """The dead letters with their messages, repeats too."""
+        """The dead letters with their messages, repeats too; without the marks of what was done about them."""
         return [
             (DeadLetter.model_validate_json(dict(record.headers)[DEAD_LETTER_HEADER]), record)
             for record in self.read(DEAD_LETTERS)
+            if RESOLUTION_HEADER not in dict(record.headers)
         ]
 
     def meta(self, partition: int) -> Meta:
