@@ -31,7 +31,8 @@ SCHEMA_VERSION: Final = 1
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""No time of a record reaches it."""
 
 MONEY_SCALE: Final = 4
 """Decimal places kept of an amount. With 14 digits before the point an amount fits a signed 64-bit integer."""
@@ -80,7 +81,7 @@ def read_time(value: Any) -> datetime:
         # Historic local mean time. RFC 3339 cannot write it.
         raise PydanticCustomError("bad_time", "expected an offset of whole minutes")
     # The year alone decides but for the range's ends: comparing aware times is dear.
-    if not 1900 < moment.year < 2199 and not _EARLIEST <= moment < _LATEST:
+    if not 1900 < moment.year < 2199 and not _EARLIEST <= moment < LATEST:
         raise PydanticCustomError("out_of_range", "expected a time between the years 1900 and 2200")
     return moment
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from schemas.base import from_ms
-from schemas.decisions import Decision
 from triggers.engine.firing import Cause
 from triggers.engine.ids import make_id
+from triggers.engine.outputs import decision
 from triggers.language.model import Trigger
 
 if TYPE_CHECKING:
@@ -39,24 +38,18 @@ def decide(
         if (trigger.id, occasion) in run.scores:
             detail = {"score": run.scores[trigger.id, occasion], **(detail or {})}
     run.outputs.append(
-        Decision.model_validate(
-            {
-                "tenant": run.tenant,
-                "decision_id": make_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told),
-                "customer_id": run.state.key,
-                "trigger": trigger.id,
-                "trigger_version": trigger.version,
-                "ruleset": run.plan.ruleset.hash,
-                "occasion": occasion,
-                "step": step,
-                "outcome": outcome,
-                "reason": reason,
-                "channel": trigger.action.ladder[step].channel if channel == "" else channel,
-                "action_id": action_id,
-                "tier": run.state.tier,
-                "detail": detail or {},
-                "decided_at": from_ms(run.clock),
-            }
+        decision(
+            run,
+            make_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told),
+            trigger.id,
+            trigger.version,
+            occasion,
+            step,
+            outcome,
+            reason,
+            trigger.action.ladder[step].channel if channel == "" else channel,
+            action_id,
+            detail or {},
         )
     )
 
@@ -75,22 +68,6 @@ def decide_absent(
     run: Evaluation, name: str, version: int, occasion: str, reason: str, detail: Mapping[str, str] | None = None
 ) -> None:
     """Puts on record what became of a candidate whose trigger the rule set does not have."""
-    run.outputs.append(
-        Decision.model_validate(
-            {
-                "tenant": run.tenant,
-                "decision_id": make_id(run.tenant, run.state.key, name, occasion, reason),
-                "customer_id": run.state.key,
-                "trigger": name,
-                "trigger_version": version,
-                "ruleset": run.plan.ruleset.hash,
-                "occasion": occasion,
-                "step": 0,
-                "outcome": "suppressed",
-                "reason": reason,
-                "tier": run.state.tier,
-                "detail": detail or {},
-                "decided_at": from_ms(run.clock),
-            }
-        )
-    )
+    decision_id = make_id(run.tenant, run.state.key, name, occasion, reason)
+    made = decision(run, decision_id, name, version, occasion, 0, "suppressed", reason, None, None, detail or {})
+    run.outputs.append(made)

@@ -161,6 +161,7 @@ def _amount(value: Any) -> str | None:
     if value is None:
         return None
     number = Decimal(value)
-    if not -MONEY_LIMIT < number < MONEY_LIMIT:
+    if not -MONEY_LIMIT < number < MONEY_LIMIT:  # before any arithmetic
         return None
-    return plain(number.quantize(_MONEY_UNIT, rounding=ROUND_HALF_EVEN))
+    rounded = number.quantize(_MONEY_UNIT, rounding=ROUND_HALF_EVEN)
+    return plain(rounded) if -MONEY_LIMIT < rounded < MONEY_LIMIT else None

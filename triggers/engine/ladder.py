@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from schemas.actions import NextBestAction
 from schemas.base import from_ms
-from triggers.engine import offers
+from triggers.engine import offers, outputs
 from triggers.engine.contact_log import note_contact
 from triggers.engine.decisions import decide, report_broken
 from triggers.engine.feedback import RANK, ActionView
@@ -148,32 +147,10 @@ def _send(
     """Puts a step that the gate let pass onto its queue, and sets the timer of what comes after it."""
     state, plan, clock, action = run.state, run.plan, run.clock, trigger.action
     action_id = make_id(run.tenant, state.key, trigger.id, journey.occasion, str(step))
-    journey.sent.append(Sent(action_id, channel, step, clock, expires))
+    sent = Sent(action_id, channel, step, clock, expires)
+    journey.sent.append(sent)
     note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
-    run.outputs.append(
-        NextBestAction.model_validate(
-            {
-                "tenant": run.tenant,
-                "action_id": action_id,
-                "customer_id": state.key,
-                "trigger": trigger.id,
-                "trigger_version": trigger.version,
-                "ruleset": plan.ruleset.hash,
-                "occasion": journey.occasion,
-                "step": step,
-                "channel": channel,
-                "offer": journey.offer,
-                "category": action.category,
-                "complexity": journey.complexity,
-                "priority": action.priority,
-                "value": journey.value,
-                "template": action.template,
-                "fields": journey.fields,
-                "created_at": from_ms(clock),
-                "expires_at": from_ms(expires),
-            }
-        )
-    )
+    run.outputs.append(outputs.action(run, trigger, journey, sent))
     decide(
         run,
         trigger,

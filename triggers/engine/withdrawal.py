@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from schemas.actions import Cancellation
-from schemas.base import from_ms
 from triggers.engine.decisions import decide
+from triggers.engine.outputs import cancellation
 from triggers.engine.state import Journey
 from triggers.engine.timers import is_step_of
 from triggers.engine.window import withdraw
@@ -30,20 +29,7 @@ def take_back(run: Evaluation, concerns: Callable[[Journey], bool], reason: str,
         for sent in journey.sent:
             if sent.expires <= run.clock:
                 continue
-            run.outputs.append(
-                Cancellation.model_validate(
-                    {
-                        "tenant": run.tenant,
-                        "action_id": sent.action_id,
-                        "customer_id": state.key,
-                        "trigger": journey.trigger,
-                        "channel": sent.channel,
-                        "reason": reason,
-                        "caused_by": caused_by,
-                        "created_at": from_ms(run.clock),
-                    }
-                )
-            )
+            run.outputs.append(cancellation(run, journey, sent, reason, caused_by))
         trigger = run.plan.triggers.get(journey.trigger)
         if trigger is not None:
             decide(run, trigger, journey.occasion, journey.last_step, reason, outcome="cancelled")

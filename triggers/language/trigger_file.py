@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final, cast
 
+from schemas.base import IDENTIFIER_PATTERN
 from triggers.language import codes, grammar
 from triggers.language.cases import read_cases
 from triggers.language.clauses import read_clauses
@@ -282,6 +284,15 @@ def _unless(reader: Reader, draft: Draft, node: Node | None, context: Context) -
     return None, condition.expression
 
 
+def _template(message: Fields) -> str | None:
+    template, node = message.text("template"), message.get("template")
+    # An action names its template, as it names its trigger. One that no action can carry would stop every worker.
+    if template is not None and node is not None and not re.fullmatch(IDENTIFIER_PATTERN, template):
+        expected = "expected a name of printable ASCII characters without spaces, such as retention-v1"
+        message.reader.report(codes.OUT_OF_RANGE, node.place, f'{expected}, found "{shorten(template)}"')
+    return template
+
+
 def _message(
     reader: Reader, draft: Draft, fields: Fields, context: Context
 ) -> tuple[str | None, dict[str, Expression]]:
@@ -291,7 +302,7 @@ def _message(
     draft.message = message = reader.mapping(node, grammar.MESSAGE)
     if message is None:
         return None, {}
-    template = message.text("template")
+    template = _template(message)
     found: dict[str, Expression] = {}
     for name in [name for name in message.entries if name != "template"][:MOST_FIELDS]:
         value = message.get(name)

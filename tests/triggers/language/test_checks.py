@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, list[Example]] = {
         ((("priority: 80", "priority: 800"),), [(15, 13, "E014")]),
         ((("offer: call\n", "offer: The Call\n"),), [(12, 10, "E014")]),
         ((("title: A good trigger", 'title: ""'),), [(3, 8, "E014")]),
+        ((("good-v1", '"a good one"'),), [(19, 23, "E014")]),
         ((("on: transaction", "on: []"),), [(6, 5, "E014")]),
         ((("[push, {after: 2d, unless: opened, use: sms}]", "[]"),), [(18, 11, "E014")]),
     ],

@@ -1,0 +1,118 @@
+"""The records that leave the engine, made without a validation: each value is valid by where it comes from.
+
+Identifiers are those of records that were read and of rule files that were loaded; both were checked there. Amounts,
+times and free text come from expressions, so they are bounded here. The fields stand in the order of their names: they
+are written so, and what is sorted already sorts fastest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from schemas.actions import Cancellation, NextBestAction
+from schemas.base import LATEST, SCHEMA_VERSION, from_ms, to_ms
+from schemas.construct import constructed
+from schemas.decisions import Decision
+from triggers.engine.state import Journey, Sent
+from triggers.language.model import Trigger
+
+if TYPE_CHECKING:
+    from triggers.engine.evaluation import Evaluation
+
+_LONGEST_TEXT: Final = 200
+_LAST_MS: Final = to_ms(LATEST) - 1
+
+
+def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> NextBestAction:
+    """One step of a journey as it goes out."""
+    proposed, value = trigger.action, journey.value
+    return constructed(
+        NextBestAction,
+        {
+            "action_id": sent.action_id,
+            "category": proposed.category,
+            "channel": sent.channel,
+            "complexity": journey.complexity,
+            "created_at": from_ms(sent.at),
+            "customer_id": run.state.key,
+            "desk": None,
+            # An action of the last days before the year 2200 ends with the last of them.
+            "expires_at": from_ms(min(sent.expires, _LAST_MS)),
+            "fields": _texts(journey.fields),
+            "manager_id": None,
+            "occasion": journey.occasion,
+            "offer": journey.offer,
+            "priority": proposed.priority,
+            "ruleset": run.plan.ruleset.hash,
+            "schema_version": SCHEMA_VERSION,
+            "step": sent.step,
+            "template": proposed.template,
+            "tenant": run.tenant,
+            "trigger": trigger.id,
+            "trigger_version": trigger.version,
+            "type": "action",
+            "value": None if value is None else Decimal(value),
+        },
+    )
+
+
+def decision(
+    run: Evaluation,
+    decision_id: str,
+    trigger: str,
+    version: int,
+    occasion: str,
+    step: int,
+    outcome: str,
+    reason: str,
+    channel: str | None,
+    action_id: str | None,
+    detail: Mapping[str, str],
+) -> Decision:
+    """What became of a step."""
+    return constructed(
+        Decision,
+        {
+            "action_id": action_id,
+            "channel": channel,
+            "customer_id": run.state.key,
+            "decided_at": from_ms(run.clock),
+            "decision_id": decision_id,
+            "detail": _texts(detail),
+            "occasion": occasion,
+            "outcome": outcome,
+            "reason": reason,
+            "ruleset": run.plan.ruleset.hash,
+            "schema_version": SCHEMA_VERSION,
+            "step": step,
+            "tenant": run.tenant,
+            "tier": run.state.tier,
+            "trigger": trigger,
+            "trigger_version": version,
+        },
+    )
+
+
+def cancellation(run: Evaluation, journey: Journey, sent: Sent, reason: str, caused_by: str) -> Cancellation:
+    """The withdrawal of an action that went out."""
+    return constructed(
+        Cancellation,
+        {
+            "action_id": sent.action_id,
+            "caused_by": caused_by,
+            "channel": sent.channel,
+            "created_at": from_ms(run.clock),
+            "customer_id": run.state.key,
+            "reason": reason,
+            "schema_version": SCHEMA_VERSION,
+            "tenant": run.tenant,
+            "trigger": journey.trigger,
+            "type": "cancellation",
+        },
+    )
+
+
+def _texts(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value[:_LONGEST_TEXT] for name, value in values.items()}
