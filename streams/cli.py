@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "simulate": ("events", "simulate", "SIMULATE_EXAMPLE"),
     "actions": ("queues", "actions", "ACTIONS_EXAMPLE"),
     "why": ("why", "why", "WHY_EXAMPLE"),
+    "report": ("report", "report", "REPORT_EXAMPLE"),
     "decisions": ("queues", "decisions", "DECISIONS_EXAMPLE"),
 }
 """Each command's module under ``streams.commands``, its function there, and the example that its help ends with."""

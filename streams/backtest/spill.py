@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 import xxhash
 
-from schemas.topics import INBOUND
+from schemas.topics import TOPICS
 from triggers.casework.backtest import Arrival
 
 SHARES: Final = 256
@@ -29,7 +29,7 @@ _DEEPEST: Final = 7
 
 _HEADER: Final = struct.Struct("<BIqqiI")
 """Topic, source, place in it, the source's clock, length of the key (-1: none), length of the value."""
-_TOPICS: Final = {topic.name: number for number, topic in enumerate(INBOUND)}
+_NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS)}
 _SLOT_BYTES: Final = 40
 """What a message in the buffer takes beside its bytes: an object's head and a place in a list."""
 
@@ -53,7 +53,7 @@ class Spill:
         topic, key, value, source, position = arrival
         key_bytes = b"" if key is None else key
         length = -1 if key is None else len(key)
-        header = _HEADER.pack(_TOPICS[topic.name], source, position, clock, length, len(value))
+        header = _HEADER.pack(_NUMBERS[topic.name], source, position, clock, length, len(value))
         self.add_packed(key_bytes, b"".join((header, key_bytes, value)))
 
     def add_packed(self, key: bytes, packed: bytes) -> None:
@@ -112,7 +112,7 @@ def customers(share: Share, *, merge: bool, level: int = 1) -> Iterator[list[Arr
         if merge:
             found.sort(key=itemgetter(0, 1, 2))
         yield [
-            Arrival(INBOUND[topic], key, data[begin:until], source, position)
+            Arrival(TOPICS[topic], key, data[begin:until], source, position)
             for _, source, position, topic, begin, until in found
         ]
 

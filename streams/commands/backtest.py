@@ -30,7 +30,7 @@ from streams.commands.console import (
     say,
     say_json,
     settings_or_exit,
-    show_table,
+    show_rows,
 )
 from streams.commands.library import PathsArgument, moment_option, report_problems, rules_at, tell_defaults
 from triggers.casework.backtest import drafts_in_shadow
@@ -234,7 +234,7 @@ def _show_live(report: dict[str, Any]) -> None:
     """What the live triggers did."""
     actions = report["actions"]
     total = actions["total"]
-    _show_rows(
+    show_rows(
         "Actions by trigger",
         ("trigger", "status", "actions", "share", "withdrawn", "waited", "held back"),
         [
@@ -252,22 +252,22 @@ def _show_live(report: dict[str, Any]) -> None:
     )
     for what in ("tier", "channel"):
         rows = [(name, number(count), share(count, total)) for name, count in actions[f"by_{what}"].items()]
-        _show_rows(f"Actions by {what}", (what, "actions", "share"), rows)
+        show_rows(f"Actions by {what}", (what, "actions", "share"), rows)
     by_time = over_time(actions["cells"])
     if len(by_time.columns) <= _DAYS_SHOWN:
         rows = [(column.label, number(column.total), share(column.total, total)) for column in by_time.columns]
-        _show_rows(f"Actions by {by_time.step}", (by_time.step, "actions", "share"), rows)
+        show_rows(f"Actions by {by_time.step}", (by_time.step, "actions", "share"), rows)
     else:
         months: dict[str, int] = {}
         for day, count in actions["by_day"].items():
             months[day[:7]] = months.get(day[:7], 0) + count
         rows = [(month, number(count), share(count, total)) for month, count in months.items()]
-        _show_rows("Actions by month (by day: --json, --html)", ("month", "actions", "share"), rows)
+        show_rows("Actions by month (by day: --json, --html)", ("month", "actions", "share"), rows)
     held = report["suppressed"]["by_reason"]
     all_held = report["suppressed"]["total"]
     rows = [(reason, number(count), share(count, all_held)) for reason, count in held.items()]
-    _show_rows("Held back, by reason", ("reason", "times", "share"), rows)
-    _show_rows(
+    show_rows("Held back, by reason", ("reason", "times", "share"), rows)
+    show_rows(
         "Customers with most contacts",
         ("customer", "contacts", "by trigger"),
         [(one["customer"], number(one["contacts"]), _listed(one["by_trigger"])) for one in _most(report)],
@@ -275,7 +275,7 @@ def _show_live(report: dict[str, Any]) -> None:
 
 
 def _show_shadow(shadow: list[dict[str, Any]]) -> None:
-    _show_rows(
+    show_rows(
         "In shadow",
         ("trigger", "would send", "beside a live action", "would wait", "would be held back"),
         [
@@ -293,12 +293,6 @@ def _show_shadow(shadow: list[dict[str, Any]]) -> None:
     )
 
 
-def _show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table that has rows: without any, its headings alone would tell nothing."""
-    if rows:
-        show_table(title, columns, rows)
-
-
 def _most(report: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = report["contacts"]["most_contacted"]
     return found
@@ -307,7 +301,7 @@ def _most(report: dict[str, Any]) -> list[dict[str, Any]]:
 def _show_measures(report: dict[str, Any]) -> None:
     every = report["measured_one_moment_in"]
     title = "Measures beside their thresholds" + (f" (one moment in {every})" if every > 1 else "")
-    _show_rows(
+    show_rows(
         title,
         ("trigger", "measure", "known", "p5", "p50", "p95", "thresholds, share of looks true"),
         [

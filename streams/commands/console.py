@@ -112,3 +112,9 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     say("\t".join(columns))
     for row in rows:
         say("\t".join(row))
+
+
+def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table that has rows: without any, its headings alone would tell nothing."""
+    if rows:
+        show_table(title, columns, rows)

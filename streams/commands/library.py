@@ -15,7 +15,7 @@ from streams.commands.console import Exit, complain, fail, say
 from streams.commands.problem_formats import Format, formatted
 from triggers.language.calendar import WEEKDAYS
 from triggers.language.grammar import CHANNELS
-from triggers.language.loader import Loaded
+from triggers.language.loader import Loaded, load_ruleset
 from triggers.language.model import Policy
 from triggers.language.reader import DAY_MS, show_duration
 
@@ -56,6 +56,15 @@ def tell_defaults(loaded: Loaded) -> None:
 
 def _days(length_ms: int) -> str:
     return f"{length_ms // DAY_MS} days" if length_ms % DAY_MS == 0 else show_duration(length_ms)
+
+
+def policy_of(path: Path) -> Policy:
+    """The policy of trigger files, as far as they can be read; the defaults where they cannot."""
+    loaded = load_ruleset([path])
+    ruleset = loaded.ruleset or loaded.sound
+    if loaded.ruleset is None:
+        complain(f"{path}: the triggers have errors; see: bank-triggers check {path}")
+    return ruleset.policy if ruleset is not None else Policy()
 
 
 def moment_option(option: str, text: str | None, zone: ZoneInfo, *, end: bool) -> int | None:

@@ -143,6 +143,24 @@ def test_why_without_the_rule_set_that_ran_says_which_is_missing(system: System)
     assert f"part of it ran under rule set {hash_}, which is not among those given" in text
 
 
+def test_a_report_of_the_topics_is_one_of_the_files(system: System, tmp_path: Path) -> None:
+    """The same sums, whether records are read from Kafka or from what the commands print and the events' file."""
+    lines = _lines(system, "report", "--rules", str(SHIPPED), "--json")
+    (from_topics,) = [json.loads(line) for line in lines if line.startswith("{")]
+    decisions = tmp_path / "decisions.jsonl"
+    decisions.write_text("\n".join(_lines(system, "decisions", "--json")), "utf-8")
+    events = system.folder / "events.jsonl"
+    code, text = system.command(
+        "report", "--rules", str(SHIPPED), "--records", str(decisions), "--records", str(events), "--json"
+    )
+    assert code == 0, text
+    (from_files,) = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert from_files == from_topics
+    assert from_topics["funnel"]["sent"] > 10
+    assert from_topics["funnel"]["events"] > 1_000
+    assert from_topics["no_records"]
+
+
 def test_why_of_an_unknown_customer_is_a_failure(system: System) -> None:
     """It was looked for, and nothing is on record."""
     code, text = system.command("why", "nobody")
