@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -24,6 +25,10 @@ def check_rules(
     ] = None,
     as_json: JsonOption = False,
     list_codes: Annotated[bool, typer.Option("--list", help="List every code with one line about it.")] = False,
+    today: Annotated[
+        datetime | None,
+        typer.Option("--today", formats=["%Y-%m-%d"], help="The day for what depends on it; without it, today."),
+    ] = None,
     explain: Annotated[
         str | None, typer.Option("--explain", metavar="CODE", help="What a code means, with examples.")
     ] = None,
@@ -41,7 +46,8 @@ def check_rules(
         _list(as_json=as_json or form is Format.JSON)
     else:
         wanted = Format.JSON if as_json else form or Format.TEXT
-        _check(load_ruleset(rules_at(paths, quiet=wanted is not Format.TEXT)), wanted)
+        day = (today or datetime.now(UTC)).date()
+        _check(load_ruleset(rules_at(paths, quiet=wanted is not Format.TEXT), day), wanted)
 
 
 def _check(loaded: Loaded, form: Format) -> None:

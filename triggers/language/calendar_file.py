@@ -12,7 +12,7 @@ from triggers.language import codes, grammar
 from triggers.language.calendar import WEEKDAYS, Calendar, Hours
 from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.reader import MINUTE_MS, Fields, Reader, suggest
-from triggers.language.shared import Shared
+from triggers.language.shared import Shared, Spot
 
 _LONGEST_HOLIDAY: Final = 31
 
@@ -51,7 +51,8 @@ def read_calendar(reader: Reader, document: Document, shared: Shared) -> Shared:
         remind_at=fields.clock("remind_at") or policy.remind_at,
         calendar=calendar,
     )
-    return replace(shared, policy=policy)
+    place = fields.key_place("covers" if "covers" in fields else "holidays")
+    return replace(shared, policy=policy, spots={**shared.spots, "covers": Spot(document.file, place)})
 
 
 def _timezone(reader: Reader, node: Node) -> ZoneInfo | None:

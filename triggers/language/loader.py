@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from triggers.errors import Problem
 from triggers.language import codes
 from triggers.language.calendar_file import read_calendar
-from triggers.language.checks import ALL_CHECKS, ALL_CODES, OF_EXPRESSIONS, SHARED_CHECKS
+from triggers.language.checks import ALL_CHECKS, ALL_CODES, DATED_CHECKS, OF_EXPRESSIONS, SHARED_CHECKS
 from triggers.language.desks_file import read_desks
 from triggers.language.document import Document, read_document
 from triggers.language.draft import Draft
@@ -73,14 +74,15 @@ class InvalidRuleSet(Exception):
         self.problems = tuple(problems)
 
 
-def load_ruleset(paths: Sequence[Path]) -> Loaded:
+def load_ruleset(paths: Sequence[Path], today: date | None = None) -> Loaded:
     """Reads every ``*.yaml`` under the paths (files or folders), with the files of ``ROLES``.
 
     Those are looked for under the paths and, where they are not there, beside and a few folders above.
-    Problems name files as they were found; the rule set knows them by their place under the path given.
+    Problems name files as they were found; the rule set knows them by their place under the path given. What depends on
+    the day is looked at where ``today`` is given.
     """
     found = find_files(paths, ROLES)
-    loaded = _load(found.files)
+    loaded = _load(found.files, today)
 
     def shown(problem: Problem) -> Problem:
         return replace(problem, file=found.shown.get(problem.file, problem.file))
@@ -90,9 +92,9 @@ def load_ruleset(paths: Sequence[Path]) -> Loaded:
     return Loaded(None if found.problems else loaded.ruleset, problems, loaded.sound, found.shown, silenced)
 
 
-def load_documents(files: Mapping[str, str | bytes]) -> Loaded:
+def load_documents(files: Mapping[str, str | bytes], today: date | None = None) -> Loaded:
     """Reads files given by name and content. The same content gives the same rule set, whatever order it comes in."""
-    return _load(files)
+    return _load(files, today)
 
 
 def from_document(document: str) -> RuleSet:
@@ -109,7 +111,7 @@ def from_document(document: str) -> RuleSet:
     return loaded.ruleset
 
 
-def _load(files: Mapping[str, str | bytes]) -> Loaded:
+def _load(files: Mapping[str, str | bytes], today: date | None = None) -> Loaded:
     problems: list[Problem] = []
     documents: dict[str, Document] = {}
     for name in sorted(files):
@@ -133,6 +135,8 @@ def _load(files: Mapping[str, str | bytes]) -> Loaded:
         problems += check.find([*shared.drafts, *drafts] if check in OF_EXPRESSIONS else drafts)
     for shared_check in SHARED_CHECKS:
         problems += shared_check.find(drafts, shared)
+    for dated_check in DATED_CHECKS if today is not None else ():
+        problems += dated_check.find(shared, today)
     problems, silenced = silence(documents, problems, ALL_CODES)
     problems.sort()
     wrong = {problem.file for problem in problems if problem.severity == "error"}

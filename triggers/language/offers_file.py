@@ -9,7 +9,7 @@ from triggers.language import codes, grammar
 from triggers.language.document import Document, Entry, Node, Place
 from triggers.language.model import Complexity, Offer, OfferKind
 from triggers.language.reader import Fields, Reader
-from triggers.language.shared import Shared
+from triggers.language.shared import Shared, Spot
 
 _MOST_TIERS: Final = 20
 
@@ -25,7 +25,8 @@ def read_offers(reader: Reader, document: Document, shared: Shared) -> Shared:
         return replace(shared, offers_read=False)
     known = shared.vocabulary.catalogue["customer.tier"].type.values
     found = {name: _offer(reader, name, node.value[name], known) for name in sorted(node.value)}
-    return replace(shared, offers=found, offers_read=not reader.problems)
+    spots = {f"offers.{name}": Spot(document.file, entry.place) for name, entry in node.value.items()}
+    return replace(shared, offers=found, offers_read=not reader.problems, spots={**shared.spots, **spots})
 
 
 def _offer(reader: Reader, name: str, entry: Entry, tiers: tuple[str, ...]) -> Offer:

@@ -12,7 +12,7 @@ from triggers.language.model import Attempts, Cap, Cooldown
 from triggers.language.policy_rules import read_exclusion, read_holdout, read_quiet, read_routing, read_suitability
 from triggers.language.policy_weights import read_objectives, read_score, read_seasons, read_window
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
-from triggers.language.shared import Shared
+from triggers.language.shared import Shared, Spot
 
 _HOUR_MS: Final = 60 * MINUTE_MS
 
@@ -37,7 +37,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     skew = fields.duration("skew")
     exclusion = fields.get("exclusion")
     consent = [reader.choice(item, grammar.CHANNELS) for item in fields.items("consent", "channels")]
-    caps = _caps(reader, fields)
+    caps, places = _caps(reader, fields)
     cooldown = fields.get("cooldown")
     attempts = fields.get("attempts")
     suitability = read_suitability(reader, fields, shared.vocabulary)
@@ -69,7 +69,8 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         window_ms=policy.window_ms if window is None else window,
         samples=fields.integer("samples") or policy.samples,
     )
-    return replace(shared, policy=policy)
+    spots = {f"caps[{index}]": Spot(document.file, place) for index, place in enumerate(places)}
+    return replace(shared, policy=policy, spots={**shared.spots, **spots})
 
 
 def _root(document: Document) -> Node:
@@ -84,8 +85,10 @@ def _currency(reader: Reader, node: Node | None) -> str | None:
     return currency
 
 
-def _caps(reader: Reader, fields: Fields) -> tuple[Cap, ...]:
+def _caps(reader: Reader, fields: Fields) -> tuple[tuple[Cap, ...], list[Place]]:
+    """The caps, with the place of each."""
     found: dict[tuple[Any, ...], Cap] = {}
+    places: list[Place] = []
     for item in fields.items("caps", "caps"):
         cap = _cap(reader, item)
         if cap is None:
@@ -94,8 +97,10 @@ def _caps(reader: Reader, fields: Fields) -> tuple[Cap, ...]:
         if what in found:
             message = f"two caps count the same contacts: this one and at_most: {found[what].at_most}"
             reader.report(codes.CONTRADICTION, item.place, message)
-        found.setdefault(what, cap)
-    return tuple(found.values())
+        else:
+            found[what] = cap
+            places.append(item.place)
+    return tuple(found.values()), places
 
 
 def _cap(reader: Reader, node: Node) -> Cap | None:

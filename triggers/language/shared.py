@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from triggers.errors import Problem
+from triggers.language.codes import Code
 from triggers.language.desk_model import Desks
 from triggers.language.document import Place
 from triggers.language.draft import Draft
 from triggers.language.features import FeatureTable
 from triggers.language.model import Offer, Policy, Suite, Tag, Tiering
 from triggers.language.vocabulary import STANDARD, Vocabulary
+
+
+class Spot(NamedTuple):
+    """A place in a file."""
+
+    file: str
+    place: Place
+
+    def problem(self, code: Code, message: str) -> Problem:
+        place = self.place
+        return Problem(self.file, place.line, place.column, code.id, message, place.path, code.severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,8 @@ class Shared:
     tags: tuple[Tag, ...] = ()
     places: Mapping[str, tuple[Draft, Place]] = field(default_factory=dict)
     """Where each tiering and each tag stands: the file and the place."""
+    spots: Mapping[str, Spot] = field(default_factory=dict)
+    """Where other things stand: each cap (``caps[0]`` …), each offer (``offers.name``), ``covers`` of the calendar."""
     suites: tuple[Suite, ...] = ()
     drafts: tuple[Draft, ...] = ()
     """The files among these that have features and conditions."""

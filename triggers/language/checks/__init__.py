@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from triggers.language.checks import (
+    closed_channel,
     constant_clause,
     contradiction,
     duplicate_id,
+    ended_offer,
+    ending_calendar,
     endless_case,
     file_name,
+    idle_cap,
+    idle_offer,
     ladder_channel,
     lead_beyond_term,
     never_false,
@@ -19,6 +24,7 @@ from triggers.language.checks import (
     no_holidays,
     no_owner,
     shadowing_feature,
+    short_expiry,
     short_wait,
     template_field,
     unreachable_step,
@@ -26,7 +32,7 @@ from triggers.language.checks import (
     untested_tag,
     unused_feature,
 )
-from triggers.language.checks.base import Check, SharedCheck
+from triggers.language.checks.base import Check, DatedCheck, SharedCheck
 from triggers.language.codes import READING, Code
 
 ALL_CHECKS: Final[tuple[Check, ...]] = (
@@ -48,6 +54,7 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     lead_beyond_term.CHECK,
     no_holidays.CHECK,
     endless_case.CHECK,
+    short_expiry.CHECK,
 )
 """Every check, in the order of the codes."""
 
@@ -56,12 +63,22 @@ OF_EXPRESSIONS: Final = frozenset(
 )
 """Those of them that concern every file with features and conditions, ``tiers.yaml`` and ``tags.yaml`` too."""
 
-SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (unread_tag.CHECK, untested_tag.CHECK)
+SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (
+    unread_tag.CHECK,
+    untested_tag.CHECK,
+    idle_cap.CHECK,
+    closed_channel.CHECK,
+    idle_offer.CHECK,
+)
 """The checks that compare the triggers with the files beside them."""
+
+DATED_CHECKS: Final[tuple[DatedCheck, ...]] = (ended_offer.CHECK, ending_calendar.CHECK)
+"""The checks that ask which day it is."""
 
 ALL_CODES: Final[tuple[Code, ...]] = (
     *READING,
     *(check.code for check in ALL_CHECKS),
     *(check.code for check in SHARED_CHECKS),
+    *(check.code for check in DATED_CHECKS),
 )
 """Every code a file can be given, those of reading first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from triggers.errors import Problem
 from triggers.language.codes import Code
@@ -32,6 +33,14 @@ class SharedCheck:
 
     code: Code
     find: Callable[[Sequence[Draft], Shared], Iterator[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class DatedCheck:
+    """A check that depends on the day on which it is asked. It runs only where that is given: ``check`` gives it."""
+
+    code: Code
+    find: Callable[[Shared, date], Iterator[Problem]]
 
 
 def idle_parts_of(draft: Draft) -> Sequence[tuple[Checked, Finding]]:

@@ -1,0 +1,141 @@
+"""What ``check`` finds in a policy that contradicts itself, its triggers, its offers or the day."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+from tests.triggers.language.rule_texts import GOOD
+from triggers.language.loader import load_documents
+
+OLD_ONLY = """\
+routing:
+  - {complexity: [simple], when: customer.age > 60, channels: [push]}
+  - {complexity: [simple], channels: []}
+"""
+PUSH = re.sub(r"ladder: .*", "ladder: [push]", GOOD)
+OFFERS = "offers: {call: {kind: service, complexity: simple}, trust: {kind: wealth, complexity: complex}}"
+
+
+def found(today: date | None = None, good: str = GOOD, **files: str) -> list[tuple[str, int, int, str]]:
+    """File, line, column and code of each problem."""
+    named = {f"{name}.yaml": text for name, text in files.items()}
+    problems = load_documents({"good.yaml": good, **named}, today).problems
+    return [(problem.file, problem.line, problem.column, problem.code) for problem in problems]
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "idle"),
+    [
+        ("at_most: 3, per: 7d", "at_most: 3, per: 7d, channel: sms", True),
+        ("at_most: 3, per: 7d", "at_most: 2, per: 7d, channel: sms", False),
+        ("at_most: 3, per: 7d", "at_most: 3, per: 6d", True),
+        ("at_most: 3, per: 7d", "at_most: 4, per: 8d", False),
+        ("at_most: 3, per: 7d, channel: push", "at_most: 3, per: 7d, channel: sms", False),
+        ("at_most: 3, per: 7d, channel: sms", "at_most: 4, per: 7d, channel: sms, category: care", True),
+        ("at_most: 3, per: 7d, category: sales", "at_most: 4, per: 7d, channel: sms, category: care", False),
+        ("at_most: 2, per: week", "at_most: 2, per: day", True),
+        ("at_most: 2, per: month", "at_most: 2, per: day", True),
+        ("at_most: 2, per: month", "at_most: 2, per: week", False),
+        ("at_most: 2, per: week", "at_most: 2, per: 1d", False),
+        ("at_most: 2, per: 25h", "at_most: 2, per: day", True),
+        ("at_most: 2, per: 24h", "at_most: 2, per: day", False),
+    ],
+)
+def test_a_cap_that_a_wider_one_makes_idle_is_found(wide: str, narrow: str, idle: bool) -> None:
+    """Whatever their order; a day on which the clocks are put back has 25 hours, and a week may lie in two months."""
+    for first, second, line in ((wide, narrow, 3), (narrow, wide, 2)):
+        policy = f"caps:\n  - {{{first}}}\n  - {{{second}}}\n"
+        assert found(policy=policy) == ([("policy.yaml", line, 5, "W121")] if idle else [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "closed"),
+    [
+        ("routing: [{complexity: [simple], channels: [sms]}]", True),
+        ("routing: [{complexity: [simple], channels: [push]}]", False),
+        ("routing: [{complexity: [complex], channels: [branch]}]", False),
+        ("routing: [{complexity: [simple], when: customer.age > 60, channels: [sms]}]", False),
+        (OLD_ONLY, False),
+        ("routing: [{complexity: [simple], channels: []}, {complexity: [simple, complex], channels: [push]}]", True),
+    ],
+)
+def test_a_channel_that_no_one_can_be_reached_on_is_found(policy: str, closed: bool) -> None:
+    """By the routes for its complexity, as far as one decides for everybody."""
+    codes = [(file, code) for file, _, _, code in found(good=PUSH, policy=policy)]
+    assert codes == ([("good.yaml", "W122")] if closed else [])
+
+
+@pytest.mark.parametrize(
+    ("cap", "full"),
+    [
+        ("at_most: 0, per: 7d, channel: push", True),
+        ("at_most: 0, per: month, channel: push", True),
+        ("at_most: 1, per: month, channel: push", False),
+        ("at_most: 0, per: month, channel: sms", False),
+        ("at_most: 0, per: week, category: other", False),
+        ("at_most: 0, per: week", True),
+    ],
+)
+def test_a_cap_of_none_holds_every_step_back(cap: str, full: bool) -> None:
+    """Also one by the calendar, which else holds a step back at times only."""
+    codes = [code for *_, code in found(good=PUSH, policy=f"caps: [{{{cap}}}]")]
+    assert codes == (["W113"] if full else [])
+
+
+def test_each_of_several_channels_is_looked_at() -> None:
+    """At its own place in the list."""
+    good = PUSH.replace("ladder: [push]", "ladder: [[push, branch]]")
+    places = found(good=good, policy="routing: [{complexity: [simple], channels: [push, sms, manager]}]")
+    assert [code for *_, code in places] == ["W122"]
+    line = next(number for number, text in enumerate(good.splitlines(), 1) if "branch" in text)
+    assert places[0][1:3] == (line, good.splitlines()[line - 1].index("branch") + 1)
+
+
+@pytest.mark.parametrize(("channels", "idle"), [("[]", True), ("[branch]", False)])
+def test_an_offer_that_no_channel_may_carry_is_found(channels: str, idle: bool) -> None:
+    """At its name in the catalogue."""
+    policy = f"routing: [{{complexity: [complex], channels: {channels}}}]"
+    assert found(policy=policy, offers=OFFERS) == ([("offers.yaml", 1, 53, "W123")] if idle else [])
+
+
+@pytest.mark.parametrize(("today", "ended"), [(date(2026, 3, 31), False), (date(2026, 4, 1), True)])
+def test_an_offer_is_to_be_had_on_its_last_day(today: date, ended: bool) -> None:
+    """Both sides of the day."""
+    offers = "offers: {call: {kind: service, complexity: simple, valid: {from: 2026-01-01, until: 2026-03-31}}}"
+    assert found(today, offers=offers) == ([("offers.yaml", 1, 10, "W124")] if ended else [])
+    assert found(None, offers=offers) == []
+
+
+@pytest.mark.parametrize(
+    ("today", "ends"),
+    [
+        (date(2026, 11, 1), False),
+        (date(2026, 11, 2), True),
+        (date(2026, 12, 31), True),
+        (date(2027, 1, 1), True),
+        (date(2024, 12, 31), True),
+        (date(2025, 12, 31), False),
+    ],
+)
+def test_a_calendar_that_ends_within_sixty_days_is_found(today: date, ends: bool) -> None:
+    """From the day on which less than sixty are left; a year that follows without a gap counts on."""
+    calendar = "timezone: Asia/Shanghai\ncovers: [2025, 2026]\nholidays: [2025-01-01, 2026-01-01]\n"
+    assert found(today, calendar=calendar) == ([("calendar.yaml", 2, 1, "W125")] if ends else [])
+    assert found(None, calendar=calendar) == []
+    assert found(today, calendar="timezone: Asia/Shanghai\n") == []
+
+
+@pytest.mark.parametrize(("window", "short"), [("47h", False), ("48h", True), ("none", False)])
+def test_an_action_that_ends_with_the_window_is_found(window: str, short: bool) -> None:
+    """An action of 48 hours can wait for less than that."""
+    codes = [code for *_, code in found(policy=f"arbitration: {{window: {window}}}")]
+    assert codes == (["W126"] if short else [])
+
+
+def test_tiers_leave_no_gap_and_do_not_overlap() -> None:
+    """Each has its lower edge alone, lowest first: what is not in order is a mistake."""
+    tiers = "tierings:\n  tier:\n    measure: customer.aum\n    edges: {low: 0, mid: 50000, high: 50000}\n"
+    assert ("tiers.yaml", 4, 39, "E018") in found(tiers=tiers)
