@@ -135,8 +135,9 @@ def _load(files: Mapping[str, str | bytes], today: date | None = None) -> Loaded
         problems += check.find([*shared.drafts, *drafts] if check in OF_EXPRESSIONS else drafts)
     for shared_check in SHARED_CHECKS:
         problems += shared_check.find(drafts, shared)
-    for dated_check in DATED_CHECKS if today is not None else ():
-        problems += dated_check.find(shared, today)
+    if today is not None:
+        for dated_check in DATED_CHECKS:
+            problems += dated_check.find(shared, today)
     problems, silenced = silence(documents, problems, ALL_CODES)
     problems.sort()
     wrong = {problem.file for problem in problems if problem.severity == "error"}

@@ -37,7 +37,10 @@ class SharedCheck:
 
 @dataclass(frozen=True, slots=True)
 class DatedCheck:
-    """A check that depends on the day on which it is asked. It runs only where that is given: ``check`` gives it."""
+    """A check that depends on the day on which it is asked. It runs only where that is given: ``check`` gives it.
+
+    It is not to be silenced: on another day there would be nothing to silence.
+    """
 
     code: Code
     find: Callable[[Shared, date], Iterator[Problem]]

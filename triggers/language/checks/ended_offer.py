@@ -10,7 +10,7 @@ from triggers.language.checks.base import DatedCheck
 from triggers.language.codes import Code
 from triggers.language.shared import Shared
 
-CODE = Code("W124", "an offer that nobody may get: it is not valid any more", silenceable=True)
+CODE = Code("W124", "an offer that nobody may get: it is not valid any more")
 
 
 def find(shared: Shared, today: date) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from triggers.language.checks.base import DatedCheck
 from triggers.language.codes import Code
 from triggers.language.shared import Shared
 
-CODE = Code("W125", "the years that calendar.yaml covers end within 60 days", silenceable=True)
+CODE = Code("W125", "the years that calendar.yaml covers end within 60 days")
 _DAYS: Final = 60
 
 
