@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from schemas.base import from_ms, to_ms
 from schemas.dead_letter import Reason
@@ -49,7 +50,7 @@ class CustomerStage:
 
     def process(self, record: Any, state: CustomerState, ruleset: RuleSet, now: int | None) -> Outcome | None:
         run = self._run
-        plan = run.adopt(ruleset)
+        plan = run.plan if run.ruleset is ruleset else run.adopt(ruleset)
         at = to_ms(record.occurred_at)
         if now is not None and at > now + plan.policy.skew_ms:
             return Outcome(rejected=_from_the_future(plan))
@@ -57,15 +58,17 @@ class CustomerStage:
         if state.ruleset != ruleset.hash:
             adopt_state(state, plan, clock)
         state.clock = clock
-        run.state, run.outputs = state, []
-        if state.timers and min(state.timers.values()) <= clock:
+        run.state = state
+        outputs = run.outputs = []
+        timers = state.timers  # an adopted state has others
+        if timers and min(timers.values()) <= clock:
             self._run_due(clock, now)
         run.clock = clock
-        rejected = self._apply(record, at)
-        if state.timers and min(state.timers.values()) <= clock:
+        rejected = _APPLY[record.record_type](run, record, at)
+        if timers and min(timers.values()) <= clock:
             # A lead time that had passed when its holding became known is due at once.
             self._run_due(clock, now)
-        return Outcome(run.outputs, rejected) if run.outputs or rejected is not None else None
+        return Outcome(outputs, rejected) if outputs or rejected is not None else None
 
     def run_timers(self, state: CustomerState, ruleset: RuleSet, until: int, now: int | None) -> Outcome | None:
         run = self._run
@@ -86,20 +89,6 @@ class CustomerStage:
             return (False, None)
         state.indexed_due = due
         return (True, due)
-
-    def _apply(self, record: Any, at: int) -> Rejected | None:
-        kind = record.record_type
-        if kind == "transaction":
-            return apply_transaction(self._run, record, at)
-        if kind == "behaviour":
-            return apply_behaviour(self._run, record, at)
-        if kind == "feedback":
-            return apply_feedback(self._run, record, at)
-        if kind == "maturity":
-            apply_maturity(self._run, record, at)
-        else:
-            apply_profile(self._run, record, at)
-        return None
 
     def _run_due(self, until: int, now: int | None) -> None:
         """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves."""
@@ -164,6 +153,16 @@ class CustomerStage:
         # Not the ladder's own trigger: it would begin again and again.
         woken = [trigger for trigger in run.plan.woken_also([], [(EXHAUSTED, "")]) if trigger.id != trigger_id]
         run.follow_time(woken, cause)
+
+
+_APPLY: Final[Mapping[str, Callable[[Evaluation, Any, int], Rejected | None]]] = {
+    "transaction": apply_transaction,
+    "maturity": apply_maturity,
+    "profile": apply_profile,
+    "behaviour": apply_behaviour,
+    "feedback": apply_feedback,
+}
+"""What each kind of record does, at its own time (ms); a rejection where it may not take effect."""
 
 
 def _moment(milliseconds: int) -> str:

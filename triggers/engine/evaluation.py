@@ -37,6 +37,7 @@ class Evaluation:
         "clock",
         "outputs",
         "plan",
+        "ruleset",
         "scope",
         "scores",
         "state",
@@ -59,6 +60,7 @@ class Evaluation:
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
+        self.ruleset: RuleSet | None = None
         self.woken_by = {}
         self.scores = {}
         self.scope = Scope()
@@ -73,8 +75,9 @@ class Evaluation:
 
     def adopt(self, ruleset: RuleSet) -> Plan:
         """The plan of a rule set, built at its first use."""
-        if not hasattr(self, "plan") or self.plan.ruleset is not ruleset:
+        if self.ruleset is not ruleset:
             self.plan = Plan(ruleset)
+            self.ruleset = ruleset
             self._day = None
             self._begun = {}
         return self.plan
@@ -87,7 +90,12 @@ class Evaluation:
         scope.account = scope.product = scope.before = scope.offer = scope.action = None
         if self.woken_by:
             self.woken_by = {}
-        self.move_to(at)
+        # As ``move_to``, without its call: this is done for every event.
+        self.at = at
+        if self._features:
+            self._features.clear()
+        if self.plan.reads_age:
+            self.state.today = self.today()
 
     def move_to(self, at: int) -> None:
         """Looks at a moment: no feature has a value there yet."""
@@ -102,11 +110,14 @@ class Evaluation:
 
         ``opened`` says that the account has just become known, with its balance before the event.
         """
-        self.sample_baselines()
-        if self.plan.derives:
+        plan = self.plan
+        if plan.levels:
+            self.sample_baselines()
+        if plan.derives:
             look_before(self, occasion, opened=opened)
             self.tier_before = self.state.tier
-        self.remember_before(account)
+        if plan.reads_before:
+            self.remember_before(account)
 
     def follow(self, woken: list[Trigger], kind: str, cause: Cause) -> None:
         """After an event took effect: wakes what it wakes, together with what tiers and tags come to."""
@@ -143,10 +154,7 @@ class Evaluation:
 
     def remember_before(self, account: Account | None) -> None:
         """Keeps the values before the event that some expression reads."""
-        plan, state = self.plan, self.state
-        if not plan.reads_before:
-            return
-        before = self._before
+        plan, state, before = self.plan, self.state, self._before
         for name in plan.before_names:
             setattr(before, name, getattr(state, name))
         before.account = None
@@ -207,17 +215,17 @@ class Evaluation:
         value = self._features.get(index, _NOT_YET)
         if value is not _NOT_YET:
             return value
-        feature, series = self.plan.features[index]
-        at = self.at
-        begin = at - feature.over_ms if feature.since is None else self._begin_of(feature, level=series.level)
-        if series.by == "customer":
-            samples = self.state.series.get(series.id)
-            value = window_value(feature.function, samples, begin, at, level=series.level)
-        elif self.scope.account is not None:
-            samples = self._held_samples(series)
-            value = window_value(feature.function, samples, begin, at, level=series.level)
+        plan = self.plan
+        window = plan.windows[index]
+        if window is not None:
+            value = window(self.state.series, self.at)
         else:
+            feature, series = plan.features[index]
+            samples = self._held_samples(series)
             value = None
+            if series.by == "customer" or self.scope.account is not None:
+                begin = self._begin_of(feature, level=series.level)
+                value = window_value(feature.function, samples, begin, self.at, level=series.level)
         self._features[index] = value
         return value
 
@@ -241,17 +249,27 @@ class Evaluation:
         """Gives every new level series the value in force before its first event."""
         held, account = self.state.series, self.scope.account
         for level in self.plan.levels:
-            if level.by_account:
-                if account is not None and _series_name(level.id, account) not in held:
-                    self._set_level(level, self.at - 1, 0)
-            elif level.id not in held:
+            if level.id in held:
+                continue
+            if not level.by_account or (account is not None and _series_name(level.id, account) not in held):
                 self._set_level(level, self.at - 1, 0)
 
     def sample_levels(self, key: int) -> None:
         """Notes what holds now."""
+        at, scope, held = self.at, self.scope, self.state.series
         for level in self.plan.levels:
-            if not level.by_account or self.scope.account is not None:
-                self._set_level(level, self.at, key)
+            if level.by_account and scope.account is None:
+                continue
+            samples = held.get(level.id)
+            if samples is None or level.where is not None:
+                self._set_level(level, at, key)
+                continue
+            # As ``_set_level``, in the usual case: a series of the customer that is known.
+            value = level.evaluate(scope)
+            if value is None:
+                samples.end_level(at, key, level.retain_ms, level.most)
+            else:
+                samples.set_level(at, key, pack(value), value, level.retain_ms, level.most)
 
     def sample_derived_levels(self, at: int, key: int) -> None:
         """Notes what holds now of the levels that read tiers or tags, which have just changed.

@@ -10,6 +10,7 @@ from triggers.engine.schedule import Every
 from triggers.engine.scope import Scope
 from triggers.engine.series import ROW_BYTES
 from triggers.engine.shapes import ByShape, decides
+from triggers.engine.windows import window_of
 from triggers.language.model import (
     Choice,
     Evaluate,
@@ -136,6 +137,7 @@ class Plan:
         """The waits that a kind of event may begin or end."""
         self.offers = ruleset.offers
         self.features = [(feature, ruleset.series[feature.series]) for feature in ruleset.features]
+        self.windows = [window_of(feature, series) for feature, series in self.features]
         self.levels: list[Sampler] = [_sampler(series, self.policy) for series in ruleset.series if series.level]
         flows = [series for series in ruleset.series if not series.level]
         self.flows: dict[str, ByShape[Sampler]] = {

@@ -39,6 +39,8 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
         rows, wanted = self.rows, key.to_bytes(8, "little")
         # A search of the memory: faster than a set up to thousands of events, and nothing to keep beside the rows.
         found = rows.find(wanted)
+        if found < 0:
+            return False
         while found >= 0 and found % _SIZE:
             found = rows.find(wanted, found + 1)
         return found >= 0

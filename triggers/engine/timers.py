@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Final
 
 from schemas.base import to_ms
-from triggers.engine.plan import Plan
+from triggers.engine.plan import Plan, Quiet
 from triggers.engine.state import CustomerState, Heard, Holding, Journey
 from triggers.language.model import OnMaturity, Policy
 
@@ -45,37 +45,45 @@ def schedule_holding(state: CustomerState, plan: Plan, holding: Holding, clock: 
 
 def note_activity(state: CustomerState, plan: Plan, kind: str, detail: str | None, at: int, key: int) -> None:
     """Notes that the customer was heard of, and sets the silence timers anew."""
-    _note(state, kind, at, key)
-    details = plan.listened.get(kind)
-    if details is None:
+    newest = _note(state, kind, at, key)
+    quiets = plan.silences.get(kind)
+    if quiets is None:
         return
-    if detail in details:
-        _note(state, f"{kind}.{detail}", at, key)
-    schedule_silence(state, plan, kind, detail)
+    newest_of_detail = _note(state, f"{kind}.{detail}", at, key) if detail in plan.listened[kind] else newest
+    timers, told = state.timers, state.told
+    for quiet in quiets:
+        if quiet.detail is None:
+            _set_silence(timers, told, quiet, newest)
+        elif quiet.detail == detail:
+            _set_silence(timers, told, quiet, newest_of_detail)
 
 
-def _note(state: CustomerState, name: str, at: int, key: int) -> None:
+def _note(state: CustomerState, name: str, at: int, key: int) -> int:
+    """Returns the time of the newest such event."""
     heard = state.activity.get(name)
     if heard is None:
         heard = state.activity[name] = Heard()
-    heard.note(at, key)
+    return heard.note(at, key)
 
 
 def schedule_silence(state: CustomerState, plan: Plan, kind: str, detail: str | None) -> None:
-    """Sets the silence timers of an event's kind anew, from the newest such event.
-
-    One that has run for this event, or for a later one, does not run again: a late event, a reversal or a new rule set
-    may lead back to it.
-    """
+    """Sets the silence timers of an event's kind anew, from the newest such event."""
     for quiet in plan.silences.get(kind, ()):
         if quiet.detail is not None and quiet.detail != detail:
             continue
         heard = state.activity.get(quiet.heard)
         newest = heard.newest if heard is not None else None
-        if newest is not None and (not state.told or newest > state.told.get(quiet.timer, -1)):
-            state.timers[quiet.timer] = newest + quiet.after_ms
-        else:
-            state.timers.pop(quiet.timer, None)
+        _set_silence(state.timers, state.told, quiet, newest)
+
+
+def _set_silence(timers: dict[str, int], told: dict[str, int], quiet: Quiet, newest: int | None) -> None:
+    """One that has run for this event, or for a later one, does not run again: a late event, a reversal or a new rule
+    set may lead back to it.
+    """
+    if newest is not None and (not told or newest > told.get(quiet.timer, -1)):
+        timers[quiet.timer] = newest + quiet.after_ms
+    else:
+        timers.pop(quiet.timer, None)
 
 
 def schedule_every(state: CustomerState, plan: Plan, clock: int) -> None:

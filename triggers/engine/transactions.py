@@ -24,8 +24,11 @@ from triggers.language.model import Policy
 
 def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected | None:
     """Applies one transaction at its event time (ms); a rejection where it may not take effect."""
-    state, policy = run.state, run.plan.policy
-    seen = seen_of(state.seen, "transaction")
+    state, plan = run.state, run.plan
+    policy = plan.policy
+    seen = state.seen.get("transaction")
+    if seen is None:
+        seen = seen_of(state.seen, "transaction")
     key = event_key(record.event_id)
     if key in seen:
         return None
@@ -47,7 +50,7 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     cause = Cause(f"transaction:{record.event_id}", key, "", at)
     run.settle_before(cause.occasion, account, opened=opened)
 
-    undone = state.undone.pop(key, None) is not None
+    undone = bool(state.undone) and state.undone.pop(key, None) is not None
     if state.transit or record.transfer_id is not None:
         _net_transfer(state, record, amount, at, policy)
     in_force = account.balance
@@ -55,8 +58,9 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     if newer:
         account.balance, account.sequence = record.balance_after, record.sequence
         _shift(state, account, step, policy.currency)
-        run.sample_levels(key)
-    elif run.plan.levels and not undone:
+        if plan.levels:
+            run.sample_levels(key)
+    elif plan.levels and not undone:
         # Booked before what is known: its balance stood for a while in the past, and stands no more.
         account.balance = record.balance_after
         _shift(state, account, step, policy.currency)
@@ -70,13 +74,14 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
         _reverse(run, record, reversed_key)
     if record.reversal_of is not None or undone:
         # What is taken back, and what it had changed, wakes nothing: the customer did nothing.
-        if run.plan.derives:
+        if plan.derives:
             run.derive("transaction", cause, reversed_key)
         return None
     run.sample_flows("transaction", key)
-    note_activity(state, run.plan, "transaction", record.kind, at, key)
-    note_waits(run, "transaction", record.kind, key, record.event_id)
-    run.follow(run.plan.woken("transaction", record.kind), "transaction", cause)
+    note_activity(state, plan, "transaction", record.kind, at, key)
+    if plan.waits_on:
+        note_waits(run, "transaction", record.kind, key, record.event_id)
+    run.follow(plan.woken("transaction", record.kind), "transaction", cause)
     return None
 
 
