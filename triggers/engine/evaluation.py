@@ -5,6 +5,7 @@ A stage has one and uses it again for each record and timer; nothing of it outli
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -164,10 +165,23 @@ class Evaluation:
 
     def wake(self, woken: list[Trigger], cause: Cause) -> None:
         """Evaluates the triggers in turn; those whose condition is true go to the gate as candidates."""
+        candidates = self._judged(woken, cause) if type(woken) is Woken else self._asked(woken, cause)
+        if candidates:
+            choose(self, candidates, cause)
+
+    def _judged(self, woken: Woken, cause: Cause) -> list[Trigger]:
+        scope, state = self.scope, self.state
+        possible = woken.possible.of(scope.record)
+        judge = possible.judge or possible.meet()
+        if judge is not None:
+            with suppress(Exception):  # a broken rule: which one shows when they are asked one by one
+                return judge(scope, state.memory, state.series, self.at)
+        return self._asked(possible, cause)
+
+    def _asked(self, possible: list[Trigger], cause: Cause) -> list[Trigger]:
         scope, state = self.scope, self.state
         candidates: list[Trigger] = []
         sees = self.plan.sees
-        possible = woken.possible.of(scope.record) if type(woken) is Woken else woken
         for trigger in possible:
             if sees:
                 self.plan.show_event(scope, trigger)
@@ -180,8 +194,7 @@ class Evaluation:
                     candidates.append(trigger)
             except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
                 report_broken(self, trigger, cause, error)
-        if candidates:
-            choose(self, candidates, cause)
+        return candidates
 
     def today(self) -> date:
         """The day of the moment in the bank's time zone."""

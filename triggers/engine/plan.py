@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from triggers.engine.judge import Case, Judge, judge_of, source_of
 from triggers.engine.schedule import Every
 from triggers.engine.scope import Scope
 from triggers.engine.series import ROW_BYTES
 from triggers.engine.shapes import ByShape, decides
-from triggers.engine.windows import window_of
+from triggers.engine.windows import Window, window_of
+from triggers.language.compiler import term_of
 from triggers.language.model import (
     Choice,
     Evaluate,
@@ -60,8 +62,10 @@ class Woken(list[Trigger]):
     is always there: that is asked of every event.
     """
 
-    def __init__(self, triggers: list[Trigger], record_type: str) -> None:
+    def __init__(self, triggers: list[Trigger], record_type: str, windows: Sequence[Window | None] = ()) -> None:
         super().__init__(triggers)
+        judges: dict[tuple[str, ...], Judge] = {}
+        """By the triggers that are left: shapes that leave the same ones have one function."""
 
         def decided(trigger: Trigger) -> list[Expression]:
             return [clause for clause in trigger.clauses if decides(clause, record_type)]
@@ -71,7 +75,59 @@ class Woken(list[Trigger]):
                 return None
             return trigger
 
-        self.possible = ByShape(self, [clause for trigger in triggers for clause in decided(trigger)], resolve)
+        def judge(possible: list[Trigger]) -> Judge:
+            names = tuple(trigger.id for trigger in possible)
+            if names not in judges:
+                judges[names] = judge_of(cases(possible), record_type, windows)
+            return judges[names]
+
+        def cases(possible: list[Trigger]) -> list[Case]:
+            return [Case(trigger, _asked(trigger, decided(trigger))) for trigger in possible]
+
+        self.possible = ByShape(
+            self,
+            [clause for trigger in triggers for clause in decided(trigger)],
+            resolve,
+            lambda possible: Possible(possible, judge),
+        )
+
+        def source(event: Any) -> str:
+            """The function for events such as this one, as text."""
+            return source_of(cases(self.possible.of(event)), record_type, windows)
+
+        self.source = source
+
+
+class Possible(list[Trigger]):
+    """The triggers that the shape of an event leaves.
+
+    Their conditions become one function when events of the shape have come ``WARM`` times: to build it takes as long as
+    to ask a hundred triggers.
+    """
+
+    WARM = 32
+
+    def __init__(self, triggers: list[Trigger], build: Callable[[list[Trigger]], Judge]) -> None:
+        super().__init__(triggers)
+        self._build = build
+        self._met = 0
+        self.judge: Judge | None = None
+
+    def meet(self) -> Judge | None:
+        """Counts an event that has no function yet; returns the function where it is time for one."""
+        self._met += 1
+        if self._met > self.WARM:
+            self.judge = self._build(self)
+        return self.judge
+
+
+def _asked(trigger: Trigger, decided: list[Expression]) -> Sequence[Expression]:
+    """What the shape leaves to ask. A trigger that is there for whatever shape is asked everything."""
+    if trigger.when is None:
+        return ()
+    if not trigger.clauses or term_of(trigger.when.evaluate) is None:
+        return (trigger.when,)
+    return [clause for clause in trigger.clauses if trigger.rearm is not None or clause not in decided]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +196,7 @@ class Plan:
         self.windows = [window_of(feature, series) for feature, series in self.features]
         self.levels: list[Sampler] = [_sampler(series, self.policy) for series in ruleset.series if series.level]
         flows = [series for series in ruleset.series if not series.level]
-        self.flows: dict[str, ByShape[Sampler]] = {
+        self.flows: dict[str, ByShape[Sampler, list[Sampler]]] = {
             record_type: _flows(
                 [series for series in flows if record_type in series.record_types], record_type, self.policy
             )
@@ -179,7 +235,7 @@ class Plan:
         known = self._woken.get((kind, detail))
         if known is None:
             found = _distinct([found for found, wanted in self.on_event.get(kind, ()) if wanted in (None, detail)])
-            known = self._woken[kind, detail] = Woken(found, kind)
+            known = self._woken[kind, detail] = Woken(found, kind, self.windows)
         return known
 
     def _plan_derived(self, ruleset: RuleSet) -> None:
@@ -284,7 +340,7 @@ def _sampler(series: Series, policy: Policy) -> Sampler:
     )
 
 
-def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sampler]:
+def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sampler, list[Sampler]]:
     """The flows that an event of this kind leaves a sample in, by its shape; what the shape decides is not asked again.
 
     A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``. Money of two
@@ -310,7 +366,7 @@ def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sam
     read = [*decided.values()] + ([_OWN_ACCOUNT] if has_own_accounts else [])
     if has_currency and not all(flow.any_currency for flow in samplers):
         read.append(_CURRENCY)
-    return ByShape(samplers, read, resolve)
+    return ByShape(samplers, read, resolve, list)
 
 
 def _quiet(trigger: Trigger, index: int, wake: OnSilence) -> Quiet:

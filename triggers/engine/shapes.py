@@ -15,6 +15,7 @@ from triggers.language.model import Expression
 from triggers.language.names import CATALOGUE
 
 T = TypeVar("T")
+L = TypeVar("L")
 
 
 def decides(expression: Expression, record_type: str) -> bool:
@@ -29,24 +30,30 @@ def decides(expression: Expression, record_type: str) -> bool:
     )
 
 
-class ByShape(Generic[T]):
+class ByShape(Generic[T, L]):
     """Things by the shape of an event: ``resolve`` says what a thing comes to for it, ``None`` to leave it out.
 
-    It is given a scope that holds the event alone. ``conditions`` are what it evaluates there.
+    It is given a scope that holds the event alone. ``conditions`` are what it evaluates there. ``gather`` makes of the
+    things of a shape what is kept.
     """
 
-    __slots__ = ("_known", "_read", "_resolve", "_things")
+    __slots__ = ("_gather", "_known", "_read", "_resolve", "_things")
 
     def __init__(
-        self, things: Sequence[T], conditions: Iterable[Expression], resolve: Callable[[T, Scope], T | None]
+        self,
+        things: Sequence[T],
+        conditions: Iterable[Expression],
+        resolve: Callable[[T, Scope], T | None],
+        gather: Callable[[list[T]], L],
     ) -> None:
         names = sorted({CATALOGUE[name].attribute for condition in conditions for name in condition.names})
         self._read: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: None
         self._things = things
         self._resolve = resolve
-        self._known: dict[Any, list[T]] = {}
+        self._gather = gather
+        self._known: dict[Any, L] = {}
 
-    def of(self, event: Any) -> list[T]:
+    def of(self, event: Any) -> L:
         """What the things come to for an event, in their order."""
         shape = self._read(event)
         known = self._known.get(shape)
@@ -54,5 +61,5 @@ class ByShape(Generic[T]):
             scope = Scope()
             scope.event = event
             resolved = [self._resolve(thing, scope) for thing in self._things]
-            known = self._known[shape] = [thing for thing in resolved if thing is not None]
+            known = self._known[shape] = self._gather([thing for thing in resolved if thing is not None])
         return known

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NUMBERS: Final = Context(prec=34, rounding=ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
 
-_PARTS: Final[Mapping[str, str]] = {
+PARTS: Final[Mapping[str, str]] = {
     "event": "e",
     "customer": "c",
     "account": "a",
@@ -46,6 +46,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "offer": "o",
     "action": "x",
 }
+"""The parts of the scope, each with the local that holds it in a compiled function."""
 
 
 def _round(value: Decimal | int, unit: Decimal) -> Decimal | None:
@@ -93,8 +94,20 @@ def compile_term(term: Term) -> Evaluate:
     return _build(term, when_a_part_is_missing)
 
 
+def with_term(evaluate: Evaluate, term: Term) -> Evaluate:
+    """The function, which says from now on what term it is of: so the two cannot drift apart."""
+    vars(evaluate)["term"] = term
+    return evaluate
+
+
+def term_of(evaluate: Evaluate) -> Term | None:
+    """The term that a function was compiled from; ``None`` where it is Python's own."""
+    term: Term | None = getattr(evaluate, "term", None)
+    return term
+
+
 def _build(term: Term, fallback: Callable[[Scope], Any] | None) -> Evaluate:
-    generator = _Generator(careful=fallback is None)
+    generator = Generator(careful=fallback is None)
     body = generator.body(term)
     function = ast.FunctionDef(
         name="evaluate",
@@ -102,11 +115,16 @@ def _build(term: Term, fallback: Callable[[Scope], Any] | None) -> Evaluate:
         body=[*generator.bindings(), *body],
         decorator_list=[],
     )
-    module = ast.Module(body=[function], type_ignores=[])
+    return with_term(build_function(function, {**generator.constants, "_careful": fallback}), term)
+
+
+def build_function(definition: ast.FunctionDef, constants: Mapping[str, Any]) -> FunctionType:
+    """A function that sees nothing but its arguments, these constants and what terms need to run."""
+    module = ast.Module(body=[definition], type_ignores=[])
     _place(module)
-    code = compile(module, "<expression>", "exec")
+    code = compile(module, f"<{'expression' if definition.name == 'evaluate' else definition.name}>", "exec")
     inner = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return FunctionType(inner, {**_RUNTIME, **generator.constants, "_careful": fallback})
+    return FunctionType(inner, {**_RUNTIME, **constants})
 
 
 def _place(module: ast.Module) -> None:
@@ -124,10 +142,16 @@ def _place(module: ast.Module) -> None:
 
 
 @dataclass(slots=True)
-class _Generator:
-    """Builds one function. ``loaded`` maps a name to the local that surely holds it where code is being added."""
+class Generator:
+    """Builds one function. ``loaded`` maps a name to the local that surely holds it where code is being added.
+
+    Where it is not ``careful``, all parts but those in ``doubtful`` are there. ``record_type`` is the event's kind
+    where that is known.
+    """
 
     careful: bool
+    doubtful: frozenset[str] = frozenset()
+    record_type: str | None = None
     constants: dict[str, Any] = field(default_factory=dict)
     parts: set[str] = field(default_factory=set)
     loaded: dict[str, str] = field(default_factory=dict)
@@ -146,7 +170,7 @@ class _Generator:
         """Reads the parts of the scope once; a missing one hands over to the careful version."""
         wanted = self.parts | ({"before"} if "before_account" in self.parts else set())
         statements: list[ast.stmt] = []
-        for part, local in _PARTS.items():
+        for part, local in PARTS.items():
             if part not in wanted:
                 continue
             source: ast.expr = _field(_name("s"), part)
@@ -218,8 +242,9 @@ class _Generator:
             case Reference():
                 return self._reference(term, seen, top=top)
             case FeatureReference():
-                load = ast.Call(_field(_name("s"), "feature"), [ast.Constant(term.index)], [])
-                return self._load(term.name, load, [], seen, nullable=term.type.nullable, top=top)
+                load = self.feature(term.index)
+                nullable = term.type.nullable or self.rereads(term.index)
+                return self._load(term.name, load, [], seen, nullable=nullable, top=top)
             case Arithmetic():
                 return self._arithmetic(term, seen, top=top)
             case Negative():
@@ -235,15 +260,40 @@ class _Generator:
         bound, local = self._bind(value)
         return [_is(bound, None)], local
 
+    def feature(self, index: int) -> ast.expr:
+        """Reads a feature."""
+        return ast.Call(_field(_name("s"), "feature"), [ast.Constant(index)], [])
+
+    def rereads(self, _index: int) -> bool:
+        """Whether a feature that is always known is kept in a local as well, because it is read again."""
+        return False
+
+    def holds(self, term: Term, known: dict[str, str]) -> ast.expr:
+        """An expression that Python takes for true where the term is true, and only there.
+
+        ``known`` are the names that are loaded, and have a value, where it is evaluated; those that it loads are added,
+        for what is evaluated only where it is true.
+        """
+        if isinstance(term, Not):
+            inner, nullable = self._three_valued(term.operand)
+            return _is(inner, False) if nullable else ast.UnaryOp(ast.Not(), inner)
+        if isinstance(term, Logic):
+            value, nullable = self._three_valued(term)
+            return _is(value, True) if nullable else value
+        guards, value = self._strict(term, known)
+        return ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), _any_of(guards)), value]) if guards else value
+
     def _reference(self, term: Reference, seen: dict[str, str], *, top: bool) -> tuple[list[ast.expr], ast.expr]:
         part = term.name.part
         self.parts.add(part)
-        holder = _PARTS[part]
+        holder = PARTS[part]
         before: list[ast.expr] = []
-        if self.careful or part == "before_account":
+        if self.careful or part == "before_account" or part in self.doubtful:
             before.append(_is(_name(holder), None))
-        if term.only is not None:
-            allowed = self._keep(term.only)
+        if term.only is not None and self.record_type is not None:
+            before += [] if self.record_type in term.only else [ast.Constant(True)]
+        elif term.only is not None:
+            allowed = self.keep(term.only)
             before.append(ast.Compare(_field(_name(holder), "record_type"), [ast.NotIn()], [allowed]))
         load: ast.expr = _field(_name(holder), term.name.attribute)
         if term.name.key:
@@ -286,7 +336,7 @@ class _Generator:
     def _comparison(self, term: Comparison, seen: dict[str, str], *, top: bool) -> tuple[list[ast.expr], ast.expr]:
         guards, left = self._strict(term.left, seen, top=top)
         if isinstance(term.right, Constant) and isinstance(term.right.value, tuple):
-            right: ast.expr = self._keep(frozenset(term.right.value))
+            right: ast.expr = self.keep(frozenset(term.right.value))
         elif isinstance(term.right, Constant) and term.left.type.whole and term.right.type.whole:
             right = ast.Constant(int(term.right.value))  # whole numbers compare faster with an int
         else:
@@ -319,7 +369,7 @@ class _Generator:
             case "round":
                 digits = term.arguments[1] if len(term.arguments) == 2 else None
                 places = int(digits.value) if isinstance(digits, Constant) else 0
-                bound, local = self._bind(_call("_round", values[0], self._keep(Decimal(1).scaleb(-places))))
+                bound, local = self._bind(_call("_round", values[0], self.keep(Decimal(1).scaleb(-places))))
                 return [*guards, _is(bound, None)], local
             case "crossed_above":
                 return guards, ast.Compare(values[0], [ast.Lt(), ast.LtE()], [values[2], values[1]])
@@ -327,9 +377,9 @@ class _Generator:
                 return guards, ast.Compare(values[0], [ast.GtE(), ast.Gt()], [values[2], values[1]])
 
     def _constant(self, value: Any) -> ast.expr:
-        return ast.Constant(value) if value is None or isinstance(value, bool | str) else self._keep(value)
+        return ast.Constant(value) if value is None or isinstance(value, bool | str) else self.keep(value)
 
-    def _keep(self, value: Any) -> ast.expr:
+    def keep(self, value: Any) -> ast.Name:
         """A constant that Python has no literal for, under a name of its own."""
         key = f"k{len(self.constants)}"
         self.constants[key] = value

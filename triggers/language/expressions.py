@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from triggers.language import codes
 from triggers.language.checker import Checker, Context, FeatureName, broken
-from triggers.language.compiler import compile_term
+from triggers.language.compiler import compile_term, with_term
 from triggers.language.document import Node
 from triggers.language.helpers import OF_THE_DAY, TODAY
 from triggers.language.model import Evaluate, Expression
@@ -121,7 +121,7 @@ def _when_asked(term: Term) -> Evaluate:
             compiled = compile_term(term)
         return compiled(scope)
 
-    return evaluate
+    return with_term(evaluate, term)
 
 
 def _canonical(tokens: list[Token]) -> str:
