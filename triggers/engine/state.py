@@ -321,6 +321,15 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
         """The exclusion list that the profile has the customer on; empty for none."""
         return "blacklist" if self.blacklisted else "employees" if self.employee else ""
 
+    def product_kinds(self) -> int:
+        """How many different kinds of product these are."""
+        return len({holding.kind for holding in self.holding_map.values() if holding.open})
+
+    @property
+    def managed(self) -> bool | None:
+        """Whether the profile names a manager; unknown until there is a profile."""
+        return None if self.profile_sequence < 0 else self.manager_id is not None
+
     @property
     def age(self) -> int | None:
         """Full years at the day of evaluation."""

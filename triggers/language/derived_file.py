@@ -29,7 +29,7 @@ _ABSENT: Final = {
     "offer": "tiers and tags do not concern an offer",
 }
 _TIMELESS: Final = frozenset({"min", "max", "abs", "round", "percent"})
-_OF_ACCOUNTS: Final = frozenset({"balance", "aum", "accounts", "holdings"})
+_OF_ACCOUNTS: Final = frozenset({"balance", "aum", "accounts", "holdings", "product_kinds"})
 _TAKEN: Final = frozenset({*RECORDS, *ROOTS, "tag", "tags"})
 
 

@@ -159,6 +159,7 @@ _CUSTOMER: Final[Mapping[str, Type]] = {
     "district": Type("text"),
     "branch_id": Type("text"),
     "manager_id": Type("text"),
+    "managed": Type("flag"),
     "segments": Type("texts"),
     "employee": Type("flag"),
     "blacklisted": Type("flag"),
@@ -173,6 +174,7 @@ _CUSTOMER: Final[Mapping[str, Type]] = {
     "exclusion_confirmed": Type("flag"),
     "accounts": Type("number", nullable=False, whole=True),
     "holdings": Type("number", nullable=False, whole=True),
+    "product_kinds": Type("number", nullable=False, whole=True),
 }
 _ACCOUNT: Final[Mapping[str, Type]] = {"id": Type("text"), "balance": Type("money"), "currency": Type("text")}
 _PRODUCT: Final[Mapping[str, Type]] = {
@@ -231,7 +233,7 @@ def _never_negative() -> frozenset[str]:
     """What the schemas refuse below zero, under every name that it has here."""
     hints = {kind: typing.get_type_hints(model, include_extras=True) for kind, model in RECORDS.items()}
     sources: dict[str, dict[str, Any]] = {
-        "customer": {**hints["profile"], "accounts": Count, "holdings": Count},
+        "customer": {**hints["profile"], "accounts": Count, "holdings": Count, "product_kinds": Count},
         "product": hints["maturity"],
     }
     found = set()

@@ -61,7 +61,7 @@ def test_details_come_from_the_schemas() -> None:
 def test_only_counts_of_what_is_known_are_never_unknown() -> None:
     """Everything else of a customer may be missing."""
     known = {name.path for name in CATALOGUE.values() if name.part == "customer" and not name.type.nullable}
-    assert known == {"customer.accounts", "customer.holdings"}
+    assert known == {"customer.accounts", "customer.holdings", "customer.product_kinds"}
     state = CustomerState(key="c")
     for path in known:
         assert isinstance(getattr(state, path.partition(".")[2]), int)
