@@ -9,6 +9,9 @@ from pydantic import Field, TypeAdapter
 from schemas.base import Count, EventTime, Identifier, Money, Occasion, Record, ShortText
 from schemas.events import Channel, Desk
 
+Titles = dict[Literal["en", "zh"], ShortText]
+"""A text for people, by language."""
+
 
 class NextBestAction(Record):
     """One contact to make with one customer on one channel, before it expires.
@@ -17,6 +20,9 @@ class NextBestAction(Record):
     the same id and the same body, so a consumer that has seen the id drops the repeat.
 
     On the managers' channel ``desk`` is the one that owns the customer, and ``manager_id`` the customer's manager.
+
+    On the queues of people (manager, agent, branch) ``title`` says in each language what brought the contact about and
+    ``offer_title`` what is offered; both are empty elsewhere, where ``template`` says all.
     """
 
     record_type: ClassVar[str] = "action"
@@ -35,6 +41,8 @@ class NextBestAction(Record):
     complexity: Literal["simple", "medium", "complex"]
     priority: Count
     value: Money | None = None
+    title: Titles = Field(default_factory=dict)
+    offer_title: Titles = Field(default_factory=dict)
     template: Identifier | None = None
     fields: dict[str, ShortText] = Field(default_factory=dict)
     created_at: EventTime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,9 @@ from schemas.base import (
 
 Channel = Literal["push", "sms", "wechat", "email", "manager", "agent", "branch"]
 """Where the bank speaks to a customer: the app's push, SMS, WeChat, e-mail, the manager's desk, an agent, a branch."""
+
+DESK_CHANNELS: Final[frozenset[Channel]] = frozenset({"manager", "agent", "branch"})
+"""Of these the ones where people speak to the customer."""
 
 Tier = Literal["potential", "effective", "mid", "high", "private"]
 

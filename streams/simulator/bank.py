@@ -18,21 +18,20 @@ from streams.simulator.customers import (
     STORIES,
     Customer,
     bought_elsewhere,
-    changed_profile,
+    engage,
     open_customer,
-    profile_of,
     spend,
     visit,
 )
 from streams.simulator.holdings import hold
 from streams.simulator.ledger import book
+from streams.simulator.profiles import MANAGERS, tell_profile
 from streams.simulator.records import DAY_MS, MINUTE_MS, START_MS, BankRecord, bank_record, moment
 from streams.simulator.spoiled import KINDS, spoil
 
 _PER_CUSTOMER: Final = 60
 _LATENESS_MS: Final = 7 * DAY_MS
 """The lateness rule of the policy that ships."""
-_MANAGERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +80,18 @@ def _other_records(
     plan: BankPlan, customers: list[Customer], random: Random, next_id: Callable[[], str]
 ) -> Iterator[BankRecord]:
     """Everything but the transactions."""
-    for number in range(1, _MANAGERS + 1):
+    for number in range(1, MANAGERS + 1):
         yield _manager(f"M{number:03d}", plan.tenant, next_id())
     for customer in customers:
-        yield profile_of(customer, plan.tenant, random, next_id)
-        if random.random() < 0.15:
-            yield changed_profile(customer, plan.days, plan.tenant, random, next_id)
+        yield from tell_profile(customer, plan.days, plan.tenant, random, next_id)
         if customer.story == "saver" or random.random() < 0.25:
             yield from hold(customer, random.randrange(1, 4), plan.days, plan.tenant, random, next_id)
         if random.random() < 0.3:
             yield _link(customer, plan.tenant, next_id())
         for _ in range(random.randrange(8)):
             yield visit(customer, plan.days, plan.tenant, random, next_id)
+        if random.random() < 0.15:
+            yield from engage(customer, plan.days, plan.tenant, random, next_id)
         if random.random() < 0.05:
             for _ in range(3):
                 yield bought_elsewhere(customer, plan.days, plan.tenant, random, next_id)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from schemas.events import Behaviour, Feedback, Profile
+from schemas.events import Behaviour, Feedback
 from streams.simulator.ledger import Books
-from streams.simulator.records import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, BankRecord, bank_record, day_of, moment
+from streams.simulator.records import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, BankRecord, bank_record, moment
 
-STORIES: Final = ("drop", "climb", "thin", "quiet", "inflow", "saver", "ordinary")
-_CHANNELS: Final = ("push", "sms", "wechat", "email", "manager")
+_MOST: Final = ("drop", "climb", "thin", "quiet", "inflow", "saver", "ordinary")
+STORIES: Final = (*_MOST, "merchant", "pensioner", "small", *_MOST, "wealthy", "owner")
+"""The customers' stories in turn: most are of the first seven."""
+_WITHOUT_SALARY: Final = frozenset({"quiet", "thin", "climb", "merchant", "pensioner", "small", "owner"})
+_PLATFORMS: Final = ("yuebao", "licaitong")
 _PAGES: Final = ("deposits", "wealth", "loans", "transfers")
 
 
@@ -36,57 +39,31 @@ def open_customer(number: int, days: int, random: Random) -> Customer:
     books = Books(f"C{number + 1:05d}", [0])
     customer = Customer(number, story, books, days)
     _TELL[story](customer, days, random)
-    if story not in ("quiet", "thin", "climb"):
+    if story not in _WITHOUT_SALARY:
         _pay_salary(books, days, random)
     return customer
-
-
-def profile_of(customer: Customer, tenant: str, random: Random, next_id: Callable[[], str]) -> BankRecord:
-    """What the CRM knows at the start. Few are employees or want no advertising; consents differ."""
-    profile = Profile.model_validate(
-        {
-            "tenant": tenant,
-            "event_id": next_id(),
-            "occurred_at": moment(START_MS),
-            "customer_id": customer.id,
-            "sequence": 1,
-            "tier": _tier(customer, random),
-            "birth_date": day_of(-random.randrange(20 * 365, 75 * 365)),
-            "segments": ("simulated",),
-            "employee": random.random() < 0.03,
-            "blacklisted": random.random() < 0.03,
-            "consents": {name: random.random() < 0.85 for name in _CHANNELS if random.random() < 0.9},
-            "app_user": random.random() < 0.8,
-            "completeness": random.choice(("0.45", "0.6", "0.8", "1", None)),
-        }
-    )
-    return bank_record("bank.profiles", profile, START_MS)
-
-
-def changed_profile(
-    customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]
-) -> BankRecord:
-    """A later profile: the customer gives or takes back a consent, and moves to another tier."""
-    at_ms = START_MS + random.randrange(DAY_MS, max(2, days) * DAY_MS)
-    profile = Profile.model_validate(
-        {
-            "tenant": tenant,
-            "event_id": next_id(),
-            "occurred_at": moment(at_ms),
-            "customer_id": customer.id,
-            "sequence": 2,
-            "tier": random.choice(("effective", "mid", "high")),
-            "consents": {name: random.random() < 0.7 for name in _CHANNELS},
-            "app_user": True,
-        }
-    )
-    return bank_record("bank.profiles", profile, at_ms + random.randrange(MINUTE_MS))
 
 
 def visit(customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]) -> BankRecord:
     """Something the customer does in the app."""
     at_ms = START_MS + random.randrange(days * DAY_MS)
     action = random.choice(("login", "browse", "browse", "search", "like", "apply"))
+    return _behaviour(customer, action, at_ms, tenant, random, next_id)
+
+
+def engage(
+    customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]
+) -> Iterator[BankRecord]:
+    """Some weeks in which the customer likes, comments on and shares what the bank shows."""
+    first = _somewhere(days, 0.1, 0.8, random)
+    for step in range(random.randrange(3, 6)):
+        at_ms = _in_the_day(first + 3 * step, random)
+        yield _behaviour(customer, random.choice(("like", "comment", "share")), at_ms, tenant, random, next_id)
+
+
+def _behaviour(
+    customer: Customer, action: str, at_ms: int, tenant: str, random: Random, next_id: Callable[[], str]
+) -> BankRecord:
     behaviour = Behaviour.model_validate(
         {
             "tenant": tenant,
@@ -94,7 +71,7 @@ def visit(customer: Customer, days: int, tenant: str, random: Random, next_id: C
             "occurred_at": moment(at_ms),
             "customer_id": customer.id,
             "action": action,
-            "source": random.choice(("app", "app", "web", "wechat")),
+            "source": random.choice(("app", "app", "web", "wechat", "mini_program", "branch")),
             "page": random.choice(_PAGES) if action in ("browse", "search") else None,
             "seconds": random.randrange(5, 300) if action == "browse" else None,
         }
@@ -125,7 +102,9 @@ def spend(customer: Customer, random: Random) -> None:
     """A small payment on some day while the customer is active."""
     at_ms = _in_the_day(random.randrange(max(1, customer.last_day)), random)
     kind, channel = random.choice((("card", "pos"), ("card", "pos"), ("payment", "mobile"), ("household", "online")))
-    customer.books.move(at_ms, share=-random.uniform(0.0005, 0.006), kind=kind, channel=channel)
+    # Some money goes to the online wealth platforms of others.
+    merchant = random.choice(_PLATFORMS) if kind == "payment" and random.random() < 0.15 else None
+    customer.books.move(at_ms, share=-random.uniform(0.0005, 0.006), kind=kind, channel=channel, merchant=merchant)
 
 
 def _drop(customer: Customer, days: int, random: Random) -> None:
@@ -201,6 +180,49 @@ def _ordinary(customer: Customer, _days: int, random: Random) -> None:
     customer.books.opening = [random.randrange(16_000_00, 80_000_00)]
 
 
+def _merchant(customer: Customer, days: int, random: Random) -> None:
+    """Keeps far more on the account than the shop needs; takings come in week by week."""
+    books = customer.books
+    books.opening = [random.randrange(90_000_00, 260_000_00)]
+    for day in range(random.randrange(1, 7), days, 7):
+        books.move(_in_the_day(day, random), random.randrange(1_000_00, 6_000_00), kind="payment", channel="pos")
+        spent = random.randrange(1_000_00, 5_000_00)
+        books.move(_in_the_day(day + 1, random), -spent, kind="payment", channel="online")
+
+
+def _pensioner(customer: Customer, days: int, random: Random) -> None:
+    """Lives on a pension and keeps the savings of a working life."""
+    books = customer.books
+    books.opening = [random.randrange(15_000_00, 200_000_00)]
+    cents = random.randrange(3_000_00, 7_000_00)
+    for day in range(random.randrange(1, 28), days, 30):
+        books.move(START_MS + day * DAY_MS + 8 * HOUR_MS, cents, kind="pension")
+        books.move(_in_the_day(day + 3, random), -int(cents * 0.7), kind="cash", channel="branch")
+
+
+def _small(customer: Customer, days: int, random: Random) -> None:
+    """Has little, hardly pays by card, and comes near to 10,000 once."""
+    books = customer.books
+    customer.last_day = 0
+    books.opening = [random.randrange(5_800_00, 6_900_00)]
+    day = _somewhere(days, 0.2, 0.6, random)
+    books.move(_in_the_day(day, random), 2_500_00, kind="cash", channel="branch")
+
+
+def _wealthy(customer: Customer, days: int, random: Random) -> None:
+    """Has much here and more elsewhere."""
+    books = customer.books
+    books.opening = [random.randrange(600_000_00, 1_500_000_00)]
+    books.move(_in_the_day(_somewhere(days, 0.2, 0.8, random), random), share=-0.05, kind="purchase", channel="mobile")
+
+
+def _owner(customer: Customer, days: int, random: Random) -> None:
+    """Owns a firm and millions."""
+    books = customer.books
+    books.opening = [random.randrange(6_800_000_00, 12_000_000_00)]
+    books.move(_in_the_day(_somewhere(days, 0.2, 0.8, random), random), share=0.02, kind="transfer", channel="online")
+
+
 _TELL: Final[dict[str, Callable[[Customer, int, Random], None]]] = {
     "drop": _drop,
     "climb": _climb,
@@ -209,6 +231,11 @@ _TELL: Final[dict[str, Callable[[Customer, int, Random], None]]] = {
     "inflow": _inflow,
     "saver": _saver,
     "ordinary": _ordinary,
+    "merchant": _merchant,
+    "pensioner": _pensioner,
+    "small": _small,
+    "wealthy": _wealthy,
+    "owner": _owner,
 }
 
 
@@ -218,12 +245,6 @@ def _pay_salary(books: Books, days: int, random: Random) -> None:
         paid = books.move(START_MS + day * DAY_MS + 9 * HOUR_MS, cents, kind="salary")
         # Rent and instalments take most of it back, or every balance would only rise.
         books.move(paid.at_ms + 2 * DAY_MS, -int(cents * 0.8), kind="household", channel="online")
-
-
-def _tier(customer: Customer, random: Random) -> str:
-    if customer.story == "drop":
-        return random.choice(("mid", "high"))
-    return random.choice(("potential", "effective", "effective", "mid"))
 
 
 def _somewhere(days: int, begin: float, end: float, random: Random) -> int:

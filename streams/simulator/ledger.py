@@ -28,6 +28,7 @@ class Movement:
     share: float = 0.0
     kind: str = "card"
     channel: str | None = None
+    merchant: str | None = None
     transfer_id: str | None = None
     reverses: Movement | None = None
     mirrors: Movement | None = None
@@ -77,6 +78,7 @@ def book(books: Books, tenant: str, random: Random, next_id: Callable[[], str]) 
                 "balance_after": money(balances[index]),
                 "kind": movement.kind,
                 "channel": movement.channel,
+                "merchant": movement.merchant,
                 "own_account": movement.transfer_id is not None,
                 "transfer_id": movement.transfer_id,
                 "reversal_of": reverses,

@@ -15,6 +15,7 @@ from schemas.actions import Cancellation, NextBestAction
 from schemas.base import LATEST, SCHEMA_VERSION, from_ms, to_ms
 from schemas.construct import constructed
 from schemas.decisions import Decision
+from schemas.events import DESK_CHANNELS
 from triggers.engine.state import Journey, Sent
 from triggers.language.model import Trigger
 
@@ -28,6 +29,7 @@ _LAST_MS: Final = to_ms(LATEST) - 1
 def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> NextBestAction:
     """One step of a journey as it goes out."""
     proposed, value = trigger.action, journey.value
+    title, offer_title = _titles(run, trigger, journey) if sent.channel in DESK_CHANNELS else ({}, {})
     return constructed(
         NextBestAction,
         {
@@ -44,12 +46,14 @@ def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> N
             "manager_id": None,
             "occasion": journey.occasion,
             "offer": journey.offer,
+            "offer_title": offer_title,
             "priority": proposed.priority,
             "ruleset": run.plan.ruleset.hash,
             "schema_version": SCHEMA_VERSION,
             "step": sent.step,
             "template": proposed.template,
             "tenant": run.tenant,
+            "title": title,
             "trigger": trigger.id,
             "trigger_version": trigger.version,
             "type": "action",
@@ -112,6 +116,13 @@ def cancellation(run: Evaluation, journey: Journey, sent: Sent, reason: str, cau
             "type": "cancellation",
         },
     )
+
+
+def _titles(run: Evaluation, trigger: Trigger, journey: Journey) -> tuple[dict[str, str], dict[str, str]]:
+    """What people read in their language: what brought the contact about, and what is offered."""
+    offers = run.plan.offers
+    offer = offers.get(journey.offer) if offers is not None else None
+    return dict(trigger.titles), dict(offer.titles) if offer is not None else {}
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, str]:

@@ -321,6 +321,7 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
         """The exclusion list that the profile has the customer on; empty for none."""
         return "blacklist" if self.blacklisted else "employees" if self.employee else ""
 
+    @property
     def product_kinds(self) -> int:
         """How many different kinds of product these are."""
         return len({holding.kind for holding in self.holding_map.values() if holding.open})

@@ -180,11 +180,14 @@ OfferKind = Literal["deposit", "wealth", "fund", "bond", "insurance", "loan", "s
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An entry of the catalogue, as ``offer.*`` sees it. ``tiers`` is ``None`` for all; the days are inclusive."""
+    """An entry of the catalogue, as ``offer.*`` sees it. ``tiers`` is ``None`` for all; the days are inclusive.
+
+    ``titles`` is by language; empty where it has none.
+    """
 
     id: str
     kind: OfferKind
-    title: str | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
     product_id: str | None = None
     term: int | None = None
     expected_yield: Decimal | None = None
@@ -221,7 +224,10 @@ class ActionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One trigger, ready to run. ``clauses`` are the top-level ``and`` parts of ``when``, for explanations."""
+    """One trigger, ready to run. ``clauses`` are the top-level ``and`` parts of ``when``, for explanations.
+
+    ``titles`` is by language, ``title`` the English one.
+    """
 
     id: str
     version: int
@@ -239,6 +245,7 @@ class Trigger:
     cases: tuple[Case, ...] = ()
     condition: Clause | None = None
     """``when`` as a tree with places, for coverage and explanations."""
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

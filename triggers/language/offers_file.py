@@ -42,7 +42,7 @@ def _offer(reader: Reader, name: str, entry: Entry, tiers: tuple[str, ...]) -> O
     return Offer(
         id=name,
         kind=cast("OfferKind", fields.choice("kind") or "service"),
-        title=fields.title("title"),
+        titles=fields.title("title") or {},
         product_id=fields.text("product_id"),
         term=fields.integer("term"),
         expected_yield=fields.decimal("expected_yield"),

@@ -141,16 +141,18 @@ class Reader:
             message = f"{what}'s name has small letters, digits and _, and begins with a letter"
             self.report(codes.OUT_OF_RANGE, place, message)
 
-    def title(self, node: Node) -> str | None:
-        """Text, or text by language; English where there is one."""
+    def title(self, node: Node) -> dict[str, str] | None:
+        """A title in every language: what is told in one only stands for the others too."""
         if not isinstance(node.value, dict):
-            return self.text(node)
+            text = self.text(node)
+            return dict.fromkeys(TITLE.names, text) if text is not None else None
         titles = self.mapping(node, TITLE)
-        texts = [titles.text(language) for language in ("en", "zh")] if titles else []
-        found = next(filter(None, texts), None)
-        if found is None and not node.value:
-            self.report(codes.MISSING_KEY, node.place, 'missing key "en" or "zh" in a title by language')
-        return found
+        texts = {name: text for name in TITLE.names if titles and (text := titles.text(name))}
+        if not texts:
+            if not node.value:
+                self.report(codes.MISSING_KEY, node.place, 'missing key "en" or "zh" in a title by language')
+            return None
+        return dict.fromkeys(TITLE.names, next(iter(texts.values()))) | texts
 
     def integer(self, node: Node, low: int, high: int) -> int | None:
         if type(node.value) is not int:
@@ -329,7 +331,7 @@ class Fields:
         shape = self._shape(key, Number)
         return self.reader.decimal(node, shape.low, shape.high)
 
-    def title(self, key: str) -> str | None:
+    def title(self, key: str) -> dict[str, str] | None:
         node = self.get(key)
         return self.reader.title(node) if node else None
 

@@ -94,6 +94,6 @@ def _tag(
         holds_ms=holds or 0,
         # A tag that holds on is looked at each time: how long it stays follows from when it was last true.
         touched_by=None if holds else touched_by(when, derived),
-        title=title or name,
+        title=title["en"] if title else name,
         owner=owner or "",
     )

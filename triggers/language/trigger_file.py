@@ -47,7 +47,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
         return None
     draft = Draft(document.file, fields, shared.policy)
     draft.id = fields.identifier("trigger")
-    title = fields.title("title")
+    titles = fields.title("title")
     version = fields.integer("version")
     owner = fields.text("owner")
     status = fields.choice("status")
@@ -67,7 +67,8 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
     draft.trigger = Trigger(
         id=draft.id,
         version=version or 1,
-        title=title or draft.id,
+        title=titles["en"] if titles else draft.id,
+        titles=titles or {},
         owner=owner or "",
         status=cast("Status", status),
         on=wakes or (),

@@ -190,11 +190,17 @@ def test_policy_and_calendar_set_what_they_say_and_leave_the_rest() -> None:
 
 
 def test_titles_may_be_by_language() -> None:
-    """English is taken where there is one."""
-    for title, text in (("{zh: 中, en: E}", "E"), ("{zh: 中}", "中")):
+    """Each language has one: what is told in one only stands for both."""
+    for title, titles in (
+        ("{zh: 中, en: E}", {"en": "E", "zh": "中"}),
+        ("{zh: 中}", {"en": "中", "zh": "中"}),
+        ("{en: E}", {"en": "E", "zh": "E"}),
+        ("E", {"en": "E", "zh": "E"}),
+    ):
         ruleset = load({"good.yaml": vary(("title: A good trigger", f"title: {title}"))}).ruleset
         assert ruleset is not None
-        assert ruleset.triggers[0].title == text
+        assert ruleset.triggers[0].titles == titles
+        assert ruleset.triggers[0].title == titles["en"]
 
 
 def test_features_are_shared_across_files() -> None:

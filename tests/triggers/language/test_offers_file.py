@@ -56,7 +56,7 @@ def test_an_offer_is_read_whole() -> None:
         "certificate": Offer(
             id="certificate",
             kind="deposit",
-            title="A certificate",
+            titles={"en": "A certificate", "zh": "大额存单"},
             product_id="CD-3Y",
             term=1095,
             expected_yield=Decimal("0.019"),
