@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import from_ms, to_ms
+from schemas.events import DESK_CHANNELS
 from streams.kits.notifier import Outcome
 from streams.simulator.records import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -29,6 +30,9 @@ _PHONE_OFF: Final = 0.08
 _FAILS: Final = 0.04
 _TWICE: Final = 0.05
 _LATE: Final = 0.08
+_READ: Final[tuple[tuple[Outcome, float], ...]] = (("opened", 0.55), ("clicked", 0.4), ("bought", 0.25))
+_SPOKEN: Final[tuple[tuple[Outcome, float], ...]] = (("answered", 0.7), ("bought", 0.2))
+"""How likely each outcome is after the one before it: of a message that is read, and where people speak."""
 
 
 @dataclass(order=True, slots=True)
@@ -95,11 +99,11 @@ class SimulatedOutreach:
             self._tell(action, "failed", at_ms, random)
             return
         self._tell(action, "delivered", at_ms, random)
-        for outcome, chance in (("opened", 0.55), ("clicked", 0.4), ("bought", 0.25)):
+        for outcome, chance in _SPOKEN if action.channel in DESK_CHANNELS else _READ:
             if random.random() >= chance:
                 break
             at_ms += random.randrange(MINUTE_MS, 8 * HOUR_MS)
-            self._tell(action, outcome, at_ms, random)  # type: ignore[arg-type]  # mypy widens the tuple's literals
+            self._tell(action, outcome, at_ms, random)
         else:
             return
         if random.random() < 0.04:

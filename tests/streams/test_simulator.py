@@ -175,6 +175,10 @@ def test_every_shipped_trigger_fires(records: list[BankRecord]) -> None:
     assert fired.keys() == live, "a trigger that ships needs a story in streams/simulator/customers.py"
     reasons = {output.reason for output in outputs if isinstance(output, Cancellation)}
     assert reasons == {"reversed", "corrected", "redeemed", "rolled_over"}
+    classes = [name for state in states.values() for name in state.tags if name.startswith("class_")]
+    assert len(classes) == len(states), "a customer is in exactly one of the classes A to D"
+    assert 0.1 <= classes.count("class_a") / len(states) <= 0.3
+    assert 0.2 <= classes.count("class_b") / len(states) <= 0.4
     suppressed = {
         output.reason for output in outputs if isinstance(output, Decision) and output.outcome == "suppressed"
     }
