@@ -40,7 +40,7 @@ def test_the_kinds_cover_what_wakes_a_trigger() -> None:
 def test_a_template_passes_check_and_test(starter: Starter, *, shipped: bool) -> None:
     """Alone, and under the policy, calendar and catalogue that ship."""
     offer = "retention_call" if shipped else "call"
-    files = {**(SHIPPED if shipped else {}), **starter.fill_in_beside("team")}
+    files = {**(SHIPPED if shipped else {}), **_with_shipped(starter.fill_in_beside("team"), shipped=shipped)}
     files["mine.yaml"] = starter.fill_in("mine", "team", offer)
     loaded = load_documents(files)
     told = [str(problem) for problem in loaded.problems if shipped or problem.code not in _OF_THE_RULE_SET]
@@ -52,6 +52,15 @@ def test_a_template_passes_check_and_test(starter: Starter, *, shipped: bool) ->
     assert bool(trigger.cases[0].expect) > bool(trigger.cases[1].expect)
     for case in trigger.cases:
         assert run_case(loaded.ruleset, trigger, case).passed, case.name
+
+
+def _with_shipped(beside: dict[str, str], *, shipped: bool) -> dict[str, str]:
+    """The tags that a template needs: alone, or among those that ship, as an author adds them."""
+    if not (shipped and beside):
+        return beside
+    features, tags = beside["tags.yaml"].partition("features:\n")[2].split("tags:\n")
+    assert features in SHIPPED["tags.yaml"], "its features stand there already"
+    return {"tags.yaml": SHIPPED["tags.yaml"] + tags}
 
 
 @pytest.mark.parametrize("starter", STARTERS.values(), ids=lambda starter: starter.kind)
