@@ -6,7 +6,6 @@ import io
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from typer.testing import CliRunner
 from streams.cli import app
 from streams.commands.case_view import show_failure
 from streams.commands.console import Exit
-from streams.commands.library import SHIPPED
 from tests.support.casework import FIRES, SILENT, results_of, trigger_text
 
 ROOT = Path(__file__).parents[3]
