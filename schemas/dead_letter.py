@@ -40,6 +40,7 @@ class Reason(StrEnum):
     WRONG_TENANT = "WRONG_TENANT"
     TOO_LATE = "TOO_LATE"
     FROM_THE_FUTURE = "FROM_THE_FUTURE"
+    TOO_MANY_HELD = "TOO_MANY_HELD"
 
 
 class DeadLetter(Record):

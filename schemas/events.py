@@ -32,6 +32,11 @@ Tier = Literal["potential", "effective", "mid", "high", "private"]
 Desk = Literal["counter", "vip", "private", "remote"]
 """Who looks after customers: the counter's wealth managers, the VIP managers, private banking, the remote agents."""
 
+IdentitySource = Literal["web", "app", "wechat", "mini_program", "third_party"]
+"""Where a customer has an id that is not the bank's own."""
+
+BehaviourAction = Literal["login", "browse", "search", "like", "comment", "share", "apply"]
+
 TransactionKind = Literal[
     "salary",
     "pension",
@@ -146,10 +151,29 @@ class IdentityLink(Event):
 
     record_type: ClassVar[str] = "identity_link"
 
-    source: Literal["web", "app", "wechat", "mini_program", "third_party"]
+    source: IdentitySource
     source_user_id: Identifier
     sequence: Sequence
     customer_id: Identifier | None = None
+
+
+class CustomerMerge(Event):
+    """From its time on a customer is another one: two records of the bank were one person, or an id was replaced.
+
+    Without ``merged_into`` the customer stands for itself again. ``sequence`` runs per ``customer_id``.
+    """
+
+    record_type: ClassVar[str] = "customer_merge"
+
+    customer_id: Identifier
+    sequence: Sequence
+    merged_into: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _into_another(self) -> CustomerMerge:
+        if self.merged_into == self.customer_id:
+            raise PydanticCustomError("contradiction", "merged_into is the customer itself")
+        return self
 
 
 class Behaviour(Event):
@@ -158,8 +182,21 @@ class Behaviour(Event):
     record_type: ClassVar[str] = "behaviour"
 
     customer_id: Identifier
-    action: Literal["login", "browse", "search", "like", "comment", "share", "apply"]
+    action: BehaviourAction
     source: Literal["web", "app", "wechat", "mini_program", "third_party", "branch"]
+    product_id: Identifier | None = None
+    page: ShortText | None = None
+    seconds: Count | None = None
+
+
+class ChannelBehaviour(Event):
+    """Something done on a channel that knows only an id of its own. The identity stage finds the customer."""
+
+    record_type: ClassVar[str] = "channel_behaviour"
+
+    source: IdentitySource
+    source_user_id: Identifier
+    action: BehaviourAction
     product_id: Identifier | None = None
     page: ShortText | None = None
     seconds: Count | None = None

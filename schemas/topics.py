@@ -10,7 +10,18 @@ from schemas.base import Record
 from schemas.dead_letter import DeadLetter
 from schemas.decisions import Decision
 from schemas.desk import DeskAnswer, DeskManager, DeskReport, DeskStep, Standing
-from schemas.events import Behaviour, Feedback, IdentityLink, Manager, Maturity, Profile, Transaction
+from schemas.events import (
+    Behaviour,
+    ChannelBehaviour,
+    CustomerMerge,
+    Feedback,
+    IdentityLink,
+    Manager,
+    Maturity,
+    Profile,
+    Transaction,
+)
+from schemas.identity import IdentityDecision, IdentityMember, IdentityRedirect
 from schemas.journal import RecordBatch, TimerBatch
 
 _DAY_MS: Final = 86_400_000
@@ -57,6 +68,7 @@ def _inbound(
     *,
     key: tuple[str, ...] = ("customer_id",),
     stage: StageName = "customer",
+    producers: tuple[str, ...] = (),
 ) -> Topic:
     return Topic(
         name=name,
@@ -64,7 +76,7 @@ def _inbound(
         key=key,
         direction="inbound",
         owner=owner,
-        producers=(owner,),
+        producers=(owner, *producers),
         consumers=("trigger-system",),
         about=about,
         # Two weeks: twice the lateness allowed by default, so that a restored state finds what it must read again.
@@ -113,6 +125,10 @@ def _queue(channel: str, consumer: str) -> Topic:
 
 DECISIONS: Final = "outreach.decisions"
 DESK_REPORTS: Final = "desk.reports"
+BEHAVIOUR: Final = "bank.behaviour"
+IDENTITY_MEMBERS: Final = "identity.members"
+IDENTITY_REDIRECTS: Final = "identity.redirects"
+IDENTITY_DECISIONS: Final = "identity.decisions"
 JOURNAL_TOPIC: Final = "outreach.journal"
 DEAD_LETTERS: Final = "bank.dead-letters"
 
@@ -120,13 +136,49 @@ TOPICS: Final[tuple[Topic, ...]] = (
     _inbound("bank.transactions", Transaction, "core-banking", "Booked movements on accounts."),
     _inbound("bank.maturities", Maturity, "product-system", "Holdings with a due date, and what happens to them."),
     _inbound("bank.profiles", Profile, "crm", "What the bank knows of a customer."),
-    _inbound("bank.behaviour", Behaviour, "digital-channels", "What customers do on the bank's channels."),
+    _inbound(
+        BEHAVIOUR,
+        Behaviour,
+        "digital-channels",
+        "What customers do on the bank's channels.",
+        # What was done under a channel's own id, once its customer is known.
+        producers=("trigger-system",),
+    ),
     _inbound("bank.feedback", Feedback, "notifiers", "What became of an action."),
     _inbound(
         "bank.identity-links",
         IdentityLink,
         "crm",
         "Which customer a channel's own id belongs to.",
+        key=("source", "source_user_id"),
+        stage="identity",
+    ),
+    _inbound(
+        "bank.channel-behaviour",
+        ChannelBehaviour,
+        "digital-channels",
+        "What is done on channels that know only an id of their own.",
+        key=("source", "source_user_id"),
+        stage="identity",
+    ),
+    _inbound(
+        "bank.customer-merges",
+        CustomerMerge,
+        "crm",
+        "Which customers turned out to be one, and which ids were replaced.",
+        stage="identity",
+    ),
+    _between(
+        IDENTITY_MEMBERS,
+        IdentityMember,
+        "Which ids of channels a customer has had, so that a merge reaches them.",
+        key=("customer_id",),
+        stage="identity",
+    ),
+    _between(
+        IDENTITY_REDIRECTS,
+        IdentityRedirect,
+        "Merges, as each id of a channel that they concern must know them.",
         key=("source", "source_user_id"),
         stage="identity",
     ),
@@ -177,6 +229,18 @@ TOPICS: Final[tuple[Topic, ...]] = (
         producers=("trigger-system",),
         consumers=("branches", "analytics"),
         about="Managers with more customers than allowed, and how each period went.",
+        retention_ms=400 * _DAY_MS,
+    ),
+    Topic(
+        name=IDENTITY_DECISIONS,
+        models=(IdentityDecision,),
+        key=("identity",),
+        direction="outbound",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("compliance", "analytics"),
+        about="Whom an id of a channel belonged to from when on, what was merged, and what found no customer.",
+        # As the decisions: it tells whose behaviour was counted for whom.
         retention_ms=400 * _DAY_MS,
     ),
     Topic(

@@ -37,7 +37,7 @@ from triggers.desk.managers import ManagerStage
 from triggers.desk.stage import DeskStage
 from triggers.engine.customer import CustomerStage
 from triggers.engine.stage import Stage
-from triggers.identity import identity_stage
+from triggers.identity.stage import IdentityStage
 from triggers.language.loader import from_document
 from triggers.language.model import RuleSet
 
@@ -75,7 +75,7 @@ def make_routes(settings: Settings) -> Routes:
     """Every stage on its topics."""
     stages: list[Stage[Any]] = [
         CustomerStage(settings.tenant),
-        identity_stage(),
+        IdentityStage(settings.tenant),
         ManagerStage(settings.tenant),
         DeskStage(settings.tenant),
     ]

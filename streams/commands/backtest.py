@@ -219,7 +219,7 @@ def _show(result: Result) -> None:
         + (f"; in shadow {sum(one['would_send'] for one in shadow):,} would have been sent" if shadow else "")
     )
     if given["not_of_customers"]:
-        say(f"besides, events that no trigger sees: {_listed(given['not_of_customers'])}")
+        say(f"besides, events that are not by customer, left out: {_listed(given['not_of_customers'])}")
     if given["outside_the_range"]:
         say(f"besides, outside the time range: {given['outside_the_range']:,}")
     _show_shadow(shadow)

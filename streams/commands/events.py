@@ -120,7 +120,7 @@ def simulate(
     unseen = Counter(record.topic for record in records if TOPIC[record.topic].stage != "customer")
     if unseen:
         named = ", ".join(f"{topic} {count}" for topic, count in sorted(unseen.items()))
-        say(f"{unseen.total()} of them no trigger sees: {named}")
+        say(f"{unseen.total()} of them are not by customer, only a worker reads them: {named}")
 
 
 def _show(report: ImportReport) -> None:

@@ -14,14 +14,23 @@ from typing import Any
 
 import msgspec
 
-from schemas.base import read_time
+from schemas.base import read_time, to_ms
 from schemas.dead_letter import DEAD_LETTER_HEADER, Reason
 from schemas.journal import JOURNAL
-from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, DESK_REPORTS, JOURNAL_TOPIC, placed_by_key
+from schemas.topics import (
+    BEHAVIOUR,
+    CONSUMED,
+    DEAD_LETTERS,
+    DECISIONS,
+    DESK_REPORTS,
+    IDENTITY_DECISIONS,
+    JOURNAL_TOPIC,
+    placed_by_key,
+)
 from streams.demo.tap import BETWEEN, QUEUES, Kept, Place
 from streams.publisher import partition_of
 from triggers.casework.oracle import JournalBroken, Replay, replay
-from triggers.engine.batch import Message
+from triggers.engine.batch import ORIGIN_HEADER, Message
 from triggers.engine.stage import Stage
 from triggers.language.model import RuleSet
 
@@ -33,7 +42,8 @@ class Evidence:
     ``log`` holds all messages of all topics. ``states`` maps (stage, partition, key) to what the store keeps,
     ``positions`` (topic, partition) to the next offset. ``spoiled`` maps where a spoiled record stands to the reason
     expected; ``reversals`` lists (original event, reversing event) pairs; ``accepted`` are the ids of the actions that
-    the notifier accepted, ``accepted_twice`` those that it would have sent again.
+    the notifier accepted, ``accepted_twice`` those that it would have sent again. ``anonymous`` maps what was done
+    under an id of a channel (``source:id:event``) to the customers it can have been, and its time.
     """
 
     log: Mapping[Place, Sequence[Kept]]
@@ -45,6 +55,7 @@ class Evidence:
     spoiled: Mapping[tuple[str, int, int], Reason]
     reversals: Sequence[tuple[str, str]]
     accepted: AbstractSet[str]
+    anonymous: Mapping[str, tuple[AbstractSet[str], int]]
     accepted_twice: AbstractSet[str] = frozenset()
 
 
@@ -90,21 +101,23 @@ def verify(evidence: Evidence, pause: Callable[[], None] = lambda: None) -> Verd
     findings = [_all_processed(evidence, oracle)]
     for name, topics in (
         ("actions and withdrawals", QUEUES),
-        ("decisions and reports", (DECISIONS, DESK_REPORTS)),
+        ("decisions and reports", (DECISIONS, IDENTITY_DECISIONS, DESK_REPORTS)),
         ("dead letters", (DEAD_LETTERS,)),
-        ("what stages tell one another", BETWEEN),
+        ("what stages tell one another", (*BETWEEN, BEHAVIOUR)),
     ):
         actual: Counter[tuple[int, Message]] = Counter()
         wanted: Counter[tuple[int, Message]] = Counter()
         for topic in topics:
             wanted += expected[topic]
             for partition, message in _messages(evidence.log, topic):
-                actual[partition, message] += 1
+                if topic != BEHAVIOUR or message.headers:  # the bank's own behaviour has none
+                    actual[partition, message] += 1
         finding, repeated = _same_messages(name, actual, wanted)
         findings.append(finding)
         repeats += repeated
     actions = [_body(message) for queue in QUEUES for _, message in _messages(evidence.log, queue)]
     findings += [
+        _behaviour_once(evidence),
         _same_states(evidence.states, oracle.states),
         _one_body_each(actions),
         _accepted_once(evidence, actions),
@@ -242,6 +255,39 @@ def _reversals_withdrawn(evidence: Evidence, actions: Sequence[dict[str, Any]]) 
             in_force = read_time(action["expires_at"]) > read_time(at)
             if in_force and (action["action_id"], reversal) not in withdrawn:
                 return Finding(name, compared, f"action {action['action_id']}: not withdrawn")
+    return Finding(name, compared)
+
+
+def _behaviour_once(evidence: Evidence) -> Finding:
+    """What was done under an id was sent on once, at its own time, for who it was; or it is on record why not.
+
+    Beside the engine: the bank knows who it was.
+    """
+    name = "behaviour of ids counted once, for who it was"
+    compared = len(evidence.anonymous)
+    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for _, message in _messages(evidence.log, BEHAVIOUR):
+        sent_on = dict(message.headers).get(ORIGIN_HEADER)
+        if sent_on is not None:
+            body = _body(message)
+            found[sent_on.decode()].add((body["customer_id"], body["occurred_at"]))
+    decisions = [_body(message) for _, message in _messages(evidence.log, IDENTITY_DECISIONS)]
+    expired = {f"{body['identity']}:{body['caused_by']}" for body in decisions if body["outcome"] == "expired"}
+    for origin, (whose, at_ms) in evidence.anonymous.items():
+        events = found.pop(origin, set())
+        if len(events) > 1:
+            return Finding(name, compared, f"{origin}: sent on as {len(events)} events, not one")
+        if events and origin in expired:
+            return Finding(name, compared, f"{origin}: sent on, and on record as expired")
+        if whose and not events and origin not in expired:
+            return Finding(name, compared, f"{origin}: neither sent on nor on record as expired")
+        for customer_id, at in events:
+            if customer_id not in whose:
+                return Finding(name, compared, f"{origin}: sent on for a customer who it was not")
+            if to_ms(read_time(at)) != at_ms:
+                return Finding(name, compared, f"{origin}: sent on with another time than its own")
+    if found:
+        return Finding(name, compared, f"{min(found)}: sent on, and nobody did it")
     return Finding(name, compared)
 
 

@@ -31,6 +31,7 @@ from streams.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
 from streams.embedded_redis import EmbeddedRedis, EmbeddedRedisFailed
 from streams.settings import load_settings
 from streams.simulator import BankPlan, BankRecord, simulate_bank
+from streams.simulator.identities import whose_it_is
 from streams.simulator.publish import BankPublisher, Pace, PublishingFailed
 from streams.simulator.records import START_MS
 from streams.worker import make_routes, open_store
@@ -257,9 +258,10 @@ class _Demo:
         self._await(settled, _DRAIN_S, "the worker's timers do not come to rest", view, "draining")
 
     def _drained(self) -> bool:
-        """Whether the positions in the store are at the end of every inbound topic."""
-        ends = self._tap.ends([topic.name for topic in CONSUMED])
+        """Whether the positions in the store are at the end of every topic that is consumed."""
+        # The positions first: what was processed by then had been sent on by then, so the ends have it.
         positions = self._positions()
+        ends = self._tap.ends([topic.name for topic in CONSUMED])
         return all(positions.get(place, 0) >= end for place, end in ends.items())
 
     def _positions(self) -> dict[Place, int]:
@@ -308,6 +310,7 @@ class _Demo:
             tenant=self._settings.tenant,
             spoiled=spoiled,
             reversals=sorted(reversals),
+            anonymous=whose_it_is(records),
             accepted=frozenset(self._notifier.accepted),
             accepted_twice=frozenset(self._notifier.accepted_twice),
         )

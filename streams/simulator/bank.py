@@ -24,6 +24,7 @@ from streams.simulator.customers import (
     visit,
 )
 from streams.simulator.holdings import hold
+from streams.simulator.identities import anonymous, has_own_id
 from streams.simulator.ledger import book
 from streams.simulator.profiles import MANAGERS, tell_profile
 from streams.simulator.records import DAY_MS, MINUTE_MS, START_MS, BankRecord, bank_record, moment
@@ -88,13 +89,16 @@ def _other_records(
             yield from hold(customer, random.randrange(1, 4), plan.days, plan.tenant, random, next_id)
         if random.random() < 0.3:
             yield _link(customer, plan.tenant, next_id())
-        for _ in range(random.randrange(8)):
-            yield visit(customer, plan.days, plan.tenant, random, next_id)
+        done = [visit(customer, plan.days, plan.tenant, random, next_id) for _ in range(random.randrange(8))]
         if random.random() < 0.15:
-            yield from engage(customer, plan.days, plan.tenant, random, next_id)
+            done += engage(customer, plan.days, plan.tenant, random, next_id)
+        if not has_own_id(customer):
+            yield from done
         if random.random() < 0.05:
             for _ in range(3):
                 yield bought_elsewhere(customer, plan.days, plan.tenant, random, next_id)
+    # With a chance of its own: the others' stories stay as they are.
+    yield from anonymous(customers, plan.days, plan.tenant, Random(plan.seed), next_id)  # noqa: S311
 
 
 def _manager(manager_id: str, tenant: str, event_id: str) -> BankRecord:

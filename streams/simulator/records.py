@@ -28,7 +28,7 @@ class BankRecord:
 
     ``occurred_ms`` is the event's own time (0 where it cannot be read).
     ``reason`` is the dead letter that a spoiled record must become. ``event_id`` is that of the event it carries;
-    ``reverses`` the event that it takes back.
+    ``reverses`` the event that it takes back. ``whose`` is who may have done what came under an id of a channel.
     """
 
     topic: str
@@ -40,6 +40,7 @@ class BankRecord:
     event_id: str | None = None
     reverses: str | None = None
     reason: Reason | None = None
+    whose: frozenset[str] | None = None
 
 
 def bank_record(topic: str, event: Event, at_ms: int, reverses: str | None = None) -> BankRecord:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import INBOUND, TOPICS
+from schemas.topics import CONSUMED, TOPICS
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.bank_history import bank_history
 from tests.support.kafka_broker import add_partitions, set_topic_config
@@ -136,7 +136,7 @@ def test_a_lost_state_is_refused_until_an_operator_accepts_the_loss(kafka: str, 
         system.stop_workers()
         before = len(system.actions())
         assert before > 0
-        accepted = {(topic.name, p): end for topic in INBOUND for p, end in system.ends(topic.name).items()}
+        accepted = {(topic.name, p): end for topic in CONSUMED for p, end in system.ends(topic.name).items()}
 
         system.forget_everything()
         refused = system.start_worker()

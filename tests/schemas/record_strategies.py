@@ -87,6 +87,8 @@ def messages(draw: st.DrawFn, model: type[Record]) -> Pairs:
         days = sorted(value for name, value in pairs if name in ("purchased_on", "matures_on"))
         by_name = {"purchased_on": days[0], "matures_on": days[1]}
         pairs = [(name, by_name.get(name, value)) for name, value in pairs]
+    if model.record_type == "customer_merge" and dict(pairs).get("merged_into") == dict(pairs)["customer_id"]:
+        pairs = [pair for pair in pairs if pair[0] != "merged_into"]
     return draw(st.permutations(pairs)) if draw(st.booleans()) else pairs
 
 

@@ -18,12 +18,12 @@ from schemas import decode as decoding
 from schemas.base import Event, Identifier, Record
 from schemas.decode import Rejected
 from schemas.recogniser import build
-from schemas.topics import INBOUND, TOPIC, Topic
+from schemas.topics import CONSUMED, TOPIC, Topic
 from tests.schemas.odd_values import ODD_VALUES, Raw
 from tests.schemas.record_strategies import bent, damaged, messages, written
 
 EXAMPLES = Path(schemas.__file__).parent / "examples"
-RECOGNISERS = {topic.name: build(topic.models[0]) for topic in INBOUND}
+RECOGNISERS = {topic.name: build(topic.models[0]) for topic in CONSUMED}
 TRANSACTION: dict[str, Any] = {
     "tenant": "bank",
     "event_id": "tx-1",
@@ -37,7 +37,7 @@ TRANSACTION: dict[str, Any] = {
     "balance_after": "-12.3",
 }
 
-topics = st.sampled_from(INBOUND)
+topics = st.sampled_from(CONSUMED)
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
@@ -109,7 +109,7 @@ def as_json(body: dict[str, Any]) -> bytes:
     return f"{{{','.join(parts)}}}".encode("utf-8", "surrogatepass")
 
 
-@pytest.mark.parametrize("topic", INBOUND, ids=lambda topic: topic.name)
+@pytest.mark.parametrize("topic", CONSUMED, ids=lambda topic: topic.name)
 def test_every_odd_value_in_every_field_is_read_alike(topic: Topic) -> None:
     """Each field of each model in turn holds each odd value: accepted fast, accepted slow, with equal attributes."""
     example = max((EXAMPLES / topic.name).glob("*.json"), key=lambda path: len(json.loads(path.read_bytes())))

@@ -157,7 +157,7 @@ def test_events_that_no_trigger_sees_are_named(rules: Path, events: Path) -> Non
         file.write(format_event("bank.managers", "M1", "{}") * 3)
     lines = call(rules, "--events", events).stdout.splitlines()
     assert lines[0].startswith("5 events of 1 customers")
-    assert lines[1] == "besides, events that no trigger sees: bank.managers 3"
+    assert lines[1] == "besides, events that are not by customer, left out: bank.managers 3"
 
 
 def test_the_page_tells_the_banks_time(rules: Path, events: Path, tmp_path: Path) -> None:

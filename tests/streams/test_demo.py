@@ -21,17 +21,18 @@ import pytest
 
 from schemas.dead_letter import Reason
 from schemas.journal import RecordBatch, TimerBatch
-from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS, placed_by_key
+from schemas.topics import BEHAVIOUR, CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS, placed_by_key
 from streams.commands.library import SHIPPED
 from streams.publisher import partition_of
 from streams.simulator import BankPlan, BankRecord, simulate_bank
+from streams.simulator.identities import whose_it_is
 from streams.stages import Routes
 from triggers.desk.managers import ManagerStage
 from triggers.desk.stage import DeskStage
 from triggers.engine.batch import BatchResult, decode_batch, run_records, run_timers
 from triggers.engine.customer import CustomerStage
 from triggers.engine.stage import Stage
-from triggers.identity import identity_stage
+from triggers.identity.stage import IdentityStage
 from triggers.language.loader import load_ruleset
 
 with warnings.catch_warnings():
@@ -69,7 +70,16 @@ class TestCheck:
     def test_nothing_compared_is_no_pass(self, evidence: Evidence) -> None:
         """A demo in which nothing happened has proved nothing."""
         empty: Log = {place: [] for place in evidence.log}
-        nothing = replace(evidence, log=empty, states={}, positions={}, spoiled={}, reversals=[], accepted=frozenset())
+        nothing = replace(
+            evidence,
+            log=empty,
+            states={},
+            positions={},
+            spoiled={},
+            reversals=[],
+            accepted=frozenset(),
+            anonymous={},
+        )
         assert not verify(nothing).passed
 
     def test_a_lost_action_is_named(self, evidence: Evidence) -> None:
@@ -190,6 +200,38 @@ class TestCheck:
         )
         failure = _failures(replace(evidence, reversals=[(unended, "another-event")]))
         assert failure[_REVERSED].endswith("its journey was not ended")
+
+    def test_behaviour_of_an_id_is_held_against_the_bank(self, evidence: Evidence) -> None:
+        """The bank knows who used which id when: behaviour sent on for another, or not at all, is named."""
+        origin = next(origin for origin, (whose, _) in evidence.anonymous.items() if len(whose) == 1)
+        whose, at_ms = evidence.anonymous[origin]
+        told: dict[str, tuple[Any, str]] = {
+            "another": ({origin: (frozenset({"nobody"}), at_ms)}, f"{origin}: sent on for a customer who it was not"),
+            "time": ({origin: (whose, at_ms + 1)}, f"{origin}: sent on with another time than its own"),
+            "more": ({"web:u:1": (whose, at_ms)}, "web:u:1: neither sent on nor on record as expired"),
+        }
+        for change, difference in told.values():
+            changed = replace(evidence, anonymous={**evidence.anonymous, **change})
+            assert _failures(changed) == {_BEHAVIOUR_OF_IDS: difference}
+        unknown = replace(evidence, anonymous={k: v for k, v in evidence.anonymous.items() if k != origin})
+        assert _failures(unknown) == {_BEHAVIOUR_OF_IDS: f"{origin}: sent on, and nobody did it"}
+
+    def test_behaviour_sent_on_twice_or_lost_is_named(self, evidence: Evidence) -> None:
+        """Once for another customer as well, or not at all."""
+        place, index = next(
+            (place, index)
+            for place, messages in evidence.log.items()
+            if place[0] == BEHAVIOUR
+            for index, kept in enumerate(messages)
+            if kept.headers and index > 5
+        )
+        kept = evidence.log[place][index]
+        body = {**_body(kept), "customer_id": "another"}
+        again = kept._replace(offset=len(evidence.log[place]), value=msgspec.json.encode(body))
+        twice = _failures(replace(evidence, log={**evidence.log, place: [*evidence.log[place], again]}))
+        assert twice[_BEHAVIOUR_OF_IDS].endswith("sent on as 2 events, not one")
+        lost = _failures(_without(evidence, place, index))
+        assert lost[_BEHAVIOUR_OF_IDS].endswith("neither sent on nor on record as expired")
 
     def test_can_be_stopped(self, evidence: Evidence) -> None:
         """The check looks up now and then whether it should end."""
@@ -330,6 +372,7 @@ class TestCommand:
 
 
 _ACCEPTED = "accepted by the notifier, each once"
+_BEHAVIOUR_OF_IDS = "behaviour of ids counted once, for who it was"
 _SPOILED = "every spoiled record one dead letter, no other record"
 _REVERSED = "every action on a reversed event withdrawn"
 
@@ -452,7 +495,7 @@ class _Run:
     def __init__(self, records: list[BankRecord]) -> None:
         self._stages: dict[str, Stage[Any]] = {
             stage.name: stage
-            for stage in (CustomerStage("bank"), identity_stage(), ManagerStage("bank"), DeskStage("bank"))
+            for stage in (CustomerStage("bank"), IdentityStage("bank"), ManagerStage("bank"), DeskStage("bank"))
         }
         self._routes = Routes(list(self._stages.values()))
         self._ruleset = _shipped()
@@ -482,6 +525,7 @@ class _Run:
             tenant="bank",
             spoiled={place: record.reason for record, place in self._places if record.reason is not None},
             reversals=sorted({(r.reverses, r.event_id) for r in self._records if r.reverses and r.event_id}),
+            anonymous=whose_it_is(self._records),
             accepted=frozenset(body["action_id"] for body in actions if body["type"] == "action"),
         )
 
@@ -519,8 +563,9 @@ class _Run:
         held = self._states[stage.name, partition]
         for key in decoded.keys:
             held.setdefault(key, stage.fresh(key))
+        end = len(log)
         self._finish(partition, stage, entry, run_records(stage, entry, TOPIC[topic], decoded, held, self._ruleset))
-        self._positions[topic, partition] = len(log)
+        self._positions[topic, partition] = end
 
     def _sweep(self, name: str, partition: int, until_ms: int) -> None:
         stage, due = self._stages[name], self._due[name, partition]

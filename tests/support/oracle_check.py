@@ -7,16 +7,23 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.dead_letter import DEAD_LETTER_HEADER
 from schemas.journal import JOURNAL, RecordBatch, TimerBatch
-from schemas.topics import CONSUMED, DEAD_LETTERS, DESK_REPORTS, JOURNAL_TOPIC, placed_by_key
+from schemas.topics import (
+    BEHAVIOUR,
+    CONSUMED,
+    DEAD_LETTERS,
+    DESK_REPORTS,
+    IDENTITY_DECISIONS,
+    JOURNAL_TOPIC,
+    placed_by_key,
+)
 from streams.demo.tap import BETWEEN
 from streams.publisher import partition_of
 from streams.worker import make_routes
 from tests.support.kafka_broker import Consumed
 from tests.support.system import OUTBOUND, QUEUES, System
 from triggers.casework.oracle import JournalBroken, Replay, replay
-from triggers.engine.batch import Message, decode_batch, run_records
+from triggers.engine.batch import ORIGIN_HEADER, Message, decode_batch, run_records
 
 _AROUND = 4
 Entry = RecordBatch | TimerBatch
@@ -40,6 +47,8 @@ class Verdict:
     repeated_messages: int
     triggers: Counter[str]
     """Actions by trigger."""
+    sent_on: int
+    """Behaviour of ids, sent on to their customers."""
 
 
 def check_against_oracle(system: System) -> Verdict:
@@ -49,8 +58,8 @@ def check_against_oracle(system: System) -> Verdict:
     oracle = _replay(system, entries, kafka)
     _check_coverage(system, entries, oracle, kafka)
     repeats = 0
-    for topic in (*OUTBOUND, *BETWEEN, DESK_REPORTS, DEAD_LETTERS):
-        expected, found = _expected(oracle, topic, system.partitions), _by_partition(system.read(topic))
+    for topic in (*OUTBOUND, *BETWEEN, BEHAVIOUR, IDENTITY_DECISIONS, DESK_REPORTS, DEAD_LETTERS):
+        expected, found = _expected(oracle, topic, system.partitions), _by_partition(_ours(system, topic))
         for partition in sorted(expected.keys() | found.keys()):
             sent = [_sent(record) for record in found.get(partition, ())]
             repeats += _check_messages(system, entries, kafka, topic, partition, expected.get(partition, []), sent)
@@ -68,8 +77,14 @@ def check_against_oracle(system: System) -> Verdict:
         batches=len({(e.partition, e.sequence) for e in entries}),
         repeated_batches=len(entries) - len({(e.partition, e.sequence) for e in entries}),
         repeated_messages=repeats,
+        sent_on=sum(m.topic == BEHAVIOUR for _, m in oracle.messages),
         triggers=Counter(body["trigger"] for body in actions if body.get("type") == "action"),
     )
+
+
+def _ours(system: System, topic: str) -> list[Consumed]:
+    """What the system sent to a topic. Of behaviour that others publish it sends some anew, with its origin."""
+    return [record for record in system.read(topic) if topic != BEHAVIOUR or ORIGIN_HEADER in dict(record.headers)]
 
 
 def _journal(system: System) -> list[Entry]:
@@ -208,7 +223,7 @@ def _id(message: Sent) -> object:
 
 
 def _text(message: Sent) -> str:
-    headers = f" {dict(message[2])[DEAD_LETTER_HEADER].decode()}" if message[2] else ""
+    headers = "".join(f" {name} {value.decode()}" for name, value in message[2])
     return f"  key {message[0]!r}{headers} value {(message[1] or b'')[:600]!r}"
 
 

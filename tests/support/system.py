@@ -302,19 +302,28 @@ class System:
 
     def wait_until_drained(self, seconds: float = 90.0) -> None:
         """Waits until every record took effect, every timer that is due has run, and no batch is under way."""
-        ends = {topic.name: self.ends(topic.name) for topic in CONSUMED}
-        reached = self._reached_ms(ends) if self.settings.clock == "record" else {}
+        ends = self._ends_of_all()
+        reached = self._reached_ms(ends)
         left: list[str] = []
 
         def drained() -> bool:
+            nonlocal ends, reached
             left[:] = self._left(ends, reached)
             for worker in self.workers:
                 assert worker.running or worker.process.returncode in (0, -9), f"{worker}"
-            return not left
+            if left:
+                return False
+            # A stage may have sent something to a stage meanwhile. What has been processed has been sent on before.
+            before, ends = ends, self._ends_of_all()
+            reached = self._reached_ms(ends) if ends != before else reached
+            return ends == before
 
         wait_until(drained, lambda: "everything is processed; left: " + "; ".join(left[:5]), seconds)
 
-    def _left(self, ends: Mapping[str, Mapping[int, int]], reached: Mapping[int, int]) -> list[str]:
+    def _ends_of_all(self) -> dict[str, dict[int, int]]:
+        return {topic.name: self.ends(topic.name) for topic in CONSUMED}
+
+    def _left(self, ends: Mapping[str, Mapping[int, int]], reached: Mapping[tuple[str, int], int]) -> list[str]:
         left = []
         now = time.time_ns() // 1_000_000
         for partition in range(self.partitions):
@@ -325,23 +334,24 @@ class System:
                 end, position = by_partition[partition], meta.positions.get(topic, 0)
                 if position < end:
                     left.append(f"{topic}/{partition}: {position} of {end}")
-            until = now if self.settings.clock == "wall" else reached.get(partition)
             for stage, due in meta.first_due_ms.items():
+                until = now if self.settings.clock == "wall" else reached.get((stage, partition))
                 if until is not None and due <= until:
                     left.append(f"partition {partition}: a timer of {stage} due at {due}, reached is {until}")
         return left
 
-    def _reached_ms(self, ends: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
-        """The newest record time of each partition: with everything read, the time its timers run to."""
-        newest: dict[int, int] = {}
+    def _reached_ms(self, ends: Mapping[str, Mapping[int, int]]) -> dict[tuple[str, int], int]:
+        """The newest record time of each stage and partition: with everything read, the time its timers run to."""
+        newest: dict[tuple[str, int], int] = {}
         for topic in CONSUMED:
-            if topic.stage != "customer" or not any(ends[topic.name].values()):
+            if self.settings.clock == "wall" or topic.stage is None or not any(ends[topic.name].values()):
                 continue
             for raw in self.read(topic.name):
                 record = decode(topic, self.settings.tenant, raw.key, raw.value)
                 if not isinstance(record, Rejected):
                     at = to_ms(record.occurred_at)  # type: ignore[attr-defined]  # inbound records are events
-                    newest[raw.partition] = max(at, newest.get(raw.partition, at))
+                    where = topic.stage, raw.partition
+                    newest[where] = max(at, newest.get(where, at))
         return newest
 
     # Faults

@@ -18,18 +18,34 @@ from schemas.decisions import Decision
 from schemas.decode import Rejected, decode, record_key
 from schemas.encode import encode
 from schemas.journal import RecordBatch, TimerBatch
-from schemas.topics import CONSUMED, DEAD_LETTERS, DECISIONS, DESK_REPORTS, TOPIC, Topic, queue_of
-from triggers.engine.stage import Stage
+from schemas.topics import (
+    BEHAVIOUR,
+    CONSUMED,
+    DEAD_LETTERS,
+    DECISIONS,
+    DESK_REPORTS,
+    IDENTITY_DECISIONS,
+    TOPIC,
+    Topic,
+    queue_of,
+)
+from triggers.engine.stage import Republished, Stage
 from triggers.language.model import RuleSet
 
 S = TypeVar("S")
 
 _SENT_TO: Final = {
     model: topic
-    for topic in (*(topic for topic in CONSUMED if topic.direction == "internal"), TOPIC[DESK_REPORTS])
+    for topic in (
+        *(topic for topic in CONSUMED if topic.direction == "internal"),
+        *(TOPIC[name] for name in (BEHAVIOUR, DESK_REPORTS, IDENTITY_DECISIONS)),
+    )
     for model in topic.models
 }
 """The topics of what stages tell one another, and of the reports, by the record."""
+
+ORIGIN_HEADER: Final = "origin"
+"""The Kafka header of a record that was published anew: where it came from."""
 
 
 class RawRecord(Protocol):
@@ -124,6 +140,8 @@ def run_records(
                 rejections += 1
             if outcome.outputs and _add(outcome.outputs, result):
                 result.acted.append(index)
+            for republished in outcome.republished:
+                messages.append(_anew(republished))
         if last[key] == index:
             # Now, not after the loop: what the record has just touched is still in the processor's cache. Measured:
             # a third less time for encoding.
@@ -183,6 +201,10 @@ def _message(output: Record) -> Message:
     if topic is not None:
         return Message(topic.name, record_key(topic, output), encode(output))
     raise TypeError(f"a stage may not send a {type(output).__name__}")
+
+
+def _anew(republished: Republished) -> Message:
+    return _message(republished.record)._replace(headers=((ORIGIN_HEADER, republished.origin.encode()),))
 
 
 def _dead_letter(entry: RecordBatch, topic: Topic, raw: RawRecord, why: Rejected) -> Message:

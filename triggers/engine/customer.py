@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from schemas.base import from_ms, to_ms
-from schemas.dead_letter import Reason
 from schemas.decode import Rejected
 from triggers.engine.adoption import adopt_state
 from triggers.engine.codec import decode_state, encode_state
@@ -15,7 +14,7 @@ from triggers.engine.firing import Cause
 from triggers.engine.holdings import apply_maturity
 from triggers.engine.journeys import end_window
 from triggers.engine.ladder import climb, exhausted
-from triggers.engine.plan import Plan
+from triggers.engine.seen import from_the_future
 from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
@@ -53,7 +52,7 @@ class CustomerStage:
         plan = run.plan if run.ruleset is ruleset else run.adopt(ruleset)
         at = to_ms(record.occurred_at)
         if now is not None and at > now + plan.policy.skew_ms:
-            return Outcome(rejected=_from_the_future(plan))
+            return Outcome(rejected=from_the_future(plan.policy.skew_ms))
         clock = max(state.clock, at if now is None else now)
         if state.ruleset != ruleset.hash:
             adopt_state(state, plan, clock)
@@ -167,8 +166,3 @@ _APPLY: Final[Mapping[str, Callable[[Evaluation, Any, int], Rejected | None]]] =
 
 def _moment(milliseconds: int) -> str:
     return f"{from_ms(milliseconds):%Y%m%dT%H%M%S.%f}"
-
-
-def _from_the_future(plan: Plan) -> Rejected:
-    seconds = plan.policy.skew_ms // 1000
-    return Rejected(Reason.FROM_THE_FUTURE, "occurred_at", f"more than {seconds} s ahead of the system's clock")

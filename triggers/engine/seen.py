@@ -83,3 +83,8 @@ def seen_of(seen: dict[str, Seen], kind: str) -> Seen:
 def too_late() -> Rejected:
     """The rejection of an event from beyond the horizon."""
     return Rejected(Reason.TOO_LATE, "occurred_at", "older than the lateness rule allows: it may be a repeat")
+
+
+def from_the_future(skew_ms: int) -> Rejected:
+    """The rejection of an event further ahead of the clock than the policy allows."""
+    return Rejected(Reason.FROM_THE_FUTURE, "occurred_at", f"more than {skew_ms // 1000} s ahead of the system's clock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +13,14 @@ from triggers.language.model import RuleSet
 S = TypeVar("S")
 
 
+@dataclass(frozen=True, slots=True)
+class Republished:
+    """A record that another stage reads. ``origin`` names the one it came of, and goes with it as a header."""
+
+    record: Record
+    origin: str
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of one record or one run of timers, in order: actions, cancellations, decisions."""
@@ -19,6 +28,7 @@ class Outcome:
     outputs: list[Record] = field(default_factory=list)
     rejected: Rejected | None = None
     """Set when the record was read but may not take effect (too late, from the future)."""
+    republished: Sequence[Republished] = ()
 
 
 class Stage(Protocol[S]):

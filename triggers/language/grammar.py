@@ -351,6 +351,13 @@ EXCLUSION: Final = Form(
         Key("unversioned", _HELD, "Customers whose profile names no version; allow is the default."),
     ),
 )
+HOLD: Final = Form(
+    "what is held",
+    (
+        Key("hold", Length(MINUTE_MS, 60 * DAY_MS), "How long behaviour waits; at most lateness less skew."),
+        Key("at_most", Whole(1, 1000), "So much behaviour of one id; what comes beyond it is set aside."),
+    ),
+)
 POLICY: Final = Form(
     "a policy",
     (
@@ -382,6 +389,7 @@ POLICY: Final = Form(
         Key("arbitration", ARBITRATION, "How long candidates wait for better ones."),
         Key("seasons", Items(SEASON, 0, 100), "What weighs more in some months."),
         Key("objectives", Items(OBJECTIVE, 0, 100), "What weighs more for some customers."),
+        Key("identity", HOLD, "How behaviour waits whose customer is not known yet."),
         Key(
             "samples", Whole(100, 1_000_000), "Samples of one series kept one by one; older ones go into time buckets."
         ),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from triggers.language.clauses import Clause
     from triggers.language.desk_model import Desks
 
+_HOLD_MS = 2 * 86_400_000
+
 Evaluate = Callable[["Scope"], Any]
 """A compiled expression. The value is ``None`` where it is unknown."""
 
@@ -494,6 +496,23 @@ class Policy:
     """How long candidates wait for better ones; with 0 only those of one occasion compete."""
     samples: int = 5_000
     """Samples of one series that are kept one by one; older ones are folded into time buckets."""
+    hold_ms: int | None = None
+    """How long behaviour waits for the link of its id to a customer; ``None`` is the default of two days."""
+    hold_at_most: int = 100
+    """How much behaviour of one id waits at most."""
+
+    @property
+    def longest_hold_ms(self) -> int:
+        """How long behaviour may wait for its customer and still come in time by the lateness rule.
+
+        Meanwhile newer behaviour may have come, with a time as far ahead of the clock as ``skew_ms``.
+        """
+        return max(0, self.lateness_ms - self.skew_ms)
+
+    @property
+    def held_ms(self) -> int:
+        """How long behaviour waits: the default is shorter where the lateness rule asks for it."""
+        return min(_HOLD_MS, self.longest_hold_ms) if self.hold_ms is None else self.hold_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, cast
 from schemas.base import CURRENCIES
 from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
-from triggers.language.model import Attempts, Cap, Cooldown
+from triggers.language.model import Attempts, Cap, Cooldown, Policy
 from triggers.language.policy_rules import read_exclusion, read_holdout, read_quiet, read_routing, read_suitability
 from triggers.language.policy_weights import read_objectives, read_score, read_seasons, read_window
-from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader
+from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader, show_duration
 from triggers.language.shared import Shared, Spot
 
 _HOUR_MS: Final = 60 * MINUTE_MS
@@ -49,6 +49,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     score = fields.get("score")
     arbitration = fields.get("arbitration")
     window = read_window(reader, arbitration) if arbitration else None
+    identity = reader.mapping(fields.entries["identity"].value, grammar.HOLD) if "identity" in fields else None
     policy = replace(
         policy,
         currency=currency or policy.currency,
@@ -68,7 +69,10 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         score=(read_score(reader, score, shared.vocabulary) if score else None) or policy.score,
         window_ms=policy.window_ms if window is None else window,
         samples=fields.integer("samples") or policy.samples,
+        hold_ms=(identity.duration("hold") if identity else None) or policy.hold_ms,
+        hold_at_most=(identity.integer("at_most") if identity else None) or policy.hold_at_most,
     )
+    _check_hold(reader, fields, policy)
     spots = {f"caps[{index}]": Spot(document.file, place) for index, place in enumerate(places)}
     return replace(shared, policy=policy, spots={**shared.spots, **spots})
 
@@ -140,3 +144,17 @@ def _attempts(reader: Reader, node: Node) -> Attempts | None:
     at_most = fields.integer("at_most")
     pause = fields.duration("pause")
     return Attempts(at_most, pause) if at_most and pause else None
+
+
+def _check_hold(reader: Reader, fields: Fields, policy: Policy) -> None:
+    """What is held longer than the lateness rule allows would be set aside when its link comes."""
+    if policy.hold_ms is None or policy.hold_ms <= policy.longest_hold_ms:
+        return
+    key = next((name for name in ("identity", "lateness", "skew") if name in fields), None)
+    if key is None:
+        return  # The file that said it has its error.
+    message = (
+        f"behaviour held for {show_duration(policy.hold_ms)} could be too late for the lateness rule when its link "
+        f"comes; expected identity.hold of at most lateness less skew, {show_duration(policy.longest_hold_ms)}"
+    )
+    reader.report(codes.CONTRADICTION, fields.key_place(key), message)

@@ -189,6 +189,21 @@ def test_policy_and_calendar_set_what_they_say_and_leave_the_rest() -> None:
     assert plain.policy == Policy()
 
 
+def test_how_long_behaviour_is_held_must_fit_the_lateness_rule() -> None:
+    """The default gives way; what a file says is an error where it could come too late, at the key that did it."""
+    ruleset = load(
+        {"good.yaml": GOOD, "policy.yaml": "lateness: 2d\nskew: 1h\nidentity: {hold: 47h, at_most: 7}"}
+    ).ruleset
+    assert ruleset is not None
+    assert (ruleset.policy.held_ms, ruleset.policy.hold_at_most) == (47 * 3_600_000, 7)
+    ruleset = load({"good.yaml": GOOD, "policy.yaml": "lateness: 1d\nidentity: {at_most: 9}"}).ruleset
+    assert ruleset is not None
+    assert (ruleset.policy.held_ms, ruleset.policy.hold_at_most) == (23 * 3_600_000, 9)
+    (problem,) = load({"good.yaml": GOOD, "policy.yaml": "lateness: 2d\nidentity: {hold: 2d}"}).problems
+    assert (problem.code, problem.line, problem.column) == ("E018", 2, 1)
+    assert "expected identity.hold of at most lateness less skew, 47h" in problem.message
+
+
 def test_titles_may_be_by_language() -> None:
     """Each language has one: what is told in one only stands for both."""
     for title, titles in (
