@@ -19,6 +19,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from streams.redis_packing import pack_quickly
 from streams.store import StoreCorrupt, StoreRefused, StoreUnavailable
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class RedisClient:
                 self.single = Redis.from_url(target.url, **options)
         except (ValueError, redis_errors.RedisError, redis_errors.RedisClusterException):
             raise ValueError(_BAD_URL) from None
+        pack_quickly(self.any)
 
     @property
     def any(self) -> Any:

@@ -67,8 +67,8 @@ class Stage(Protocol[S]):
     def take_due_change(self, state: S) -> tuple[bool, int | None]:
         """Whether the state's entry in the timer index must change, and to which due time (``None``: no entry).
 
-        Asked once after each batch; the state remembers the answer, so that an entry is only rewritten where it
-        would come too late. An entry that comes too early is harmless: the sweep runs nothing and asks again.
+        Asked once after each batch; the state remembers the answer, so that an entry is not rewritten each time. It
+        must not come too late. One that comes too early is harmless: the sweep runs nothing and asks again.
         """
 
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.base import to_ms
 from tests.support.bank import Customer, actions, at, behaviour, decisions
-from tests.support.rules import HOUR, NO_LIMITS, ruleset, trigger
+from tests.support.rules import DAY, HOUR, NO_LIMITS, ruleset, trigger
 from triggers.engine.schedule import Every, next_day
 from triggers.language.calendar import Calendar
-from triggers.language.model import OnEvery, Policy, RuleSet
+from triggers.language.model import OnEvery, OnSilence, Policy, RuleSet
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NINE = time(9)
@@ -167,6 +168,21 @@ def test_one_timer_stands_in_the_index() -> None:
     changed, due = customer.stage.take_due_change(customer.state)
     assert changed
     assert due == int(datetime(2026, 3, 3, 1, tzinfo=UTC).timestamp() * 1000)
+
+
+def test_the_entry_is_moved_when_it_is_far_too_early() -> None:
+    """Who is heard of time and again is not looked up each time, and never in vain; and nothing is ever found late."""
+    customer = Customer(ruleset(trigger("quiet", on=(OnSilence("behaviour", None, 30 * DAY),))))
+    entries: list[float] = []
+    for day in range(100):
+        customer.feed(behaviour(f"b{day}", "login", occurred_at=at(day)))
+        changed, due = customer.stage.take_due_change(customer.state)
+        if changed:
+            assert due is not None
+            entries.append((due - to_ms(at())) / DAY)
+        assert entries[-1] > day, "a sweep would find the entry while the customer is there"
+        assert entries[-1] <= day + 30, "the silence would be noticed too late"
+    assert entries == [30, 46, 62, 78, 94, 110, 126]
 
 
 def test_the_condition_is_asked_when_the_time_comes() -> None:
