@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, auto
-from operator import attrgetter, ne
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -64,6 +63,9 @@ class _Check(Enum):
     PRINTABLE_CONTAINER = auto()
 
 
+_CONTAINERS: Final = (_Check.CONTAINER, _Check.PRINTABLE_CONTAINER)
+
+
 @dataclass(frozen=True, slots=True)
 class _Twin:
     """The type msgspec reads a field as, and what is left to check."""
@@ -74,101 +76,99 @@ class _Twin:
 
 
 def build(model: type[Record]) -> Recogniser:
-    """The recogniser of a model.
+    """The recogniser of a model: a function written for its fields, as ``dataclass`` writes methods.
+
+    One that went through lists of fields would take twice as long as all it calls.
 
     Raises ``TypeError`` for a model with something it cannot mirror exactly: better no start than a second opinion.
     """
     twins = _twins_of(model)
-    read = msgspec.json.Decoder(_struct_of(model, twins)).decode
-    read_numbers = _numbers_reader(model, twins)
-    rules = tuple(decorator.func for decorator in model.__pydantic_decorators__.model_validators.values())
+    names: dict[str, Any] = {
+        "read": msgspec.json.Decoder(_struct_of(model, twins)).decode,
+        "read_numbers": _numbers_reader(model, twins),
+        "ValidationError": msgspec.ValidationError,
+        "Decimal": Decimal,
+        "is_money": MONEY_TEXT.fullmatch,
+        "is_positive_money": re.compile(MONEY_TEXT.pattern.removeprefix("-?")).fullmatch,
+        "set_attribute": _set_attribute,
+        "keys_of": _keys_of,
+    }
+    source = "\n".join(_source(model, twins, names))
+    exec(compile(source, f"<recogniser of {model.__name__}>", "exec"), names)  # noqa: S102  of the names of our fields
+    return cast(Recogniser, names["recognise"])
 
+
+def _source(model: type[Record], twins: dict[str, _Twin], names: dict[str, Any]) -> Iterator[str]:
+    """The lines of a recogniser. What they name beside ``names``, defaults and rules, is added there."""
     required = [name for name, field in model.model_fields.items() if field.is_required()]
     optional = [name for name in twins if name not in required]
-    defaults = tuple(model.model_fields[name].get_default(call_default_factory=True) for name in optional)
-
-    def having(*checks: _Check) -> list[str]:
-        return [name for name in twins if twins[name].check in checks]
-
-    required_words = _values([name for name in having(_Check.PRINTABLE) if name in required])
-    optional_words = tuple(i for i, name in enumerate(optional) if twins[name].check is _Check.PRINTABLE)
-    times = tuple(having(_Check.TIME))
-    amounts = [name for name in having(_Check.MONEY, _Check.POSITIVE_MONEY) if name in required]
-    amounts_text = re.compile(r"\|".join(_money_pattern(twins[name]) for name in amounts)).fullmatch
-    amount_texts = _values(amounts)
-    optional_money = tuple(
-        (name, twins[name].check is _Check.POSITIVE_MONEY)
-        for name in having(_Check.MONEY, _Check.POSITIVE_MONEY)
-        if name not in required
-    )
-    containers = tuple(having(_Check.CONTAINER, _Check.PRINTABLE_CONTAINER))
-    word_containers = tuple(having(_Check.PRINTABLE_CONTAINER))
-    optional_values = _values(optional)
-    fewest = len(required)
-
-    def recognise(value: bytes) -> Record | None:
-        try:
-            record = read(value)
-        except msgspec.ValidationError:
-            # An amount written as a number, perhaps. Whatever else it is, the slow path says it better.
-            record = read_numbers(value)
-            if record is None:
-                return None
-        except ValueError:
-            return None
-        words = "".join(required_words(record))
+    yield "def recognise(value):"
+    yield "    try:"
+    yield "        record = read(value)"
+    yield "    except ValidationError:"
+    # An amount written as a number, perhaps. Whatever else it is, the slow path says it better.
+    yield "        record = read_numbers(value)"
+    yield "        if record is None:"
+    yield "            return None"
+    yield "    except ValueError:"
+    yield "        return None"
+    words = [name for name in required if twins[name].check is _Check.PRINTABLE]
+    if words:
         # Printable ASCII is what the pattern of identifiers allows; msgspec has checked the lengths.
-        if not (words.isascii() and words.isprintable()) or " " in words:
-            return None
-        for name in times:
-            moment = getattr(record, name)
+        yield f"    words = f'{''.join(f'{{record.{name}}}' for name in words)}'"
+        yield "    if not words.isascii() or not words.isprintable() or ' ' in words:"
+        yield "        return None"
+    for name in twins:
+        yield from _check_value(name, twins[name])
+    yield f"    present = {len(required)}"
+    for name in optional:
+        default = model.model_fields[name].get_default(call_default_factory=True)
+        names[f"default_{name}"] = default
+        plain = default is None or type(default) is bool
+        yield f"    given = record.{name}"
+        yield f"    if given {f'is not {default}' if plain else f'!= default_{name}'}:"
+        yield "        present += 1"
+        if twins[name].check is _Check.PRINTABLE:
+            yield "        if given is not None and not (given.isascii() and given.isprintable() and ' ' not in given):"
+            yield "            return None"
+    inner = [f" + max(0, len(record.{name}) - 1)" for name in twins if twins[name].check in _CONTAINERS]
+    # msgspec lets the last of several equal keys win; the slow path refuses them. Between the pairs of an object
+    # and the items of an array stand commas, so with more than ``keys - 1 + inner`` of them there may be a
+    # second equal key (or a comma inside a text), with fewer there is none.
+    yield f"    inner = 0{''.join(inner)}"
+    yield "    commas = value.count(b',')"
+    yield "    if commas >= present + inner and commas >= len(keys_of(value)) + inner:"
+    yield "        return None"
+    for number, decorator in enumerate(model.__pydantic_decorators__.model_validators.values()):
+        names[f"rule_{number}"] = decorator.func
+        yield "    try:"
+        yield f"        rule_{number}(record)"
+        yield "    except ValueError:"
+        yield "        return None"
+    # The twin has the model's attributes and its record_type; nothing else of a record is used on the hot path.
+    yield "    return record"
+
+
+def _check_value(name: str, twin: _Twin) -> Iterator[str]:
+    match twin.check:
+        case _Check.TIME:
+            yield f"    moment = record.{name}"
             # The range's two ends are the slow path's.
-            if moment.tzinfo is None or not 1900 < moment.year < 2199:
-                return None
-        if amounts:
-            texts = amount_texts(record)
-            if not amounts_text("|".join(texts)):
-                return None
-            for name, text in zip(amounts, texts, strict=True):
-                _set_attribute(record, name, Decimal(text))
-        for name, positive in optional_money:
-            text = getattr(record, name)
-            if text is not None:
-                if not MONEY_TEXT.fullmatch(text) or (positive and text[0] == "-"):
-                    return None
-                _set_attribute(record, name, Decimal(text))
-
-        present = fewest
-        given = optional_values(record)
-        if given != defaults:
-            present += sum(map(ne, given, defaults))
-            for i in optional_words:
-                word = given[i]
-                if word is not None and not (word.isascii() and word.isprintable() and " " not in word):
-                    return None
-        inner = 0
-        for name in containers:
-            inner += max(0, len(getattr(record, name)) - 1)
-        for name in word_containers:
-            words = "".join(getattr(record, name))
-            if not (words.isascii() and words.isprintable()) or " " in words:
-                return None
-        # msgspec lets the last of several equal keys win; the slow path refuses them. Between the pairs of an object
-        # and the items of an array stand commas, so with more than ``keys - 1 + inner`` of them there may be a
-        # second equal key (or a comma inside a text), with fewer there is none.
-        commas = value.count(b",")
-        if commas >= present + inner and commas >= len(_keys_of(value)) + inner:
-            return None
-
-        for rule in rules:
-            try:
-                rule(record)
-            except ValueError:
-                return None
-        # The twin has the model's attributes and its record_type; nothing else of a record is used on the hot path.
-        return cast(Record, record)
-
-    return recognise
+            yield "    if moment.tzinfo is None or not 1900 < moment.year < 2199:"
+            yield "        return None"
+        case _Check.MONEY | _Check.POSITIVE_MONEY:
+            matches = "is_money" if twin.check is _Check.MONEY else "is_positive_money"
+            yield f"    text = record.{name}"
+            yield f"    if {'text is not None' if twin.optional else 'True'}:"
+            yield f"        if not {matches}(text):"
+            yield "            return None"
+            yield f"        set_attribute(record, '{name}', Decimal(text))"
+        case _Check.PRINTABLE_CONTAINER:
+            yield f"    words = ''.join(record.{name})"
+            yield "    if not words.isascii() or not words.isprintable() or ' ' in words:"
+            yield "        return None"
+        case _:
+            pass
 
 
 # For building types at run time, which a type checker takes for annotations.
@@ -211,17 +211,6 @@ def _numbers_reader(model: type[Record], twins: dict[str, _Twin]) -> Callable[[b
         return record
 
     return read_numbers
-
-
-def _money_pattern(twin: _Twin) -> str:
-    pattern = MONEY_TEXT.pattern
-    return pattern.removeprefix("-?") if twin.check is _Check.POSITIVE_MONEY else pattern
-
-
-def _values(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda record: tuple(getattr(record, name) for name in names)
 
 
 def _struct_of(model: type[Record], twins: dict[str, _Twin]) -> type[msgspec.Struct]:
