@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -15,8 +14,10 @@ _BYTES_OF: Final[dict[type, Callable[[Any], bytes]]] = {bytes: bytes, str: str.e
 
 def pack_quickly(client: Redis | RedisCluster) -> None:
     """Makes the connections of a client, which has none yet, pack the calls of scripts in this way."""
+    kind: Any
     if isinstance(client, Redis):
-        client.connection_pool.connection_class = _packing(client.connection_pool.connection_class)
+        kind = client.connection_pool.connection_class
+        client.connection_pool.connection_class = _packing(kind)
         return
     kind = _packing(client.connection_kwargs["connection_class"])
     # Of the nodes that the client knows, and of those that it discovers.
@@ -38,7 +39,6 @@ def pack(command: Sequence[Any]) -> bytes | None:
     return b"".join(parts)
 
 
-@cache
 def _packing(kind: type[Any]) -> type[Any]:
     def pack_command(self: Any, *command: Any) -> Any:
         packed = pack(command) if command[0] in _SCRIPTS else None
