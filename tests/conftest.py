@@ -11,6 +11,11 @@ from streams.embedded_redis import EmbeddedRedis
 from tests.support.kafka_broker import KafkaBroker
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--deep``: properties are looked at for minutes instead of seconds."""
+    parser.addoption("--deep", action="store_true", help="look at properties for minutes instead of seconds")
+
+
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """A real broker. Tests share it: use topics and groups of your own, and leave it running."""

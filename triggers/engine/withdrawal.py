@@ -32,4 +32,6 @@ def take_back(run: Evaluation, concerns: Callable[[Journey], bool], reason: str,
             run.outputs.append(cancellation(run, journey, sent, reason, caused_by))
         trigger = run.plan.triggers.get(journey.trigger)
         if trigger is not None:
-            decide(run, trigger, journey.occasion, journey.last_step, reason, outcome="cancelled")
+            # Where it went out: the step may have other channels by now, or be gone from the ladder.
+            channel = journey.sent[-1].channel if journey.sent else ""
+            decide(run, trigger, journey.occasion, journey.last_step, reason, outcome="cancelled", channel=channel)

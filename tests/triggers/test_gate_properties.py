@@ -1,0 +1,189 @@
+"""Whatever happens and whatever the rules: the gate's promises hold, and each candidate has its one decision.
+
+Random customers under random policies: payments, late and repeated and reversed ones, profiles, answers, waiting, other
+rule sets, by the records' time and by the wall's. ``--deep`` looks much longer.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from schemas.base import to_ms
+from tests.support.bank import feedback, profile, transaction
+from tests.support.gate_rules import CHANNELS, Rules, drawn_rules, load
+from tests.support.gate_watch import Watch
+from triggers.engine.customer import CustomerStage
+
+MINUTES = st.sampled_from([0, 1, 30, 120, 300, 700, 1_440, 2_000, 5_000])
+OUTCOMES = ("delivered", "opened", "clicked", "answered", "refused", "bought", "failed")
+
+
+class Bank(RuleBasedStateMachine):
+    """One customer, from the first event to long after the last."""
+
+    @initialize(
+        rules=drawn_rules(),
+        wall=st.booleans(),
+        recode=st.booleans(),
+        customer=st.sampled_from(["c1", "c2", "c3", "c4"]),
+        hour=st.integers(0, 7 * 24),
+    )
+    def begin(self, rules: Rules, wall: bool, recode: bool, customer: str, hour: int) -> None:
+        self.watch = Watch()
+        self.adopt(rules)
+        self.wall, self.recode, self.customer = wall, recode, customer
+        self.now = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=hour)
+        self.stage = CustomerStage("bank")
+        self.state = self.stage.fresh(customer)
+        self.numbers = iter(range(1, 1_000_000))
+        self.sequence = self.balance = 0
+        self.fed: list[Any] = []
+        self.payments: list[Any] = []
+        self.tell(dict.fromkeys(CHANNELS, True), employee=None, blacklisted=None, minutes=0)
+
+    def adopt(self, rules: Rules) -> None:
+        ruleset = load(rules)
+        assume(ruleset is not None)
+        assert ruleset is not None
+        self.ruleset = ruleset
+        self.watch.rules_of[ruleset.hash] = rules
+
+    @rule(minutes=MINUTES)
+    def wait(self, minutes: int) -> None:
+        """Time passes; a sweep runs what is due."""
+        self.now += timedelta(minutes=minutes)
+        outcome = self.stage.run_timers(self.state, self.ruleset, to_ms(self.now), self.clock())
+        self.watch.take(outcome.outputs if outcome is not None else [])
+        if self.recode:
+            self.state = self.stage.decode(self.customer, self.stage.encode(self.state))
+
+    @rule(amount=st.sampled_from([1, 5, 50, 500]), minutes=MINUTES, late=st.sampled_from([0, 0, 0, 10, 3_000]))
+    def pay(self, amount: int, minutes: int, late: int) -> None:
+        self.wait(minutes)
+        self.sequence += 1
+        self.balance -= amount
+        at = self.now - timedelta(minutes=late)
+        name = f"t{next(self.numbers)}"
+        payment = transaction(name, self.sequence, -amount, self.balance, occurred_at=at, customer_id=self.customer)
+        self.watch.paid(name, amount)
+        self.payments.append(payment)
+        self.feed(payment)
+
+    @rule(amounts=st.lists(st.sampled_from([5, 50, 500]), min_size=1, max_size=4), minutes=MINUTES)
+    def pay_often(self, amounts: list[int], minutes: int) -> None:
+        for amount in amounts:
+            self.pay(amount, minutes, 0)
+
+    @precondition(lambda self: self.fed)
+    @rule(back=st.integers(0, 5), minutes=MINUTES)
+    def repeat(self, back: int, minutes: int) -> None:
+        """A record comes once more."""
+        self.wait(minutes)
+        self.feed(self.fed[-1 - back % len(self.fed)])
+
+    @precondition(lambda self: self.payments)
+    @rule(back=st.integers(0, 3), minutes=MINUTES)
+    def reverse(self, back: int, minutes: int) -> None:
+        self.wait(minutes)
+        payment = self.payments.pop(-1 - back % len(self.payments))
+        self.sequence += 1
+        self.balance += int(payment.amount)
+        record = transaction(
+            f"t{next(self.numbers)}",
+            self.sequence,
+            payment.amount,
+            self.balance,
+            occurred_at=self.now,
+            customer_id=self.customer,
+            reversal_of=payment.event_id,
+        )
+        self.feed(record)
+        self.watch.reversed_.add(f"transaction:{payment.event_id}")
+
+    @rule(
+        consents=st.dictionaries(st.sampled_from(CHANNELS), st.sampled_from([True, True, False])),
+        employee=st.sampled_from([None, False, None, False, True]),
+        blacklisted=st.sampled_from([None, False, None, False, None, True]),
+        minutes=MINUTES,
+    )
+    def tell(self, consents: dict[str, bool], employee: bool | None, blacklisted: bool | None, minutes: int) -> None:
+        """The bank knows something new; from then on it counts, also for what waits."""
+        self.wait(minutes)
+        number = next(self.numbers)
+        record = profile(
+            f"p{number}",
+            number,
+            customer_id=self.customer,
+            occurred_at=self.now,
+            consents=consents,
+            employee=employee,
+            blacklisted=blacklisted,
+        )
+        self.watch.consents, self.watch.excluded = consents, bool(employee or blacklisted)
+        self.feed(record)
+
+    @precondition(lambda self: self.watch.actions)
+    @rule(back=st.integers(0, 3), outcome=st.sampled_from(OUTCOMES), minutes=MINUTES)
+    def answer(self, back: int, outcome: str, minutes: int) -> None:
+        self.wait(minutes)
+        action = self.watch.actions[-1 - back % len(self.watch.actions)]
+        record = feedback(f"f{next(self.numbers)}", action, outcome, occurred_at=self.now)
+        # Noted first: what comes of it comes after it.
+        self.watch.answers.append((self.now, action, outcome))
+        self.feed(record)
+
+    @rule(rules=drawn_rules(), minutes=MINUTES)
+    def change_rules(self, rules: Rules, minutes: int) -> None:
+        self.wait(minutes)
+        self.adopt(rules)
+        self.watch.changed = True
+
+    @invariant()
+    def promises_hold(self) -> None:
+        self.watch.check()
+
+    def teardown(self) -> None:
+        if hasattr(self, "state"):
+            self.wait(400 * 1_440)
+            # Where the wall's clock counts, what that sweep put off waits for another one.
+            for _ in range(150):
+                self.wait(60)
+            self.watch.check_end()
+
+    def feed(self, record: Any) -> None:
+        self.fed.append(record)
+        outcome = self.stage.process(record, self.state, self.ruleset, self.clock())
+        if outcome is not None:
+            assert outcome.rejected is None or record in self.fed[:-1], outcome.rejected
+            self.watch.take(outcome.outputs)
+
+    def clock(self) -> int | None:
+        return to_ms(self.now) if self.wall else None
+
+
+def test_the_gates_promises_hold_whatever_happens(request: pytest.FixtureRequest) -> None:
+    """Caps, quiet hours, consent, lists, cooldowns, attempts, expiry, holdout, one voice, one decision."""
+    deep = request.config.getoption("--deep")
+    run_state_machine_as_test(
+        cast("Any", Bank),
+        settings=settings(
+            max_examples=3_000 if deep else 100,
+            stateful_step_count=40 if deep else 20,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
