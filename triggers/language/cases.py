@@ -55,7 +55,11 @@ def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) ->
     if fields is None:
         return None
     shared = _override(reader, fields.get("calendar"), read_calendar, shared)
-    own = _override(reader, fields.get("policy"), read_policy, shared)
+    policy = fields.get("policy")
+    if policy is not None and isinstance(policy.value, dict) and "ladders" in policy.value:
+        message = "a case cannot change a ladder that its trigger names: it is the one of policy.yaml"
+        reader.report(codes.CONTRADICTION, policy.value["ladders"].place, message)
+    own = _override(reader, policy, read_policy, shared)
     zone = own.policy.timezone
     name = fields.text("name")
     customer = fields.get("customer")

@@ -172,8 +172,8 @@ ACTION: Final = Form(
         Key("expires", Length(MINUTE_MS, LONGEST_EXPIRY_MS), "How long the action is worth anything."),
         Key(
             "ladder",
-            Items(AnyOf((*_CHANNELS.shapes, STEP)), 1, MOST_STEPS),
-            "The channels, one after the other; a list of them is one step, on the first that the gate allows.",
+            AnyOf((Items(AnyOf((*_CHANNELS.shapes, STEP)), 1, MOST_STEPS), Name())),
+            "The channels, one after the other, a list of them being one step; or the name of a ladder of the policy.",
             required=True,
         ),
         Key("message", MESSAGE, "The template and the values of its fields."),
@@ -358,6 +358,9 @@ HOLD: Final = Form(
         Key("at_most", Whole(1, 1000), "So much behaviour of one id; what comes beyond it is set aside."),
     ),
 )
+_WAITS_FOR: Final = Key("unless", OneOf(ANSWERS), "Not where the customer did this, or more.")
+_POLICY_STEP: Final = replace(STEP, keys=tuple(_WAITS_FOR if key.name == "unless" else key for key in STEP.keys))
+LADDERS: Final = Form("ladders", (), others=Items(AnyOf((*_CHANNELS.shapes, _POLICY_STEP)), 1, MOST_STEPS))
 POLICY: Final = Form(
     "a policy",
     (
@@ -383,6 +386,7 @@ POLICY: Final = Form(
         ),
         Key("suitability", Items(SUITABILITY, 0, 100), "Whom channels suit."),
         Key("routing", Items(ROUTE, 0, 100), "Which channels may carry what; the first that fits decides."),
+        Key("ladders", LADDERS, "Ladders by name, for triggers to use: ladder: service."),
         Key("quiet", Items(QUIET, 0, 100), "The hours at which a contact waits."),
         Key("holdout", HOLDOUT, "Who is left alone, so that the lift can be measured."),
         Key("score", Expression("number"), "The best of several candidates has most of it."),

@@ -490,6 +490,8 @@ class Policy:
     holdout: Holdout | None = None
     seasons: tuple[Season, ...] = ()
     objectives: tuple[Objective, ...] = ()
+    ladders: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    """The ladders that triggers may name, such as the levels of service."""
     score: Expression | None = None
     """By which the candidates of one occasion compete; ``None`` is ``action.priority * season * objective``."""
     window_ms: int = 0

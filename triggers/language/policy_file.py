@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, cast
 from schemas.base import CURRENCIES
 from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
+from triggers.language.ladder_steps import read_ladders
 from triggers.language.model import Attempts, Cap, Cooldown, Policy
 from triggers.language.policy_rules import read_exclusion, read_holdout, read_quiet, read_routing, read_suitability
 from triggers.language.policy_weights import read_objectives, read_score, read_seasons, read_window
@@ -42,6 +43,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     attempts = fields.get("attempts")
     suitability = read_suitability(reader, fields, shared.vocabulary)
     routing = read_routing(reader, fields, shared.vocabulary)
+    ladders = read_ladders(reader, fields)
     quiet = read_quiet(reader, fields, policy.calendar)
     holdout = fields.get("holdout")
     seasons = read_seasons(reader, fields)
@@ -62,6 +64,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         attempts=(_attempts(reader, attempts) if attempts else None) or policy.attempts,
         suitability=suitability if "suitability" in fields else policy.suitability,
         routing=routing if "routing" in fields else policy.routing,
+        ladders=ladders if "ladders" in fields else policy.ladders,
         quiet=quiet if "quiet" in fields else policy.quiet,
         holdout=(read_holdout(reader, holdout) if holdout else None) or policy.holdout,
         seasons=seasons if "seasons" in fields else policy.seasons,

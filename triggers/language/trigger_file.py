@@ -15,6 +15,7 @@ from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.draft import MOST_FIELDS, Draft
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.features import read_features, used_features
+from triggers.language.ladder_steps import read_ladder
 from triggers.language.model import (
     ActionSpec,
     Complexity,
@@ -181,7 +182,7 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
     priority = fields.integer("priority")
     value = _expression(reader, draft, fields.get("value"), context, expect="money")
     expires = fields.duration("expires")
-    ladder = _ladder(reader, draft, fields, _in_ladder(context))
+    ladder = _ladder(reader, draft, fields, _in_ladder(context), shared)
     template, message = _message(reader, draft, fields, context)
     if reader.problems or chosen is None:
         return None
@@ -220,69 +221,28 @@ def _complexity(reader: Reader, fields: Fields, chosen: Chosen | None, shared: S
     return chosen.candidates[0].complexity if isinstance(chosen.offer, str) and chosen.candidates else None
 
 
-def _ladder(reader: Reader, draft: Draft, fields: Fields, context: Context) -> tuple[Step, ...]:
+def _ladder(reader: Reader, draft: Draft, fields: Fields, context: Context, shared: Shared) -> tuple[Step, ...]:
+    """The steps: the trigger's own, or those of a ladder of the policy."""
     node = fields.get("ladder")
     if node is None:
         return ()
-    items = reader.items(node, "steps", grammar.MOST_STEPS)
-    if items is not None and not items:
-        reader.report(codes.OUT_OF_RANGE, node.place, "a ladder has at least one step, such as push")
-    for position, item in enumerate(items or ()):
-        step = _step(reader, draft, item, context, first=position == 0)
-        if step is not None:
-            draft.ladder.append(step)
-    return tuple(step for _, step in draft.ladder)
+    named = shared.policy.ladders
+    if isinstance(node.value, str) and named:
+        name = reader.choice(node, tuple(named))
+        steps = [(node.place, step) for step in named[name]] if name is not None else []
+        draft.channels += [(node.place, channel) for channel in dict.fromkeys(c for _, s in steps for c in s.channels)]
+    else:
+        steps = read_ladder(reader, node, draft.channels, lambda unless: _unless(reader, draft, unless, context))
+    draft.ladder += steps
+    return tuple(step for _, step in steps)
 
 
-def _step(reader: Reader, draft: Draft, node: Node, context: Context, *, first: bool) -> tuple[Place, Step] | None:
-    if isinstance(node.value, str | list):
-        if not first:
-            named = node.value if isinstance(node.value, str) else "[push, sms]"
-            message = f"a later step says when: {{after: 2d, use: {named}}}"
-            reader.report(codes.MISSING_KEY, node.place.under("after"), message)
-        channels = _channels(reader, draft, node)
-        return (node.place, Step(channels[0], instead=channels[1:])) if channels else None
-    fields = reader.mapping(node, grammar.STEP)
-    if fields is None:
-        return None
-    if first:
-        reader.report(codes.CONTRADICTION, node.place, "the first step is sent at once: write its channel alone")
-    after = fields.duration("after")
-    outcome, condition = _unless(reader, draft, fields.get("unless"), context)
-    use = fields.get("use")
-    channels = _channels(reader, draft, use) if use else ()
-    # A step with a mistake in its time still has a channel to look at.
-    step = Step(channels[0], after or 0, outcome, condition, channels[1:]) if channels else None
-    return (fields.entries["use"].value.place, step) if step else None
-
-
-def _channels(reader: Reader, draft: Draft, node: Node) -> tuple[str, ...]:
-    """The channels of a step: one, or a list in the order in which they are tried. A check looks at their names."""
-    if isinstance(node.value, list) and not node.value:
-        reader.report(codes.OUT_OF_RANGE, node.place, "a step has at least one channel, such as push")
-    items = reader.items(node, "channels", len(grammar.CHANNELS)) if isinstance(node.value, list) else [node]
-    found: dict[str, Place] = {}
-    for item in items or ():
-        channel = reader.text(item)
-        if channel is None:
-            continue
-        if channel in found:
-            reader.report(codes.CONTRADICTION, item.place, f'"{shorten(channel)}" stands in this step already')
-        found.setdefault(channel, item.place)
-    draft.channels += [(place, channel) for channel, place in found.items()]
-    return tuple(found)
-
-
-def _unless(reader: Reader, draft: Draft, node: Node | None, context: Context) -> tuple[str | None, Expression | None]:
+def _unless(reader: Reader, draft: Draft, node: Node, context: Context) -> tuple[str | None, Expression | None]:
     """What keeps a step back: an outcome by its name, or a condition."""
-    if node is None:
-        return None, None
     if isinstance(node.value, str) and IDENTIFIER.fullmatch(node.value):
         return reader.choice(node, grammar.ANSWERS), None
     condition = _expression(reader, draft, node, context, expect="flag")
-    if condition is None:
-        return None, None
-    return None, condition.expression
+    return None, condition.expression if condition is not None else None
 
 
 def _template(message: Fields) -> str | None:
