@@ -103,8 +103,17 @@ class _Builder:
                 names = {"pattern": _whole(IDENTIFIER.pattern)}
                 return {"type": "object", "propertyNames": names, "additionalProperties": self.of(shape.of)}
             case AnyOf():
-                return {"anyOf": [self.of(inner) for inner in shape.shapes]}
+                return self._any_of(shape)
         return self._reference(shape)
+
+    def _any_of(self, shape: AnyOf) -> Schema:
+        """Where one is a list, what is wrong in a list is shown at its place in it."""
+        lists = [inner for inner in shape.shapes if isinstance(inner, Items)]
+        others = [self.of(inner) for inner in shape.shapes if not isinstance(inner, Items)]
+        other = others[0] if len(others) == 1 else {"anyOf": others}
+        if len(lists) != 1:
+            return {"anyOf": [self.of(inner) for inner in shape.shapes]}
+        return {"if": {"type": "array"}, "then": self.of(lists[0]), "else": other}
 
     def mapping(self, form: Form | Record) -> Schema:
         """The schema of a form itself."""

@@ -76,7 +76,7 @@ def test_the_good_trigger_is_right() -> None:
         ("title: A good trigger", "title: 7", "title"),
         ("status: live", "status: alive", "status"),
         ("on: transaction", "on: transactions", "on"),
-        ("on: transaction", "on: [transaction, behaviour.brows]", "on"),
+        ("on: transaction", "on: [transaction, behaviour.brows]", "on/1"),
         ("on: transaction", "on: {silence: transaction, fore: 90d}", "on"),
         ("on: transaction", "on: {maturity: 7 days before}", "on"),
         ("max: customer.balance", "maxx: customer.balance", "features/peak"),
