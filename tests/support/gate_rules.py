@@ -48,6 +48,8 @@ class Rules:
     expires: int = 48
     silence: int = 3
     """Days."""
+    absent: frozenset[str] = frozenset()
+    """Triggers on payments that it does not have. (One that comes back knows nothing of the silences before.)"""
 
 
 @st.composite
@@ -79,13 +81,14 @@ def drawn_rules(draw: st.DrawFn) -> Rules:
         once_per=draw(st.sampled_from([0, 0, 2])),
         ladder=((tuple(first), 0, False), *draw(st.lists(step, max_size=2))),
         expires=draw(st.sampled_from([3, 48, 100])),
+        absent=frozenset(draw(st.lists(st.sampled_from(["any_payment", "big_payment"]), max_size=1))),
     )
 
 
 @lru_cache(maxsize=512)
 def load(rules: Rules) -> RuleSet | None:
     """The rule set that the product makes of it; ``None`` where a check finds an error in the policy."""
-    documents = {f"{name}.yaml": _trigger(rules, name) for name in CATEGORY}
+    documents = {f"{name}.yaml": _trigger(rules, name) for name in CATEGORY if name not in rules.absent}
     documents["policy.yaml"] = json.dumps(_policy(rules))
     documents["calendar.yaml"] = json.dumps({"timezone": "Asia/Shanghai"})
     return load_documents(documents).ruleset

@@ -38,19 +38,24 @@ class Watch:
     answers: list[tuple[datetime, NextBestAction, str]] = field(default_factory=list)
     reversed_: set[str] = field(default_factory=set)
     """Occasions whose payment was reversed."""
+    broken: bool = False
+    """A promise was broken: what came after that was not taken."""
     changed: bool = False
     """Whether the rule set ever changed."""
 
-    def paid(self, event_id: str, amount: int) -> None:
+    def paid(self, rules: Rules, event_id: str, amount: int) -> None:
         """A payment came in for the first time."""
         occasion = f"transaction:{event_id}"
-        self.expected |= {(trigger, occasion) for trigger, least in LEAST.items() if amount >= least}
+        present = LEAST.keys() - rules.absent
+        self.expected |= {(trigger, occasion) for trigger in present if amount >= LEAST[trigger]}
 
     def take(self, outputs: list[Record]) -> None:
         """Judges what came out, one after the other."""
         for output in outputs:
             if isinstance(output, NextBestAction):
+                self.broken = True
                 self._judge(output)
+                self.broken = False
                 self.actions.append(output)
             elif isinstance(output, Decision):
                 self.decisions.append(output)
@@ -141,6 +146,8 @@ class Watch:
 
     def check_end(self) -> None:
         """What must hold once nothing waits any more."""
+        if self.broken:
+            return
         self.check()
         self._check_finals(over=True)
         decided = {(one.trigger, one.occasion) for one in self.decisions if one.trigger in LEAST}

@@ -28,7 +28,7 @@ from tests.support.gate_watch import Watch
 from triggers.engine.customer import CustomerStage
 
 MINUTES = st.sampled_from([0, 1, 30, 120, 300, 700, 1_440, 2_000, 5_000])
-OUTCOMES = ("delivered", "opened", "clicked", "answered", "refused", "bought", "failed")
+OUTCOMES = ("delivered", "opened", "clicked", "answered", "refused", "refused", "bought", "failed")
 
 
 class Bank(RuleBasedStateMachine):
@@ -58,7 +58,7 @@ class Bank(RuleBasedStateMachine):
         ruleset = load(rules)
         assume(ruleset is not None)
         assert ruleset is not None
-        self.ruleset = ruleset
+        self.ruleset, self.rules = ruleset, rules
         self.watch.rules_of[ruleset.hash] = rules
 
     @rule(minutes=MINUTES)
@@ -78,7 +78,7 @@ class Bank(RuleBasedStateMachine):
         at = self.now - timedelta(minutes=late)
         name = f"t{next(self.numbers)}"
         payment = transaction(name, self.sequence, -amount, self.balance, occurred_at=at, customer_id=self.customer)
-        self.watch.paid(name, amount)
+        self.watch.paid(self.rules, name, amount)
         self.payments.append(payment)
         self.feed(payment)
 

@@ -35,7 +35,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     arbitration.REASON: "another candidate ranked higher",
     window.FULL: "so many candidates waited in the window that it was the last in rank",
     window.NO_LONGER: "at the end of the window a clause of its condition was not true any more",
-    window.RETIRED: "at the end of the window its trigger was not in the rule set any more",
+    window.RETIRED: "when its time came its trigger was not in the rule set any more",
     channels.REASON: "none of the step's channels was allowed; each has its own reason",
     offers.REASON: "no offer of the catalogue fits the customer on that day",
     "once_per": "it fired for this customer less than its once_per before",

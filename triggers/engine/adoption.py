@@ -15,7 +15,8 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     """Brings a state to another rule set, when it is next touched.
 
     What no trigger reads any more goes; what stayed the same is carried: a wait goes on where its events and its time
-    are the same. Timers are set anew, since they follow from the state; only those of ladders stay.
+    are the same. Timers are set anew, since they follow from the state; only those of ladders stay, also of a trigger
+    that is gone: when its step is due that goes on record, unless the trigger is back by then.
     """
     state.ruleset = plan.ruleset.hash
     known = {series.id for series in plan.ruleset.series}
@@ -31,9 +32,7 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     state.timers = {
         name: due
         for name, due in state.timers.items()
-        if (name.startswith("l:") and name.split(":", 2)[1] in plan.triggers)
-        or (name.startswith("x:") and EXHAUSTED in plan.on_derived)
-        or name == WINDOW
+        if name.startswith("l:") or (name.startswith("x:") and EXHAUSTED in plan.on_derived) or name == WINDOW
     }
     categories = {trigger.action.category for trigger in plan.triggers.values()}
     state.attempts = {name: made for name, made in state.attempts.items() if name in categories}

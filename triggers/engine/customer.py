@@ -13,7 +13,7 @@ from triggers.engine.evaluation import Evaluation
 from triggers.engine.firing import Cause
 from triggers.engine.holdings import apply_maturity
 from triggers.engine.journeys import end_window
-from triggers.engine.ladder import climb, exhausted
+from triggers.engine.ladder import climb, exhausted, give_up
 from triggers.engine.seen import from_the_future
 from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
@@ -120,6 +120,9 @@ class CustomerStage:
                 continue
             trigger = plan.triggers.get(trigger_id)
             if trigger is None:
+                if kind == "l":
+                    step, occasion = rest.split(":", 1)
+                    give_up(run, trigger_id, int(step), occasion)
                 continue
             if kind == "l":
                 step, occasion = rest.split(":", 1)

@@ -65,9 +65,18 @@ def report_broken_name(run: Evaluation, name: str, occasion: str, error: Excepti
 
 
 def decide_absent(
-    run: Evaluation, name: str, version: int, occasion: str, reason: str, detail: Mapping[str, str] | None = None
+    run: Evaluation,
+    name: str,
+    version: int,
+    occasion: str,
+    reason: str,
+    detail: Mapping[str, str] | None = None,
+    *,
+    step: int = 0,
+    outcome: str = "suppressed",
+    channel: str | None = None,
 ) -> None:
     """Puts on record what became of a candidate whose trigger the rule set does not have."""
-    decision_id = make_id(run.tenant, run.state.key, name, occasion, reason)
-    made = decision(run, decision_id, name, version, occasion, 0, "suppressed", reason, None, None, detail or {})
+    decision_id = make_id(run.tenant, run.state.key, name, occasion, *([str(step)] if step else []), reason)
+    made = decision(run, decision_id, name, version, occasion, step, outcome, reason, channel, None, detail or {})
     run.outputs.append(made)

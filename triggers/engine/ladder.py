@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from schemas.base import from_ms
 from triggers.engine import offers, outputs
 from triggers.engine.contact_log import note_contact
-from triggers.engine.decisions import decide, report_broken
+from triggers.engine.decisions import decide, decide_absent, report_broken
 from triggers.engine.feedback import RANK, ActionView
 from triggers.engine.firing import Cause, unremember
 from triggers.engine.ids import make_id
 from triggers.engine.state import Contact, CustomerState, Journey, Sent
 from triggers.engine.timers import exhaustion_timer, step_timer
+from triggers.engine.window import RETIRED
 from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import Trigger
 from triggers.policy import holdout
@@ -40,6 +41,16 @@ def climb(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> None:
         state.journeys.remove(journey)
         if not taken:
             unremember(state, trigger, journey)
+
+
+def give_up(run: Evaluation, trigger_id: str, step: int, occasion: str) -> None:
+    """A step is due whose trigger the rule set does not have any more."""
+    journey = journey_of(run.state, trigger_id, occasion)
+    if journey is None or journey.cancelled:
+        return
+    decide_absent(run, trigger_id, 0, occasion, RETIRED, step=step)
+    if not journey.sent:
+        run.state.journeys.remove(journey)
 
 
 def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:

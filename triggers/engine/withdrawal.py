@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from triggers.engine.decisions import decide
+from triggers.engine.decisions import decide, decide_absent
 from triggers.engine.outputs import cancellation
 from triggers.engine.state import Journey
 from triggers.engine.timers import is_step_of
@@ -31,7 +31,18 @@ def take_back(run: Evaluation, concerns: Callable[[Journey], bool], reason: str,
                 continue
             run.outputs.append(cancellation(run, journey, sent, reason, caused_by))
         trigger = run.plan.triggers.get(journey.trigger)
+        # Where it went out: the step may have other channels by now, or be gone from the ladder.
+        channel, step = journey.sent[-1].channel if journey.sent else "", journey.last_step
         if trigger is not None:
-            # Where it went out: the step may have other channels by now, or be gone from the ladder.
-            channel = journey.sent[-1].channel if journey.sent else ""
-            decide(run, trigger, journey.occasion, journey.last_step, reason, outcome="cancelled", channel=channel)
+            decide(run, trigger, journey.occasion, step, reason, outcome="cancelled", channel=channel)
+        else:
+            decide_absent(
+                run,
+                journey.trigger,
+                0,
+                journey.occasion,
+                reason,
+                step=step,
+                outcome="cancelled",
+                channel=channel or None,
+            )
