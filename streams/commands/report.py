@@ -143,7 +143,7 @@ def _show(found: Mapping[str, Any]) -> None:
         ("bought", number(funnel["bought"]), share(funnel["bought"], funnel["opened"])),
     ]
     show_rows("The funnel", ("step", "number", "of the step before"), total)
-    for dimension in ("trigger", "channel", "tier", "day"):
+    for dimension in ("trigger", "channel", "tier", "waited", "day"):
         rows: Mapping[str, Mapping[str, int]] = funnel[f"by_{dimension}"]
         name = dimension
         if dimension == "day" and len(rows) > _DAYS_SHOWN:

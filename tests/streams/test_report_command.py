@@ -37,7 +37,7 @@ def test_the_tables(history: Path) -> None:
         for line in lines
         if line[1:] and not line[1][:1].isdigit() and line[1] in ("number", "candidates", "contacted", "customers")
     ]
-    assert heads == ["step", "trigger", "channel", "tier", "month", "reason", "of", "month"]
+    assert heads == ["step", "trigger", "channel", "tier", "waited", "month", "reason", "of", "month"]
     assert lines[0] == ["bank: 40 customers, until 2026-06-20T15:59:59.999000Z (days of Asia/Shanghai)"]
     rows = {line[0]: line for line in lines}
     assert rows["capped"][3] == "the customer has had as many contacts as a cap allows"

@@ -41,6 +41,7 @@ with found as (
            arg_min(tier, moment) as tier,
            coalesce(min(channel) filter (outcome = 'sent' and step = 0), arg_min(channel, moment)) as channel,
            count(*) filter (outcome = 'sent') as actions,
+           min(moment) filter (outcome = 'sent') - min(moment) as wait,
            bool_or(step = 0 and reason = 'holdout') as held_out,
            bool_or(outcome = 'cancelled') as taken_back,
            arg_max(outcome, (moment, outcome = 'sent')) filter (step = 0) as last_outcome,
@@ -49,6 +50,9 @@ with found as (
     from decisions group by all
 )
 select *,
+    case when actions = 0 then 'not sent' when wait = interval 0 hour then 'at once'
+         when wait <= interval 1 hour then 'up to 1h' when wait <= interval 12 hour then 'up to 12h' else 'longer' end
+    as waited,
     exists (select 1 from events e where topic = 'bank.feedback' and list_contains(ids, value->>'action_id')
             and value->>'outcome' in ('opened', 'clicked', 'answered', 'refused', 'bought')) as opened,
     exists (select 1 from events e where topic = 'bank.feedback' and list_contains(ids, value->>'action_id')
@@ -133,9 +137,9 @@ def database(folder: Path) -> duckdb.DuckDBPyConnection:
     return database
 
 
-@pytest.mark.parametrize("dimension", ["trigger", "channel", "tier", "day"])
+@pytest.mark.parametrize("dimension", ["trigger", "channel", "tier", "waited", "day"])
 def test_the_funnel(report: dict[str, Any], database: duckdb.DuckDBPyConnection, dimension: str) -> None:
-    """By trigger, channel, tier and day: each step, and the whole is the sum of the parts."""
+    """By trigger, channel, tier, day and how long it waited: each step, and the whole is the sum of the parts."""
     by = {"day": "strftime(began, '%Y-%m-%d')"}.get(dimension, dimension)
     rows = database.execute(FUNNEL.format(by=by)).fetchall()
     names = ("candidates", "waiting", "allowed", "sent", "actions", "opened", "bought", "withdrawn")

@@ -50,7 +50,9 @@ class Watch:
         self.expected |= {(trigger, occasion) for trigger in present if amount >= LEAST[trigger]}
 
     def take(self, outputs: list[Record]) -> None:
-        """Judges what came out, one after the other."""
+        """Judges what came out, one after the other; nothing more once a promise is broken."""
+        if self.broken:
+            return
         for output in outputs:
             if isinstance(output, NextBestAction):
                 self.broken = True

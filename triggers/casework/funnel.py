@@ -20,7 +20,11 @@ from triggers.policy import holdout
 OPENED: Final = frozenset({"opened", "clicked", "answered", "refused", "bought"})
 """The outcomes of which each says that the customer saw the action."""
 UNKNOWN: Final = "unknown"
-DIMENSIONS: Final = ("trigger", "channel", "tier", "day")
+DIMENSIONS: Final = ("trigger", "channel", "tier", "day", "waited")
+"""What the steps are counted by. ``waited`` is how long a candidate had to wait before it was sent: in time or late."""
+NOT_SENT: Final = "not sent"
+_WAITED: Final = ((0, "at once"), (3_600_000, "up to 1h"), (43_200_000, "up to 12h"))
+_LONGER: Final = "longer"
 
 _ORDER: Final = {"deferred": 0, "suppressed": 1, "sent": 2, "cancelled": 3}
 
@@ -76,6 +80,7 @@ class Funnel:
             "trigger": first.trigger,
             "channel": (sent[0] if sent else first).channel or UNKNOWN,
             "tier": first.tier or UNKNOWN,
+            "waited": _waited(first, sent),
             "day": f"{first.decided_at.astimezone(self.zone):%Y-%m-%d}",
         }
         rows = [self.total, *(self.by[dimension].setdefault(name, Reached()) for dimension, name in names.items())]
@@ -91,6 +96,13 @@ class Funnel:
             row.withdrawn += bool(sent) and any(one.outcome == "cancelled" for one in decisions)
         if not sent and not waits:
             self.not_sent[first.trigger, last[0].reason] += 1
+
+
+def _waited(first: Decision, sent: list[Decision]) -> str:
+    if not sent:
+        return NOT_SENT
+    waited = to_ms(sent[0].decided_at) - to_ms(first.decided_at)
+    return next((name for most, name in _WAITED if waited <= most), _LONGER)
 
 
 def in_range(at_ms: int, since_ms: int | None, until_ms: int | None) -> bool:
