@@ -7,6 +7,7 @@ from typing import Final
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
 from triggers.policy.candidate import Candidate, Held
+from triggers.policy.clause_values import explain
 
 REASON: Final = "not_routed"
 
@@ -26,6 +27,7 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
             "allowed": ", ".join(route.channels) or "none",
         }
         if route.when is not None:
-            detail["when"] = route.when.source[:200]
+            known = explain(route.when, candidate.scope)
+            detail |= {"when": known.pop("clause"), **known}
         return Held(detail, of_channel=True)
     return None

@@ -141,12 +141,13 @@ def test_the_first_route_that_fits_decides(known: dict[str, Any], channel: str, 
 
 
 def test_a_refused_route_names_what_would_be_allowed() -> None:
-    """Complexity, channel, the channels allowed, and the condition of the route."""
+    """Complexity, channel, the channels allowed, and the condition of the route with the values it read."""
     assert found(ROUTING, {"balance": Decimal(1)}, "push", "complex").detail == {
         "complexity": "complex",
         "channel": "push",
         "allowed": "none",
         "when": "customer.aum < 200000",
+        "customer.aum": "1",
     }
 
 
