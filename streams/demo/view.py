@@ -21,6 +21,9 @@ from streams.demo.tap import Tally
 from streams.simulator.records import ZONE
 
 _LINE_EVERY_S: Final = 2.0
+_LIVE_REASONS: Final = 6
+_LIVE_FRAME: Final = 13
+"""Lines of a screen that are no rows: the frames and heads of the tables, the headline (two where it is long)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,10 @@ class LiveView:
 
     def show(self, progress: Progress) -> None:
         head = Text(_headline(progress), style="bold")
-        self._live.update(Group(head, _action_table(progress.tally), _other_table(progress.tally)))
+        # As many rows as the terminal has room for beside the rest; the summary at the end has all.
+        reasons = _other_table(progress.tally, _LIVE_REASONS)
+        room = max(_LIVE_REASONS, self._console.height - reasons.row_count - _LIVE_FRAME)
+        self._live.update(Group(head, _action_table(progress.tally, room), reasons))
 
     def conclude(self, summary: Summary) -> None:
         self._console.print(_action_table(summary.tally))
@@ -209,22 +215,29 @@ def _headline(progress: Progress) -> str:
     )
 
 
-def _action_table(tally: Tally) -> Table:
+def _action_table(tally: Tally, most: int | None = None) -> Table:
+    """Actions by trigger and channel; of more triggers than ``most`` the busiest."""
     # Copies: the counters grow in another thread.
     actions, withdrawn = Counter(tally.actions), Counter(tally.cancellations)
     channels = sorted({channel for _, channel in actions})
     table = Table("trigger", *channels, "withdrawn")
-    for trigger in sorted({name for name, _ in actions} | {name for name, _ in withdrawn}):
+    totals = Counter({name: 0 for name, _ in withdrawn})
+    for (name, _), count in actions.items():
+        totals[name] += count
+    busiest = [name for name, _ in totals.most_common(most)]
+    for trigger in sorted(busiest):
         counts = [f"{actions[trigger, channel]:,}" if actions[trigger, channel] else "" for channel in channels]
         back = sum(count for (name, _), count in withdrawn.items() if name == trigger)
         table.add_row(trigger, *counts, f"{back:,}" if back else "")
+    if len(busiest) < len(totals):
+        table.caption = f"the busiest of {len(totals)} triggers"
     return table
 
 
-def _other_table(tally: Tally) -> Table:
+def _other_table(tally: Tally, most: int | None = None) -> Table:
     table = Table("suppressed", "", "dead letters", "")
-    suppressed = Counter(tally.suppressed).most_common()
-    dead = Counter(tally.dead_letters).most_common(max(6, len(suppressed)))
+    suppressed = Counter(tally.suppressed).most_common(most)
+    dead = Counter(tally.dead_letters).most_common(most or max(6, len(suppressed)))
     for row in range(max(len(suppressed), len(dead), 1)):
         left = (suppressed[row][0], f"{suppressed[row][1]:,}") if row < len(suppressed) else ("", "")
         right = (dead[row][0], f"{dead[row][1]:,}") if row < len(dead) else ("", "")

@@ -285,6 +285,26 @@ class TestView:
             assert "none twice: NO" in shown
             assert "p50 12.0 ms, p99 34.0 ms" in shown
 
+    def test_the_live_table_fits_its_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of many triggers it shows the busiest while it runs; the summary has all."""
+        from rich.console import Console
+
+        tally = Tally()
+        for number in range(40):
+            tally.actions[f"trigger_{number:02d}", "push"] = 100 + number
+            tally.suppressed[f"reason_{number:02d}"] = 100 + number
+        view = LiveView(Console(force_terminal=True, width=100, height=30, file=sys.stdout))
+        with view:
+            view.show(Progress("running", 10, 20, 1_772_000_000_000, 2.0, 0, tally, 12.0, 34.0))
+        moving = capsys.readouterr().out
+        assert "the busiest of 40 triggers" in moving
+        assert "trigger_39" in moving
+        assert "trigger_00" not in moving
+        assert len({line for line in moving.splitlines() if line.strip()}) <= 30
+        verdict = Verdict((Finding("actions", 3),))
+        view.conclude(Summary(20, 2.0, 1, 3, {"accepted": 4}, tally, 7, 12.0, 34.0, verdict, 5.0))
+        assert "trigger_00" in capsys.readouterr().out
+
     def test_plain_lines_where_nobody_watches(self) -> None:
         """Without a terminal there is no live table; for a machine there is nothing but JSON."""
         assert isinstance(make_view(as_json=False), LineView)
