@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import le
 
 from schemas.encode import encode
 from schemas.journal import RecordBatch, TimerBatch
@@ -70,7 +70,8 @@ class Owner:
 
         Raises ``ValueError`` where the offsets do not ascend.
         """
-        if any(later.offset <= earlier.offset for earlier, later in pairwise(records)):
+        offsets = [record.offset for record in records]
+        if any(map(le, offsets[1:], offsets)):
             raise ValueError(f"offsets of {route.kafka_topic} partition {self.partition.number} do not ascend")
         while self._waiting_records >= self._services.limits.queue_records and not self._closed:
             self._room.clear()
