@@ -692,6 +692,8 @@ class TestBatches:
         await worker.take_over(0)
         with pytest.raises(ValueError, match="do not ascend"):
             await worker.submit(B, world.log.records[B, 0][::-1])
+        with pytest.raises(ValueError, match="do not ascend"):
+            await worker.submit(B, [*world.log.records[B, 0], world.log.records[B, 0][-1]])
         await worker.processor.stop()
 
     async def test_unreadable_record_becomes_a_dead_letter_and_the_partition_moves_on(self) -> None:

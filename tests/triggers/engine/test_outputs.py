@@ -17,6 +17,7 @@ from schemas.decisions import Decision
 from tests.support.bank import Customer, actions, transaction
 from tests.support.rules import ruleset, trigger
 from triggers.engine import outputs
+from triggers.engine.decisions import decide
 from triggers.engine.texts import text_of
 
 
@@ -62,6 +63,16 @@ def test_no_text_is_longer_than_a_record_can_carry(value: Any) -> None:
     customer = Customer(ruleset(trigger("any", fields={"field": lambda _: value})))
     (action,) = actions(customer.feed(transaction("t1", 1, 1, 1)))
     assert action.fields == {"field": text_of(value)[:200]}
+
+
+def test_a_detail_of_a_decision_is_cut_too() -> None:
+    """Whoever decides may quote what it read."""
+    customer = Customer(ruleset(trigger("any")))
+    customer.feed(transaction("t1", 1, 1, 1))
+    run = customer.stage._run
+    decide(run, customer.rules.triggers[0], "o", 0, "held", detail={"read": "x" * 300})
+    assert isinstance(run.outputs[-1], Decision)
+    assert run.outputs[-1].detail == {"read": "x" * 200}
 
 
 def test_the_check_of_these_tests_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:

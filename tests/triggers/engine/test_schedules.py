@@ -185,6 +185,18 @@ def test_the_entry_is_moved_when_it_is_far_too_early() -> None:
     assert entries == [30, 46, 62, 78, 94, 110, 126]
 
 
+def test_the_entry_is_moved_whenever_it_is_too_late() -> None:
+    """What is due earlier than anything before is found in time, however little that is."""
+    quiet = trigger("quiet", on=(OnSilence("behaviour", None, 30 * DAY),))
+    rules = ruleset(quiet, trigger("soon", on=(OnSilence("behaviour", "browse", 29 * DAY),)))
+    customer = Customer(rules)
+    customer.feed(behaviour("b1", "login"))
+    assert customer.stage.take_due_change(customer.state) == (True, to_ms(at(30)))
+    customer.feed(behaviour("b2", "browse", occurred_at=at(0.5)))
+    assert customer.stage.take_due_change(customer.state) == (True, to_ms(at(29.5)))
+    assert customer.stage.take_due_change(customer.state) == (False, None)
+
+
 def test_the_condition_is_asked_when_the_time_comes() -> None:
     """A schedule whose condition is not true says nothing, and comes round again."""
     rules = ruleset(trigger("never", lambda _: False, on=(each("day"),)))
