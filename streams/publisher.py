@@ -25,7 +25,6 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 
-from schemas.topics import placed_by_key
 from streams.clock import Clock, SystemClock
 from triggers.engine.batch import Message
 
@@ -103,7 +102,7 @@ class KafkaPublisher:
             by_topic.setdefault(message.topic, []).append(message)
         await _all(
             self._send_by_key(self._prefix + topic, of_topic)
-            if placed_by_key(topic)
+            if of_topic[0].placed
             else self._send_topic(self._prefix + topic, partition, of_topic)
             for topic, of_topic in by_topic.items()
         )

@@ -25,7 +25,6 @@ from schemas.topics import (
     DESK_REPORTS,
     IDENTITY_DECISIONS,
     JOURNAL_TOPIC,
-    placed_by_key,
 )
 from streams.demo.tap import BETWEEN, QUEUES, Kept, Place
 from streams.publisher import partition_of
@@ -95,7 +94,7 @@ def verify(evidence: Evidence, pause: Callable[[], None] = lambda: None) -> Verd
     expected: dict[str, Counter[tuple[int, Message]]] = defaultdict(Counter)
     partitions = len({partition for _, partition in evidence.log})
     for partition, message in oracle.messages:
-        reached = partition_of(message.key or b"", partitions) if placed_by_key(message.topic) else partition
+        reached = partition_of(message.key or b"", partitions) if message.placed else partition
         expected[message.topic][reached, _plain(message)] += 1
     repeats = 0
     findings = [_all_processed(evidence, oracle)]
@@ -299,7 +298,7 @@ def _messages(log: Mapping[Place, Sequence[Kept]], topic: str) -> Iterable[tuple
 
 
 def _plain(message: Message) -> Message:
-    return message._replace(headers=tuple(message.headers))
+    return message._replace(headers=tuple(message.headers), by_key=False)
 
 
 def _body(message: Message) -> dict[str, Any]:

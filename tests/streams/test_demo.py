@@ -21,7 +21,7 @@ import pytest
 
 from schemas.dead_letter import Reason
 from schemas.journal import RecordBatch, TimerBatch
-from schemas.topics import BEHAVIOUR, CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS, placed_by_key
+from schemas.topics import BEHAVIOUR, CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS
 from streams.commands.library import SHIPPED
 from streams.publisher import partition_of
 from streams.simulator import BankPlan, BankRecord, simulate_bank
@@ -608,7 +608,7 @@ class _Run:
 
     def _finish(self, partition: int, stage: Stage[Any], entry: RecordBatch | TimerBatch, result: BatchResult) -> None:
         for message in result.messages:
-            reached = partition_of(message.key or b"", PARTITIONS) if placed_by_key(message.topic) else partition
+            reached = partition_of(message.key or b"", PARTITIONS) if message.placed else partition
             self._put(message.topic, reached, message)
         journal = self._log[JOURNAL_TOPIC, partition]
         journal.append(Kept(len(journal), b"0", entry.model_dump_json().encode(), ()))

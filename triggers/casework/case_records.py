@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from schemas.actions import NextBestAction
 from schemas.base import Record, from_ms
+from schemas.desk import HEAD_OFFICE, DeskStep
 from schemas.events import Behaviour, Feedback, Maturity, Profile, Transaction
 from triggers.engine.stage import Outcome
 from triggers.engine.state import PROFILE_FIELDS, CustomerState
@@ -31,6 +32,7 @@ _MODELS: Final[dict[str, type[Record]]] = {
     "profile": Profile,
     "behaviour": Behaviour,
     "feedback": Feedback,
+    "desk": DeskStep,
 }
 _OPPOSITE: Final = {"credit": "debit", "debit": "credit"}
 
@@ -96,8 +98,20 @@ class RecordFiller:
                 return {**self._profile, "sequence": self._state.profile_sequence + 1}
             case "behaviour":
                 return {"source": "app"}
+            case "desk":
+                return self._desk()
             case _:
                 return _feedback(event, sent)
+
+    def _desk(self) -> dict[str, Any]:
+        """The next step of the customer's pool."""
+        side = self._state.desk_side
+        return {
+            "pool": side.pool if side else HEAD_OFFICE,
+            "number": side.answered + 1 if side else 1,
+            "desk": "counter",
+            "former_manager_id": self._state.manager_id,
+        }
 
     def _transaction(self, given: Mapping[str, Any]) -> dict[str, Any]:
         original = self._transactions.get(str(given.get("reversal_of")))

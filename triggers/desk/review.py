@@ -18,7 +18,7 @@ _REVIEW = "review"
 
 def schedules(ruleset: RuleSet) -> dict[str, Every]:
     """The schedules of a rule set by their timers' names: of two at the same time the evaluation comes first."""
-    desks = ruleset.desks
+    desks = ruleset.policy.desks
     if desks is None:
         return {}
     wakes = {_REVIEW: desks.review}

@@ -27,7 +27,7 @@ class Work:
         self.tenant = tenant
         self.pool = pool
         self.ruleset = ruleset
-        self.desks: Desks | None = ruleset.desks
+        self.desks: Desks | None = ruleset.policy.desks
         self.clock = clock
         self.outputs: list[Record] = []
 

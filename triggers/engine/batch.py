@@ -27,6 +27,7 @@ from schemas.topics import (
     IDENTITY_DECISIONS,
     TOPIC,
     Topic,
+    placed_by_key,
     queue_of,
 )
 from triggers.engine.stage import Republished, Stage
@@ -34,6 +35,8 @@ from triggers.language.model import RuleSet
 
 S = TypeVar("S")
 
+_OF_SEVERAL: Final = frozenset({"desk"})
+"""The stages whose key is not a customer: what they send of one goes to the customer's own partition."""
 _SENT_TO: Final = {
     model: topic
     for topic in (
@@ -61,13 +64,19 @@ class RawRecord(Protocol):
 
 class Message(NamedTuple):
     """A message to publish; ``topic`` is the registry's name. Its partition is that of the batch, or of its own key
-    where a stage reads the topic (``schemas.topics.placed_by_key``).
+    where a stage reads the topic or the batch's key was not the message's (``placed``).
     """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+    by_key: bool = False
+
+    @property
+    def placed(self) -> bool:
+        """Whether it goes to the partition of its own key."""
+        return self.by_key or placed_by_key(self.topic)
 
 
 @dataclass(slots=True)
@@ -138,7 +147,7 @@ def run_records(
                 messages.append(_dead_letter(entry, topic, raw, outcome.rejected))
                 result.tallies["dead_letters", topic.name, outcome.rejected.reason] += 1
                 rejections += 1
-            if outcome.outputs and _add(outcome.outputs, result):
+            if outcome.outputs and _add(outcome.outputs, result, stage.name):
                 result.acted.append(index)
             for republished in outcome.republished:
                 messages.append(_anew(republished))
@@ -160,7 +169,7 @@ def run_timers(
     for key in keys:
         outcome = stage.run_timers(states[key], ruleset, entry.until_ms, now)
         if outcome is not None:
-            _add(outcome.outputs, result)
+            _add(outcome.outputs, result, stage.name)
         _close(stage, key, states[key], result)
         if key not in result.due:
             # The sweep asked for this key: an entry that stayed as it is would be found again, for ever.
@@ -177,11 +186,12 @@ def _close(stage: Stage[S], key: str, state: S, result: BatchResult) -> None:
     result.states[key] = stage.encode(state)
 
 
-def _add(outputs: Sequence[Record], result: BatchResult) -> bool:
+def _add(outputs: Sequence[Record], result: BatchResult, stage: str) -> bool:
     """Adds what is to be published, and counts it; whether an action is among it."""
-    acted = False
+    acted, by_key = False, stage in _OF_SEVERAL
     for output in outputs:
-        result.messages.append(_message(output))
+        message = _message(output)
+        result.messages.append(message._replace(by_key=True) if by_key else message)
         if isinstance(output, NextBestAction):
             acted = True
             result.tallies["actions", output.channel, output.trigger] += 1

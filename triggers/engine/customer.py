@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from schemas.base import from_ms, to_ms
 from schemas.decode import Rejected
+from triggers.desk.customer_side import tell_desk
 from triggers.engine.adoption import adopt_state
 from triggers.engine.codec import decode_state, encode_state
 from triggers.engine.evaluation import Evaluation
@@ -15,7 +16,7 @@ from triggers.engine.holdings import apply_maturity
 from triggers.engine.journeys import end_window
 from triggers.engine.ladder import climb, exhausted, give_up
 from triggers.engine.seen import from_the_future
-from triggers.engine.signals import apply_behaviour, apply_feedback, apply_profile
+from triggers.engine.signals import apply_behaviour, apply_desk, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
 from triggers.engine.timers import WINDOW, next_due, settle_every
@@ -67,6 +68,9 @@ class CustomerStage:
         if timers and min(timers.values()) <= clock:
             # A lead time that had passed when its holding became known is due at once.
             self._run_due(clock, now)
+        desks = plan.policy.desks
+        if desks is not None:
+            tell_desk(run.tenant, state, desks, outputs)
         return Outcome(outputs, rejected) if outputs or rejected is not None else None
 
     def run_timers(self, state: CustomerState, ruleset: RuleSet, until: int, now: int | None) -> Outcome | None:
@@ -76,6 +80,8 @@ class CustomerStage:
             adopt_state(state, plan, max(state.clock, now or 0))
         run.state, run.outputs = state, []
         self._run_due(until, now)
+        if plan.policy.desks is not None:
+            tell_desk(run.tenant, state, plan.policy.desks, run.outputs)
         state.indexed_due = None  # The sweep found this entry: it is written anew or removed.
         return Outcome(run.outputs) if run.outputs else None
 
@@ -167,6 +173,7 @@ _APPLY: Final[Mapping[str, Callable[[Evaluation, Any, int], Rejected | None]]] =
     "profile": apply_profile,
     "behaviour": apply_behaviour,
     "feedback": apply_feedback,
+    "desk": apply_desk,
 }
 """What each kind of record does, at its own time (ms); a rejection where it may not take effect."""
 

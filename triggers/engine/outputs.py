@@ -18,6 +18,7 @@ from schemas.decisions import Decision
 from schemas.events import DESK_CHANNELS
 from triggers.engine.state import Journey, Sent
 from triggers.language.model import Trigger
+from triggers.policy.owning_desk import addressee
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -30,6 +31,7 @@ def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> N
     """One step of a journey as it goes out."""
     proposed, value = trigger.action, journey.value
     title, offer_title = _titles(run, trigger, journey) if sent.channel in DESK_CHANNELS else ({}, {})
+    desk, manager = addressee(run.state, run.plan.policy, sent.channel)
     return constructed(
         NextBestAction,
         {
@@ -39,11 +41,11 @@ def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> N
             "complexity": journey.complexity,
             "created_at": from_ms(sent.at),
             "customer_id": run.state.key,
-            "desk": None,
+            "desk": desk,
             # An action of the last days before the year 2200 ends with the last of them.
             "expires_at": from_ms(min(sent.expires, _LAST_MS)),
             "fields": _texts(journey.fields),
-            "manager_id": None,
+            "manager_id": manager,
             "occasion": journey.occasion,
             "offer": journey.offer,
             "offer_title": offer_title,

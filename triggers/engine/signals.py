@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.decode import Rejected
+from schemas.desk import DeskStep
 from schemas.events import Behaviour, Feedback, Profile
+from triggers.desk.customer_side import hear_step, keep_given_manager, note_conversation, take_manager
 from triggers.engine.derived import settle_tier
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.feedback import record_feedback
@@ -25,10 +27,23 @@ def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
     run.begin(at, record)
     run.settle_before(_occasion(record))
     set_profile(state, record.sequence, {name: getattr(record, name) for name in PROFILE_FIELDS})
+    keep_given_manager(state)
     settle_tier(state, run.plan)
     key = event_key(record.event_id)
     run.sample_levels(key)
     _follow(run, "profile", None, record, key, at)
+
+
+def apply_desk(run: Evaluation, record: DeskStep, at: int) -> None:
+    """What a desk did with the customer: whose manager is another one, unless the bank has decided otherwise."""
+    if not hear_step(run.state, record):
+        return
+    run.begin(at, record)
+    run.settle_before(_occasion(record))
+    take_manager(run.state, record)
+    key = event_key(record.event_id)
+    run.sample_levels(key)
+    _follow(run, "desk", record.step, record, key, at)
 
 
 def set_profile(state: CustomerState, sequence: int, values: Mapping[str, Any]) -> None:
@@ -62,6 +77,7 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
         return admitted or None
     run.begin(at, record)
     run.settle_before(_occasion(record))
+    note_conversation(run.state, record.channel, record.outcome, at)
     run.scope.action = record_feedback(run.state, record.action_id, record.outcome)
     _follow(run, "feedback", record.outcome, record, key, at)
     return None

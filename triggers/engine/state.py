@@ -223,6 +223,23 @@ class Holds(msgspec.Struct, array_like=True, gc=False):
         return True
 
 
+class DeskSide(msgspec.Struct, array_like=True, gc=False):
+    """The customer's side of what is between them and the desk pool of their branch.
+
+    ``told`` is what the latest standing, of this ``number``, said: desk, manager, conversation, step known.
+    ``answered`` is the latest step known. ``given`` is the manager whom the desk gave, as long as the profile still
+    says ``over``; the manager's desk stands beside.
+    """
+
+    pool: str
+    number: int = -1
+    answered: int = 0
+    told: tuple[str | None, str | None, int, int] = (None, None, 0, 0)
+    given: str | None = None
+    over: str | None = None
+    given_desk: str | None = None
+
+
 class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Everything kept of one customer.
 
@@ -299,6 +316,10 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """The latest version of the exclusion lists that the branch confirmed for this customer; -1 before the first."""
     confirmed_on: str = ""
     """The list that the customer was on in that version; empty for none."""
+
+    desk_side: DeskSide | None = None
+    contacted: int = 0
+    """When somebody of the bank last spoke with the customer (ms); 0 where that is not known."""
 
     # From here on: not written.
     key: str = ""

@@ -110,6 +110,8 @@ def touched_by(checked: Checked, derived: Mapping[str, frozenset[str] | None]) -
                     found.append(derived[field])
                 elif field in _OF_ACCOUNTS:
                     found.append(frozenset({"transaction", "maturity"}))
+                elif field == "manager_id":
+                    found.append(frozenset({"profile", "desk"}))
                 elif field in Profile.model_fields:
                     found.append(frozenset({"profile"}))
                 else:

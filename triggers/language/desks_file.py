@@ -20,7 +20,7 @@ _LENGTHS: Final = {"week": 7, "month": 28, "quarter": 90, "year": 365}
 
 
 def read_desks(reader: Reader, document: Document, shared: Shared) -> Shared:
-    """``shared`` with the desks of the file, where it has no mistake."""
+    """The policy with the desks of the file, where it has no mistake."""
     fields = reader.mapping(document.root or Node({}, Place(1, 1, "")), grammar.DESKS_FILE)
     if fields is None:
         return shared
@@ -35,7 +35,8 @@ def read_desks(reader: Reader, document: Document, shared: Shared) -> Shared:
         return shared
     by_tier = {tier: rule.name for rule in rules for tier in rule.tiers}
     ranked = sorted(rules, key=lambda rule: tiers.index(rule.tiers[0]) if tiers else 0)
-    return replace(shared, desks=Desks(tuple(ranked), review, handover, elsewhere, recall, by_tier))
+    desks = Desks(tuple(ranked), review, handover, elsewhere, recall, by_tier)
+    return replace(shared, policy=replace(shared.policy, desks=desks))
 
 
 def _rules(reader: Reader, fields: Fields, tiers: Sequence[str]) -> list[DeskRule]:

@@ -154,7 +154,6 @@ def _load(files: Mapping[str, str | bytes], today: date | None = None) -> Loaded
         tags=shared.tags,
         derived_hash=_hash_of(documents, ("tiers.yaml", "tags.yaml")),
         suites=shared.suites,
-        desks=shared.desks,
     )
     sound = ruleset.triggers and not any(_role(name) in ROLES for name in wrong)
     return Loaded(None if wrong else ruleset, problems, ruleset if sound else None, silenced=tuple(silenced))

@@ -496,6 +496,8 @@ class Policy:
     """By which the candidates of one occasion compete; ``None`` is ``action.priority * season * objective``."""
     window_ms: int = 0
     """How long candidates wait for better ones; with 0 only those of one occasion compete."""
+    desks: Desks | None = None
+    """Who looks after whom; ``None`` where no file says so."""
     samples: int = 5_000
     """Samples of one series that are kept one by one; older ones are folded into time buckets."""
     hold_ms: int | None = None
@@ -536,5 +538,3 @@ class RuleSet:
     derived_hash: str = ""
     """Names the content of the files they come from; the rule set's hash stands for it where it is empty."""
     suites: tuple[Suite, ...] = ()
-    desks: Desks | None = None
-    """Who looks after whom; ``None`` where no file says so."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from schemas.base import Count, Money, PositiveMoney, Sequence
+from schemas.desk import DeskStep
 from schemas.events import Behaviour, Channel, CustomerEvent, Feedback, Manager, Maturity, Profile, Tier, Transaction
 from triggers.language.model import Complexity, OfferKind
 
@@ -65,8 +66,8 @@ class Name:
         return frozenset(record_type for record_type, _ in self.by_record)
 
 
-RECORDS: Final[Mapping[str, type[CustomerEvent]]] = {
-    model.record_type: model for model in (Transaction, Maturity, Profile, Behaviour, Feedback)
+RECORDS: Final[Mapping[str, type[CustomerEvent | DeskStep]]] = {
+    model.record_type: model for model in (Transaction, Maturity, Profile, Behaviour, Feedback, DeskStep)
 }
 """The events of a customer by the name ``on`` uses for them."""
 
@@ -77,6 +78,7 @@ DETAILS: Final[Mapping[str, str]] = {
     "maturity": "status",
     "behaviour": "action",
     "feedback": "outcome",
+    "desk": "step",
 }
 """The events that ``on`` may narrow (``behaviour.browse``), and the field that says which."""
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from triggers.errors import Problem
 from triggers.language.codes import Code
-from triggers.language.desk_model import Desks
 from triggers.language.document import Place
 from triggers.language.draft import Draft
 from triggers.language.features import FeatureTable
@@ -40,8 +39,6 @@ class Shared:
     """The catalogue by name; ``None`` where there is none, and any name will do."""
     offers_read: bool = True
     """Whether the catalogue is without mistakes: only then is a choice held against it."""
-    desks: Desks | None = None
-    """``None`` where no file says who looks after whom."""
     vocabulary: Vocabulary = STANDARD
     tierings: tuple[Tiering, ...] = ()
     tags: tuple[Tag, ...] = ()

@@ -16,6 +16,7 @@ from triggers.policy import (
     exclusion,
     holdout,
     list_confirmation,
+    owning_desk,
     quiet_hours,
     routing,
     suitability,
@@ -45,6 +46,7 @@ RULES: Final[tuple[tuple[str, Rule], ...]] = (
     (consent.REASON, consent.holds_back),  # nor anybody who did not agree
     (suitability.REASON, suitability.holds_back),  # nor on a channel that is not theirs
     (routing.REASON, routing.holds_back),  # nor on one that cannot carry the offer
+    (owning_desk.REASON, owning_desk.holds_back),  # nor at a desk that does not look after them
     (quiet_hours.REASON, quiet_hours.holds_back),  # nor now, but later: the rules below look at it then
     (caps.REASON, caps.holds_back),  # nor too often
     (cooldown.REASON, cooldown.holds_back),  # nor too soon
