@@ -12,6 +12,7 @@ from schemas.actions import Cancellation, NextBestAction
 from schemas.base import to_ms
 from schemas.events import Channel
 from streams.kits.notifier import Notifier, NotifierConfig, Verdict
+from streams.simulator.desks import answer_to
 from streams.simulator.outreach import SimulatedOutreach
 from streams.simulator.publish import BankPublisher, Pace, Published
 from streams.simulator.records import BankRecord
@@ -73,6 +74,7 @@ class NotifierThread:
         self.latencies: list[float] = []
         self._published = published
         self._ready = Event()
+        self._people = BankPublisher((bootstrap,), client=CLIENT)
         self._hushed = Event()
         self._quiet = Event()
         self._stop = Event()
@@ -88,6 +90,7 @@ class NotifierThread:
         self._stop.set()
         self._thread.join()
         self._notifier.close()
+        self._people.close()
 
     @property
     def ready(self) -> bool:
@@ -119,6 +122,7 @@ class NotifierThread:
                     self.outreach.advance(self._published.reached_ms, self._notifier.report, inbox.may_send)
                 elif not self._quiet.is_set():
                     self._notifier.flush()
+                    self._people.flush()
                     self._quiet.set()
         except Exception as error:  # noqa: BLE001 - whatever it is, the main thread must hear of it
             self.failure = error
@@ -129,6 +133,9 @@ class NotifierThread:
         if record.action_id in self.accepted:
             self.accepted_twice.add(record.action_id)
         self.accepted.add(record.action_id)
+        answer = answer_to(record)
+        if answer is not None and not self._hushed.is_set():
+            self._people.send(answer)
         kind, _, event_id = record.occasion.partition(":")
         # A ladder's later steps come days after their event: only the first is an answer to it.
         if kind == "transaction" and record.step == 0 and event_id in self._published.when:

@@ -26,6 +26,7 @@ _ASK_S: Final = 10.0
 
 QUEUES: Final = tuple(topic.name for topic in TOPICS if NextBestAction in topic.models)
 """The outreach queues of the channels."""
+STEPS: Final = "desk.steps"
 BETWEEN: Final = tuple(topic.name for topic in CONSUMED if topic.direction == "internal")
 """What one stage tells another."""
 
@@ -58,6 +59,8 @@ class Tally:
     """By reason."""
     dead_letters: Counter[str] = field(default_factory=Counter)
     """By reason."""
+    steps: Counter[str] = field(default_factory=Counter)
+    """What desks did with customers."""
 
     def count(self, topic: str, message: Kept) -> None:
         """Counts one message, if it is one of ours that came out."""
@@ -68,6 +71,8 @@ class Tally:
             decision = msgspec.json.decode(message.value or b"")
             if decision["outcome"] == "suppressed":
                 self.suppressed[decision["reason"]] += 1
+        elif topic == STEPS:
+            self.steps[msgspec.json.decode(message.value or b"")["step"]] += 1
         elif topic in QUEUES:
             record = msgspec.json.decode(message.value or b"")
             if record["type"] == "action":

@@ -76,6 +76,7 @@ class Summary:
             "withdrawn": _nested(self.tally.cancellations),
             "suppressed": dict(self.tally.suppressed.most_common()),
             "dead_letters": dict(self.tally.dead_letters.most_common()),
+            "desks": dict(self.tally.steps.most_common()),
             "notifier": self.notifier,
             "latency_ms": {"measured": self.measured, "p50": self.p50_ms, "p99": self.p99_ms},
             "check": [
@@ -245,6 +246,14 @@ def _other_table(tally: Tally, most: int | None = None) -> Table:
     return table
 
 
+_STEPS: Final = {
+    "assigned": "assigned",
+    "handed_over": "handed over",
+    "call": "asked to call",
+    "recalled": "recalled",
+}
+
+
 def _closing_lines(summary: Summary) -> list[str]:
     tally = summary.tally
     latency = (
@@ -260,7 +269,8 @@ def _closing_lines(summary: Summary) -> list[str]:
     )
     outflow = (
         f"{tally.actions.total():,} actions, {tally.cancellations.total():,} withdrawn, "
-        f"{tally.suppressed.total():,} suppressed, {tally.dead_letters.total():,} dead letters"
+        f"{tally.suppressed.total():,} suppressed, {tally.dead_letters.total():,} dead letters; "
+        f"desks: {', '.join(f'{count} {_STEPS[step]}' for step, count in tally.steps.most_common()) or 'nothing'}"
     )
     lines = [
         inflow,

@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from schemas.dead_letter import Reason
-from schemas.events import IdentityLink, Manager
+from schemas.events import IdentityLink
 from streams.simulator.customers import (
     STORIES,
     Customer,
@@ -23,10 +23,11 @@ from streams.simulator.customers import (
     spend,
     visit,
 )
+from streams.simulator.desks import managers
 from streams.simulator.holdings import hold
 from streams.simulator.identities import anonymous, has_own_id
 from streams.simulator.ledger import book
-from streams.simulator.profiles import MANAGERS, tell_profile
+from streams.simulator.profiles import tell_profile
 from streams.simulator.records import DAY_MS, MINUTE_MS, START_MS, BankRecord, bank_record, moment
 from streams.simulator.spoiled import KINDS, spoil
 
@@ -81,8 +82,7 @@ def _other_records(
     plan: BankPlan, customers: list[Customer], random: Random, next_id: Callable[[], str]
 ) -> Iterator[BankRecord]:
     """Everything but the transactions."""
-    for number in range(1, MANAGERS + 1):
-        yield _manager(f"M{number:03d}", plan.tenant, next_id())
+    yield from managers(plan.tenant, next_id)
     for customer in customers:
         yield from tell_profile(customer, plan.days, plan.tenant, random, next_id)
         if customer.story == "saver" or random.random() < 0.25:
@@ -99,21 +99,6 @@ def _other_records(
                 yield bought_elsewhere(customer, plan.days, plan.tenant, random, next_id)
     # With a chance of its own: the others' stories stay as they are.
     yield from anonymous(customers, plan.days, plan.tenant, Random(plan.seed), next_id)  # noqa: S311
-
-
-def _manager(manager_id: str, tenant: str, event_id: str) -> BankRecord:
-    manager = Manager.model_validate(
-        {
-            "tenant": tenant,
-            "event_id": event_id,
-            "occurred_at": moment(START_MS),
-            "manager_id": manager_id,
-            "sequence": 1,
-            "desk": "vip",
-            "capacity": 300,
-        }
-    )
-    return bank_record("bank.managers", manager, START_MS)
 
 
 def _link(customer: Customer, tenant: str, event_id: str) -> BankRecord:

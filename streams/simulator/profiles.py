@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from schemas.events import Profile
 from streams.simulator.customers import Customer
+from streams.simulator.desks import branch_of, manager_of
 from streams.simulator.records import DAY_MS, MINUTE_MS, START_MS, BankRecord, bank_record, day_of, moment
 
-MANAGERS: Final = 8
 _CHANNELS: Final = ("push", "sms", "wechat", "email", "manager")
 _SEGMENTS: Final = {"merchant": "merchant", "owner": "business_owner", "pensioner": "senior", "quiet": "farmer"}
 """The segment of a story; who is paid a salary is of the payroll."""
@@ -46,7 +46,8 @@ def _facts(customer: Customer, random: Random) -> dict[str, Any]:
         "birth_date": day_of(-random.randrange(youngest * 365 + 20, oldest * 365)),
         "sex": random.choice(("female", "male", None)),
         "district": random.choice(("Pudong", "Xuhui", "Minhang")),
-        "manager_id": f"M{random.randrange(MANAGERS) + 1:03d}" if wealthy or random.random() < 0.5 else None,
+        "branch_id": branch_of(customer.number),
+        "manager_id": manager_of(customer.number) if wealthy or story == "drop" or random.random() < 0.3 else None,
         "segments": (_SEGMENTS.get(story, "payroll"),),
         "employee": random.random() < 0.03,
         "blacklisted": random.random() < 0.03,

@@ -155,7 +155,7 @@ def _request(work: Work, customer: str, client: Client, action_id: str, channel:
     """Asks a person, and records that."""
     move = client.move
     assert move is not None
-    fields = {"handover_id": move.id, "manager": move.to}
+    fields = {"handover_id": move.id, "branch": work.pool.key, "manager": move.to}
     if client.manager is not None and client.manager != move.to:
         fields["former_manager"] = client.manager
     desk = work.pool.state.managers[move.to].desk

@@ -162,7 +162,8 @@ def test_a_promotion_is_asked_for_at_the_monthly_review() -> None:
     world.advance(1)
     (request,) = world.requests()
     assert (request.channel, request.offer, request.desk) == ("manager", "handover_approval", "vip")
-    assert request.fields == {"handover_id": request.action_id, "manager": "V1", "former_manager": "M1"}
+    people = {"manager": "V1", "former_manager": "M1"}
+    assert request.fields == {"handover_id": request.action_id, "branch": POOL, **people}
     assert world.steps() == []
 
 
