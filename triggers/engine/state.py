@@ -349,8 +349,8 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     @property
     def managed(self) -> bool | None:
-        """Whether the profile names a manager; unknown until there is a profile."""
-        return None if self.profile_sequence < 0 else self.manager_id is not None
+        """Whether a manager is known; unknown until there is a profile."""
+        return None if self.profile_sequence < 0 and self.manager_id is None else self.manager_id is not None
 
     @property
     def age(self) -> int | None:

@@ -110,7 +110,7 @@ def touched_by(checked: Checked, derived: Mapping[str, frozenset[str] | None]) -
                     found.append(derived[field])
                 elif field in _OF_ACCOUNTS:
                     found.append(frozenset({"transaction", "maturity"}))
-                elif field == "manager_id":
+                elif field in ("manager_id", "managed"):
                     found.append(frozenset({"profile", "desk"}))
                 elif field in Profile.model_fields:
                     found.append(frozenset({"profile"}))
