@@ -80,7 +80,7 @@ def test_schedules(on: str, expected: OnEvery) -> None:
         ("{maturity: 7d before, roll: forward}", 33, "E013", "expected one of none, next, previous"),
         ("{maturity: 3 business days before, roll: next}", 40, "E018", "leave roll out"),
         ("transaction.salery", 5, "E013", 'did you mean "salary"?'),
-        ("profile.new", 5, "E013", "only behaviour, feedback, maturity, transaction have"),
+        ("profile.new", 5, "E013", "only behaviour, desk, feedback, maturity, transaction have"),
         ("{evry: month}", 5, "E012", "{every: month, on_day: 1, at:"),
     ],
 )
