@@ -257,6 +257,8 @@ class TestStates:
         assert stage.take_due_change(state) == (False, None)
         world.read(seen("b1", 1))
         assert stage.take_due_change(world.states["app:u1"]) == (True, due - HOUR_MS)
+        world.sweep(100).read(seen("b3", 60))
+        assert stage.take_due_change(world.states["app:u1"]) == (True, due + 58 * HOUR_MS)
         assert stage.next_due(stage.fresh("customer:c1")) is None
         assert stage.take_due_change(stage.fresh("customer:c1")) == (False, None)
 
