@@ -76,7 +76,11 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         hold_at_most=(identity.integer("at_most") if identity else None) or policy.hold_at_most,
     )
     _check_hold(reader, fields, policy)
-    spots = {f"caps[{index}]": Spot(document.file, place) for index, place in enumerate(places)}
+    quiet_node = fields.get("quiet")
+    items = quiet_node.value if quiet_node is not None and isinstance(quiet_node.value, list) else []
+    places_of_days = [item.place for item in items if isinstance(item.value, dict) and "days" in item.value]
+    spots = {"quiet": Spot(document.file, places_of_days[0])} if places_of_days else {}
+    spots |= {f"caps[{index}]": Spot(document.file, place) for index, place in enumerate(places)}
     return replace(shared, policy=policy, spots={**shared.spots, **spots})
 
 

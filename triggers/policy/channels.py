@@ -40,7 +40,8 @@ def pass_gate(
     """
     tried: dict[str, str] = {}
     for channel in channels:
-        held = suppression(state, policy, candidate._replace(channel=channel))
+        on_it = candidate if channel == candidate.channel else candidate._replace(channel=channel)
+        held = suppression(state, policy, on_it)
         in_vain = held is not None and held.until is not None and held.until >= expires
         if held is None or len(channels) == 1 or not (held.of_channel or in_vain):
             return Passage(held, channel, tried)

@@ -286,22 +286,29 @@ def test_each_candidate_has_one_decision_and_each_window_one_action(steps: list[
     """Whatever comes, in whatever order."""
     triggers = [trigger(kind, on=(OnEvent("behaviour", kind),), priority=n) for n, kind in enumerate(_KINDS)]
     person = customer(*triggers, trigger("debit", priority=9), window=window)
+    cached = Customer(person.rules)
     now, last = 0, ""
     begun: Counter[tuple[str, str]] = Counter()
     for number, (kind, later) in enumerate(steps):
         now += later
         moment = at(seconds=now / 1000)
         if kind in _KINDS:
-            person.feed(behaviour(f"e{number}", kind, occurred_at=moment))
+            record: Any = behaviour(f"e{number}", kind, occurred_at=moment)
             begun[kind, f"behaviour:e{number}"] += 1
         elif kind == "debit" or not last:
             last = f"e{number}"
-            person.feed(transaction(last, number + 1, -1, 0, occurred_at=moment))
+            record = transaction(last, number + 1, -1, 0, occurred_at=moment)
             begun["debit", f"transaction:{last}"] += 1
         else:
-            person.feed(transaction(f"e{number}", number + 1, 1, 1, reversal_of=last, occurred_at=moment))
+            record = transaction(f"e{number}", number + 1, 1, 1, reversal_of=last, occurred_at=moment)
             last = ""
+        person.feed(record)
+        cached.run_to(moment)
+        cached.feed(record)
     person.run_to(at(365))
+    cached.run_to(at(365))
+    # Kept in memory or written and read, swept in time or only at the next event: the same comes of it.
+    assert cached.outputs == person.outputs
     told = [out for out in person.outputs if isinstance(out, Decision)]
     first: Counter[tuple[str, str]] = Counter(
         (out.trigger, out.occasion) for out in told if not (out.reason == "reversed" and _went_out(told, out))

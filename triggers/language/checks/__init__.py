@@ -52,7 +52,6 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
     never_false.CHECK,
     short_wait.CHECK,
     lead_beyond_term.CHECK,
-    no_holidays.CHECK,
     endless_case.CHECK,
     short_expiry.CHECK,
 )
@@ -66,6 +65,7 @@ OF_EXPRESSIONS: Final = frozenset(
 SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (
     unread_tag.CHECK,
     untested_tag.CHECK,
+    no_holidays.CHECK,
     idle_cap.CHECK,
     closed_channel.CHECK,
     idle_offer.CHECK,

@@ -1,4 +1,4 @@
-"""W119: business days are counted, and the calendar knows no holidays.
+"""W119: business days are counted, by a trigger or by quiet days of the policy, and the calendar knows no holidays.
 
 Where the calendar covers some years only, in the others too only weekends are left out; which year it will be no
 check can know.
@@ -7,26 +7,32 @@ check can know.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from triggers.errors import Problem
-from triggers.language.checks.base import Check
+from triggers.language.checks.base import SharedCheck
 from triggers.language.codes import Code
 from triggers.language.document import Place
 from triggers.language.draft import Draft
 from triggers.language.model import OnEvery, OnMaturity
+from triggers.language.shared import Shared
 from triggers.language.tree import Call
 from triggers.language.wakes import place_of
 
 CODE = Code("W119", "business days are counted, and calendar.yaml covers no year", silenceable=True)
 
 
-def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
+_MESSAGE: Final = "calendar.yaml covers no year: only weekends are left out; state its holidays"
+
+
+def find(drafts: Sequence[Draft], shared: Shared) -> Iterator[Problem]:
+    if shared.policy.calendar.covers:
+        return
     for draft in drafts:
-        if draft.policy.calendar.covers:
-            continue
         for place in _uses(draft):
-            message = "calendar.yaml covers no year: only weekends are left out; state its holidays"
-            yield draft.problem(CODE, place, message)
+            yield draft.problem(CODE, place, _MESSAGE)
+    if "quiet" in shared.spots:
+        yield shared.spots["quiet"].problem(CODE, _MESSAGE)
 
 
 def _uses(draft: Draft) -> Iterator[Place]:
@@ -42,4 +48,4 @@ def _uses(draft: Draft) -> Iterator[Place]:
                 yield draft.fields.reader.document.locate(checked.node, term.begin)
 
 
-CHECK = Check(CODE, find)
+CHECK = SharedCheck(CODE, find)
