@@ -104,9 +104,10 @@ class CustomerStage:
         run = self._run
         state, plan = run.state, run.plan
         while state.timers:
-            due, name = min((due, name) for name, due in state.timers.items())
+            due = min(state.timers.values())
             if due > until:
                 return
+            name = min(name for name, when in state.timers.items() if when == due)
             del state.timers[name]
             # On history a timer runs as of its own time, even when the sweep comes later.
             run.clock = due if now is None else max(state.clock, now)

@@ -7,11 +7,12 @@ customer had, so that a late event changes what is known and not what time it is
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from triggers.engine.decisions import report_broken_name
+from triggers.engine.derived_look import Look, look_of
 from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState, Holds
 from triggers.language.derived_events import TAG_ADDED, TAG_REMOVED
@@ -56,8 +57,10 @@ def look(run: Evaluation, kind: str, occasion: str, key: int, reversed_key: int 
     """
     state = run.state
     held = (state.tier, state.tiers, state.tags)
-    tierings, tags = run.plan.touched(kind)
-    changes = _look(run, tierings, tags, occasion, run.tier_before, key, reversed_key)
+    touched = run.plan.touched(kind)
+    if touched.look is None and touched.is_warm():
+        touched.look = look_of(touched.tierings, touched.tags, run.plan.windows, _STEPS)
+    changes = _look(run, touched.tierings, touched.tags, occasion, run.tier_before, key, reversed_key, touched.look)
     if held != (state.tier, state.tiers, state.tags):
         run.sample_derived_levels(run.at, key)
     return changes
@@ -99,13 +102,18 @@ def _look(
     tier_before: str | None,
     key: int,
     reversed_key: int,
+    steps: Look | None = None,
 ) -> list[Change]:
+    """``steps`` is the function of these tierings and tags, where there is one."""
     state = run.state
     at = run.at
     if state.looked > at:
         run.move_to(state.looked)
     state.looked = run.at
     changes: list[Change] = []
+    if steps is not None and not reversed_key:
+        changes = steps(run, run.scope, state.series, run.at, tier_before, key, occasion)
+        tierings = tags = ()
     for tiering in tierings:
         value = _value(run, tiering.measure, tiering.name, occasion)
         change = _set_tier(state, run.plan, tiering, value, tier_before)
@@ -194,3 +202,10 @@ def _set_tag(state: CustomerState, tag: Tag, holds: bool, at: int, key: int) -> 
     state.timers.pop(tag_timer(name), None)
     state.tag_holds.pop(name, None)
     return Change(TAG_REMOVED, name)
+
+
+_STEPS: Final[Mapping[str, Callable[..., Any]]] = {
+    "set_tier": _set_tier,
+    "set_tag": _set_tag,
+    "broken": report_broken_name,
+}

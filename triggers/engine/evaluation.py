@@ -5,7 +5,6 @@ A stage has one and uses it again for each record and timer; nothing of it outli
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import date, datetime, time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -23,6 +22,8 @@ from triggers.language.calendar import first_day
 from triggers.language.model import Feature, RuleSet, Series, Trigger
 
 _HOUR_MS: Final = 3_600_000
+_MOST_DAYS: Final = 10_000
+"""The hours, a year of them, whose day is remembered: timers come at any."""
 _NOT_YET: Final = object()
 
 
@@ -33,6 +34,7 @@ class Evaluation:
         "_before",
         "_begun",
         "_day",
+        "_days",
         "_features",
         "at",
         "clock",
@@ -72,6 +74,7 @@ class Evaluation:
         self._features: dict[int, Any] = {}
         self._before = Before()
         self._day: tuple[int, int, date] | None = None
+        self._days: dict[int, tuple[int, int, date]] = {}
         self._begun: dict[str, tuple[date, int]] = {}
 
     def adopt(self, ruleset: RuleSet) -> Plan:
@@ -80,6 +83,7 @@ class Evaluation:
             self.plan = Plan(ruleset)
             self.ruleset = ruleset
             self._day = None
+            self._days = {}
             self._begun = {}
         return self.plan
 
@@ -155,9 +159,8 @@ class Evaluation:
 
     def remember_before(self, account: Account | None) -> None:
         """Keeps the values before the event that some expression reads."""
-        plan, state, before = self.plan, self.state, self._before
-        for name in plan.before_names:
-            setattr(before, name, getattr(state, name))
+        plan, before = self.plan, self._before
+        plan.keep_before(before, self.state)
         before.account = None
         if account is not None and plan.before_account:
             before.account = Account(account.id, account.currency, account.balance, account.sequence)
@@ -174,8 +177,10 @@ class Evaluation:
         possible = woken.possible.of(scope.record)
         judge = possible.judge or possible.meet()
         if judge is not None:
-            with suppress(Exception):  # a broken rule: which one shows when they are asked one by one
+            try:
                 return judge(scope, state.memory, state.series, self.at)
+            except Exception:  # noqa: BLE001  # a broken rule: which one shows when they are asked one by one
+                return self._asked(possible, cause)
         return self._asked(possible, cause)
 
     def _asked(self, possible: list[Trigger], cause: Cause) -> list[Trigger]:
@@ -200,7 +205,13 @@ class Evaluation:
         """The day of the moment in the bank's time zone."""
         known = self._day
         if known is None or not known[0] <= self.at < known[1]:
-            known = self._day = _day_around(self.at, self.plan.policy.timezone)
+            hour = self.at // _HOUR_MS
+            known = self._days.get(hour)
+            if known is None or not known[0] <= self.at < known[1]:
+                if len(self._days) >= _MOST_DAYS:
+                    self._days.clear()
+                known = self._days[hour] = _day_around(self.at, self.plan.policy.timezone)
+            self._day = known
         return known[2]
 
     def _business_days_until(self, day: date) -> int:
@@ -314,7 +325,8 @@ class Evaluation:
         known: Any = None
         packed = None
         for flow in flows.of(scope.record):
-            if flow.where is not None and flow.where(scope) is not True:
+            where = flow.where
+            if where is not None and where(scope) is not True:
                 continue
             value = flow.evaluate(scope)
             if value is None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from triggers.engine.derived_look import Look
+from triggers.engine.fused import copier
 from triggers.engine.judge import Case, Judge, judge_of, source_of
 from triggers.engine.schedule import Every
 from triggers.engine.scope import Scope
@@ -121,6 +123,21 @@ class Possible(list[Trigger]):
         return self.judge
 
 
+@dataclass(slots=True)
+class Touched:
+    """The tierings and tags that a kind of touch may have changed; ``look`` is their function once it was built."""
+
+    tierings: list[Tiering]
+    tags: list[Tag]
+    look: Look | None = None
+    met: int = 0
+
+    def is_warm(self) -> bool:
+        """Counts a touch; whether there were enough for a function to be worth its building."""
+        self.met += 1
+        return self.met > Possible.WARM
+
+
 def _asked(trigger: Trigger, decided: list[Expression]) -> Sequence[Expression]:
     """What the shape leaves to ask. A trigger that is there for whatever shape is asked everything."""
     if trigger.when is None:
@@ -216,6 +233,8 @@ class Plan:
                 if root == "before" and not field.startswith("account.")
             }
         )
+        self.keep_before = copier(self.before_names)
+        """Copies what expressions read of the customer before the event."""
         self.before_account = any(name.startswith("before.account.") for name in names)
         self.reads_before = bool(self.before_names) or self.before_account
         self.reads_age = bool(names & {"customer.age", "before.age"})
@@ -243,7 +262,7 @@ class Plan:
         self.derived_hash = ruleset.derived_hash or ruleset.hash if self.derives else ""
         main = next((tiering for tiering in ruleset.tierings if tiering.name == MAIN_TIERING), None)
         self.main_tiers = None if main is None else main.names
-        self._touched: dict[str, tuple[list[Tiering], list[Tag]]] = {}
+        self._touched: dict[str, Touched] = {}
         names = {f"customer.{tiering.name}" for tiering in ruleset.tierings} | {"customer.tags"}
         derived = {
             series.id
@@ -265,11 +284,11 @@ class Plan:
         record, kinds = scope.record, self.sees.get(trigger.id)
         scope.event = record if kinds is None or record is None or record.record_type in kinds else None
 
-    def touched(self, kind: str) -> tuple[list[Tiering], list[Tag]]:
+    def touched(self, kind: str) -> Touched:
         """The tierings and tags that a touch (a kind of record, or a timer) may have changed."""
         known = self._touched.get(kind)
         if known is None:
-            known = self._touched[kind] = (
+            known = self._touched[kind] = Touched(
                 [
                     tiering
                     for tiering in self.ruleset.tierings

@@ -9,7 +9,7 @@ writes as it is: three arrays, or an object for each sample, cost a cache miss e
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -100,8 +100,10 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
             rows += _pack_row(at, key, packed)
         else:
             self._place(at, key, packed, value, retain_ms)
-        if _TIME(rows)[0] < at - retain_ms:
-            self._forget(at - retain_ms, level=True)
+        keep_from = at - retain_ms
+        # The oldest is mostly the one that was in force when the window began, which stays: then nothing is to be done.
+        if _TIME(rows)[0] < keep_from and (self.folded is not None or _second(rows) < keep_from):
+            self._forget(keep_from, level=True)
         if len(rows) > most:
             self._fold(most, retain_ms, level=True)
 
@@ -143,9 +145,13 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
             self.folded.forget(keep_from, _TIME(self.rows)[0], level=level)
             if not self.folded.rows:
                 self.folded = None
-        stale = bisect_left(self.times, keep_from) - level
+        # One by one from the oldest: there are few, and each is met once.
+        rows, stale = self.rows, 0
+        while stale * _SIZE < len(rows) and _TIME(rows, stale * _SIZE)[0] < keep_from:
+            stale += 1
+        stale -= level
         if stale > 0:
-            del self.rows[: stale * _SIZE]
+            del rows[: stale * _SIZE]
             if self.others is not None:
                 del self.others[:stale]
 
@@ -202,6 +208,11 @@ def pack(value: Any) -> int | None:
         number = value * 10_000
         return number if -_INT64 <= number <= _INT64 else None
     return None
+
+
+def _second(rows: bytearray) -> int:
+    """The time of the second sample; beyond any where there is one only."""
+    return _TIME(rows, _SIZE)[0] if len(rows) > _SIZE else _INT64
 
 
 def _to_other(value: Any) -> Other:

@@ -36,7 +36,7 @@ def window_of(feature: Feature, series: Series) -> Window | None:
     if feature.since is not None or series.by != "customer":
         return None
     function, over, name, level = feature.function, feature.over_ms, series.id, series.level
-    compute = _FUNCTIONS[function]
+    compute = _FUNCTIONS.get(function)
     empty = _ZERO if function in ("sum", "count", "distinct") else None
     ahead = 1 if level else 0
 
@@ -45,23 +45,23 @@ def window_of(feature: Feature, series: Series) -> Window | None:
         if samples is None:
             return empty
         rows = samples.rows
-        size = len(rows)
-        if not size:
+        count = len(rows) // ROW_BYTES
+        if not count:
             return empty
-        count = size // ROW_BYTES
+        start = at - over
         if count > _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
-            return window_value(function, samples, at - over, at, level=level)
+            return window_value(function, samples, start, at, level=level)
         times = _COLUMN[count](rows)
         if times[-1] > at:
-            return window_value(function, samples, at - over, at, level=level)
-        start = at - over
-        first = 0
-        if times[0] <= start:
+            return window_value(function, samples, start, at, level=level)
+        if times[0] > start:
+            first = 0
+        elif times[-1] <= start and not level:
+            return empty
+        else:
             # Of a level also the value in force at the window's beginning.
             first = bisect_right(times, start) - ahead
-            if first == count:
-                return empty
-        return compute(rows, times, first, count, start, at)
+        return _COUNTS[count - first] if compute is None else compute(rows, times, first, count, start, at)
 
     return window
 
@@ -76,10 +76,6 @@ def _value(rows: bytearray, row: int) -> int:
 
 # Each takes the rows, their times, the window's first row and how many rows there are, the window's beginning and end.
 # There is at least one row in the window.
-
-
-def _count(_rows: bytearray, _times: tuple[int, ...], first: int, count: int, _start: int, _end: int) -> Decimal:
-    return _COUNTS[count - first]
 
 
 def _distinct(rows: bytearray, _times: tuple[int, ...], first: int, count: int, _start: int, _end: int) -> Decimal:
@@ -122,7 +118,6 @@ def _daily_mean(rows: bytearray, times: tuple[int, ...], first: int, count: int,
 
 _FUNCTIONS: Final[Mapping[str, Callable[[bytearray, tuple[int, ...], int, int, int, int], Decimal]]] = {
     "sum": _sum,
-    "count": _count,
     "max": _max,
     "min": _min,
     "mean": _mean,
@@ -131,3 +126,4 @@ _FUNCTIONS: Final[Mapping[str, Callable[[bytearray, tuple[int, ...], int, int, i
     "distinct": _distinct,
     "daily_mean": _daily_mean,
 }
+"""``count`` needs no values."""

@@ -277,9 +277,10 @@ class Generator:
         if isinstance(term, Not):
             inner, nullable = self._three_valued(term.operand)
             return _is(inner, False) if nullable else ast.UnaryOp(ast.Not(), inner)
+        if isinstance(term, Logic) and term.operator == "and":
+            return ast.BoolOp(ast.And(), [self.holds(part, known) for part in term.parts])
         if isinstance(term, Logic):
-            value, nullable = self._three_valued(term)
-            return _is(value, True) if nullable else value
+            return ast.BoolOp(ast.Or(), [self.holds(part, dict(known)) for part in term.parts])
         guards, value = self._strict(term, known)
         return ast.BoolOp(ast.And(), [ast.UnaryOp(ast.Not(), _any_of(guards)), value]) if guards else value
 
