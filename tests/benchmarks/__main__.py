@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Final
 
-from tests.benchmarks import authoring, backtest, drain, engine, expressions
+from tests.benchmarks import authoring, backtest, drain, engine, expressions, functions
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
@@ -18,6 +18,7 @@ MODES: Final[dict[str, ModuleType]] = {
     "backtest": backtest,
     "authoring": authoring,
     "expressions": expressions,
+    "functions": functions,
 }
 DEFAULT: Final = "drain"
 

@@ -6,7 +6,7 @@ come often the conditions become one function, without the clauses that the shap
 feature last. It names the triggers that each condition alone would: a condition has no effects, and of its parts all
 must be true, in whatever order.
 
-``source_of`` shows the function; ``python -m tests.benchmarks code`` prints those of a rule set.
+``source_of`` shows the function; ``python -m tests.benchmarks functions`` prints those of a rule set.
 """
 
 from __future__ import annotations

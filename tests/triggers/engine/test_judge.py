@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from triggers.engine.plan import Plan, Possible
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.windows import window_of
 from triggers.language.loader import load_ruleset
-from triggers.language.model import Expression, Feature, RuleSet, Series
+from triggers.language.model import Expression, Feature, RuleSet, Series, Tiering
 
 FROZEN = Path(__file__).resolve().parents[2] / "benchmarks" / "rules"
 LIBRARY = Path(next(iter(triggers.__path__))) / "library"
@@ -101,6 +102,52 @@ def test_a_broken_condition_is_skipped_and_the_others_are_asked(monkeypatch: pyt
         found.append(decisions(customer.feed(transaction("t", 1, -10, 100))))
     assert found[0] == found[1]
     assert [reason for _, reason in found[0]] == ["broken", "sent"]
+
+
+def test_a_broken_tag_is_unknown_and_the_others_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported by name, and what stands below it changes as it would without it."""
+
+    def breaks(_scope: Any) -> bool:
+        raise ZeroDivisionError
+
+    base = rules(LIBRARY)
+    broken = replace(base.tags[0], name="broken_tag", when=expression(breaks), touched_by=None)
+    with_it = replace(base, tags=(broken, *base.tags), hash="broken", derived_hash="broken")
+    found = []
+    for warm in (NEVER, -1):
+        monkeypatch.setattr(Possible, "WARM", warm)
+        customer = Customer(with_it)
+        found.append([*map(customer.feed, life(1))])
+        assert {output.trigger for output in customer.outputs if getattr(output, "reason", "") == "broken"} == {
+            "broken_tag"
+        }
+        assert customer.state.tags
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("margin", [Decimal(0), Decimal("0.1")])
+def test_a_tier_that_is_kept_is_the_tier_that_would_be_worked_out(
+    margin: Decimal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On every edge and floor and beside them, from whatever tier: also below the lowest edge, and of debts."""
+    edges = (Decimal(-500), Decimal(-100), Decimal(1000), Decimal(5000))
+    floors = tuple(edge * (1 - margin) for edge in edges)
+    measure = expression(lambda s: s.customer.balance, "customer.balance")
+    tiering = Tiering("tier", measure, ("debt", "low", "mid", "high"), edges, floors)
+    base = replace(rules(FROZEN), triggers=(), tierings=(tiering,), derived_hash="tiers", hash="tiers")
+    near = {spot + step for spot in (*edges, *floors, Decimal(9000)) for step in (Decimal("-0.01"), 0, Decimal("0.01"))}
+    way = [*sorted(near), *sorted(near, reverse=True), *random.Random(1).sample(sorted(near), len(near))]
+    tiers = []
+    for warm in (NEVER, -1):
+        monkeypatch.setattr(Possible, "WARM", warm)
+        customer = Customer(base)
+        seen = []
+        for number, balance in enumerate(way, 1):
+            customer.feed(transaction(f"t{number}", number, 0, balance, occurred_at=at(number / 100)))
+            seen.append(customer.state.tier)
+        tiers.append(seen)
+    assert tiers[0] == tiers[1]
+    assert set(tiers[0]) == {"debt", "low", "mid", "high"}
 
 
 FUNCTIONS = ("sum", "count", "max", "min", "mean", "first", "last", "distinct")
