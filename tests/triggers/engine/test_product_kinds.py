@@ -1,4 +1,4 @@
-"""How many kinds of product a customer holds: open ones alone, and told to tags when a product is bought or redeemed."""
+"""How many kinds of product a customer holds: of open ones alone, told to tags when one is bought or redeemed."""
 
 from __future__ import annotations
 
