@@ -17,9 +17,11 @@ from streams.commands.library import PathsArgument, report_problems, rules_at, t
 from triggers.casework.case_runner import CaseResult, CaseRunner
 from triggers.casework.coverage import ClauseCoverage, cover, percent
 from triggers.casework.dependence import Idle, idle_clauses
+from triggers.casework.desk_runner import DeskSuiteRunner
 from triggers.casework.report import report
 from triggers.casework.selection import BadSelection, Matches, parse_selection
 from triggers.casework.suite_runner import SuiteRunner
+from triggers.language.desk_cases import SUITE
 from triggers.language.loader import Loaded, load_ruleset
 from triggers.language.model import Case, RuleSet, Suite, Trigger
 from triggers.language.reader import suggest
@@ -156,8 +158,9 @@ def _run_trigger(wanted: _Wanted, ruleset: RuleSet, trigger: Trigger, loaded: Lo
 
 
 def _run_suite(wanted: _Wanted, ruleset: RuleSet, suite: Suite, loaded: Loaded) -> list[tuple[CaseResult, float]]:
-    """The same for a tiering or a tag."""
-    return _run_all(wanted, suite, SuiteRunner(ruleset, suite).run, loaded)
+    """The same for a tiering or a tag, or for the desks."""
+    runner = DeskSuiteRunner(ruleset, suite) if suite.name == SUITE else SuiteRunner(ruleset, suite)
+    return _run_all(wanted, suite, runner.run, loaded)
 
 
 def _run_all(

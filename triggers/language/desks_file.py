@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Final, cast
 
 from triggers.language import codes, grammar
+from triggers.language.desk_cases import SUITE, read_desk_cases
 from triggers.language.desk_model import DeskRule, Desks, Elsewhere, Handover, Recall
 from triggers.language.document import Document, Node, Place
-from triggers.language.model import OnEvery, Period
+from triggers.language.model import OnEvery, Period, Suite
 from triggers.language.reader import DAY_MS, HOUR_MS, Fields, Reader, show_duration
 from triggers.language.shared import Shared
 
@@ -26,6 +27,8 @@ def read_desks(reader: Reader, document: Document, shared: Shared) -> Shared:
         return shared
     before = len(reader.problems)
     tiers = shared.vocabulary.catalogue["customer.tier"].type.values
+    tests = fields.get("tests")
+    cases = read_desk_cases(reader, tests, shared.policy.timezone, tiers) if tests else ()
     rules = _rules(reader, fields, tiers)
     review, at = _review(reader, fields)
     elsewhere = _elsewhere(reader, fields, rules)
@@ -36,7 +39,8 @@ def read_desks(reader: Reader, document: Document, shared: Shared) -> Shared:
     by_tier = {tier: rule.name for rule in rules for tier in rule.tiers}
     ranked = sorted(rules, key=lambda rule: tiers.index(rule.tiers[0]) if tiers else 0)
     desks = Desks(tuple(ranked), review, handover, elsewhere, recall, by_tier)
-    return replace(shared, policy=replace(shared.policy, desks=desks))
+    suites = (*shared.suites, Suite(SUITE, document.file, cases)) if cases else shared.suites
+    return replace(shared, policy=replace(shared.policy, desks=desks), suites=suites)
 
 
 def _rules(reader: Reader, fields: Fields, tiers: Sequence[str]) -> list[DeskRule]:

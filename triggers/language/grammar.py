@@ -576,6 +576,40 @@ RECALL: Final = Form(
         Key("evaluate", OneOf(("month", "quarter", "year")), "When managers are reported on; each quarter."),
     ),
 )
+_PERSON: Final = Text(64)
+DESK_EVENT: Final = Form(
+    "an event of the desks",
+    (
+        Key("at", _MOMENT, "When, in the bank's time zone.", required=True),
+        Key("customer", _PERSON, "A customer tells how they stand; what is left out stays as it was."),
+        Key("manager", _PERSON, "A manager's record; with a customer, whom the bank names as theirs."),
+        Key("tier", Name(), "The customer's tier, and with it the owning desk."),
+        Key("spoken", Flag(), "Somebody spoke with the customer."),
+        Key("left", Flag(), "The customer goes to another branch."),
+        Key("desk", _DESK, "The manager's desk; counter where nothing was said."),
+        Key("capacity", Whole(0, 100_000), "How many customers the bank lets the manager have."),
+        Key("active", Flag(), "Whether the manager still works in this branch."),
+        Key("answer", OneOf(("approved", "rejected")), "What a person says to the customer's handover."),
+    ),
+)
+DESK_EXPECTED: Final = Form(
+    "an expectation of the desks",
+    (
+        Key("at", _MOMENT, "When.", required=True),
+        Key("customer", _PERSON, "Of which customer."),
+        Key("outcome", Name(), "What was decided, or reported: assigned, no_capacity, overload …", required=True),
+        Key("manager", _PERSON, "With which manager."),
+    ),
+)
+DESK_CASE: Final = Form(
+    "a case of the desks",
+    (
+        Key("name", Text(), "What the case shows.", required=True),
+        Key("events", Items(DESK_EVENT, 0, MOST_EVENTS), "What happens, in the order of time.", required=True),
+        Key("until", _MOMENT, "Until when the clock runs on after the last event."),
+        Key("expect", Items(DESK_EXPECTED, 0, MOST_EVENTS), "All that is decided; [] for nothing.", required=True),
+    ),
+)
 DESKS_FILE: Final = Form(
     "desks",
     (
@@ -584,6 +618,7 @@ DESKS_FILE: Final = Form(
         Key("review", REVIEW, "When customers are promoted and recalled."),
         Key("handover", HANDOVER, "How a customer goes to the manager of a higher desk."),
         Key("recall", RECALL, "When a neglected customer goes to another manager; never where nothing is said."),
+        Key("tests", Items(DESK_CASE, 0, MOST_CASES), "Cases of one branch on a virtual clock."),
     ),
 )
 
