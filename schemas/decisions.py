@@ -15,8 +15,9 @@ class Decision(Record):
 
     ``reason`` is ``sent`` for an action that went out, else the code of the rule that held it back. One that is
     ``deferred`` has another decision when its time has come. ``detail``
-    holds the values that decided it, as bounded text; where several candidates competed, also the ``score`` of each.
-    ``tier`` is the customer's at that time.
+    holds the values that decided it, as bounded text; where several candidates competed, also the ``score`` of each; of
+    a step that names several channels, those that were passed over, each with its reason. ``channel`` is the one it
+    came to; there is none where none was left. ``tier`` is the customer's at that time.
     """
 
     record_type: ClassVar[str] = "decision"
