@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from schemas.topics import CONSUMED, JOURNAL_TOPIC, TOPICS
 from streams.commands.library import SHIPPED
 from streams.demo.check import Evidence, Verdict, verify
 from streams.demo.neighbours import CLIENT, BankThread, NotifierThread, percentile
+from streams.demo.stories import Story, stories
 from streams.demo.tap import Place, Tap, TapFailed
 from streams.demo.view import Progress, Summary, View, make_view
 from streams.demo.worker import WorkerProcess
@@ -131,7 +132,7 @@ def _run(options: DemoOptions, signals: Signals, doctor: Callable[[Evidence], Ev
             evidence = demo.play(view)
         signals.check()
         verdict = verify(doctor(evidence), signals.check)
-        view.conclude(demo.summary(verdict, time.monotonic() - began))
+        view.conclude(demo.summary(verdict, stories(evidence.log), time.monotonic() - began))
         code = 0 if verdict.passed else 1
         if options.keep:
             view.say(demo.how_to_reach())
@@ -215,7 +216,7 @@ class _Demo:
         self._await_notifier(view)
         return self._evidence(records)
 
-    def summary(self, verdict: Verdict, total_seconds: float) -> Summary:
+    def summary(self, verdict: Verdict, told: Sequence[Story], total_seconds: float) -> Summary:
         """What to show at the end."""
         published = self._publisher.published
         latencies = self._notifier.latencies
@@ -231,6 +232,7 @@ class _Demo:
             p99_ms=_ms(percentile(latencies, 0.99)),
             verdict=verdict,
             total_seconds=total_seconds,
+            stories=told,
         )
 
     def how_to_reach(self) -> str:

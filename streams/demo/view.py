@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from schemas.base import from_ms
 from streams.demo.check import Verdict
+from streams.demo.stories import Story
 from streams.demo.tap import Tally
 from streams.simulator.records import ZONE
 
@@ -56,6 +58,7 @@ class Summary:
     p99_ms: float | None
     verdict: Verdict
     total_seconds: float
+    stories: Sequence[Story] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,7 @@ class Summary:
                 for f in self.verdict.findings
             ],
             "repeats": self.verdict.repeats,
+            "stories": {story.kind: story.text for story in self.stories},
             "total_seconds": round(self.total_seconds, 1),
             **self.extra,
         }
@@ -138,6 +142,10 @@ class LiveView:
             result = Text("equal", style="green") if finding.passed else Text(finding.difference, style="bold red")
             check.add_row(finding.name, f"{finding.compared:,}", result)
         self._console.print(check)
+        told = Table("for example", "")
+        for story in summary.stories:
+            told.add_row(story.kind, story.text or "none this time")
+        self._console.print(told)
         for line in _closing_lines(summary):
             self._console.print(line, highlight=False)
 
@@ -176,6 +184,8 @@ class LineView:
             self.say(f"dead letters\t{reason}\t{count}")
         for finding in summary.verdict.findings:
             self.say(f"check\t{finding.name}\t{finding.compared}\t{finding.difference or 'equal'}")
+        for story in summary.stories:
+            self.say(f"for example\t{story.kind}\t{story.text or 'none this time'}")
         for line in _closing_lines(summary):
             self.say(line)
 

@@ -39,6 +39,7 @@ with warnings.catch_warnings():
     # kafka-python reads its own data by a call that Python 3.11 deprecates.
     warnings.simplefilter("ignore", DeprecationWarning)
     from streams.demo.check import Evidence, Finding, Verdict, verify
+    from streams.demo.stories import stories
     from streams.demo.tap import QUEUES, Kept, Place, Tally
     from streams.demo.view import JsonView, LineView, LiveView, Progress, Summary, View, make_view
 
@@ -232,6 +233,24 @@ class TestCheck:
         assert twice[_BEHAVIOUR_OF_IDS].endswith("sent on as 2 events, not one")
         lost = _failures(_without(evidence, place, index))
         assert lost[_BEHAVIOUR_OF_IDS].endswith("neither sent on nor on record as expired")
+
+    def test_one_of_each_kind_is_told(self, evidence: Evidence) -> None:
+        """A ladder over two channels, a deferral, an arbitration's loser, a holdout, an assignment, one identity."""
+        told = dict(stories(evidence.log))
+        assert list(told) == [
+            "a ladder",
+            "a deferral",
+            "an arbitration",
+            "a holdout",
+            "a desk's assignment",
+            "one identity",
+        ]
+        missing = [kind for kind, text in told.items() if text is None]
+        assert not missing, f"the simulated bank gives no occasion for {missing}"
+
+    def test_nothing_is_told_that_did_not_happen(self) -> None:
+        """Without a message there is no story."""
+        assert {text for _, text in stories({})} == {None}
 
     def test_can_be_stopped(self, evidence: Evidence) -> None:
         """The check looks up now and then whether it should end."""
