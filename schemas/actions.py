@@ -23,6 +23,10 @@ class NextBestAction(Record):
 
     On the queues of people (manager, agent, branch) ``title`` says in each language what brought the contact about and
     ``offer_title`` what is offered; both are empty elsewhere, where ``template`` says all.
+
+    ``handoff`` tells whoever speaks with the customer what was tried before, oldest first: of each of the latest
+    contacts ``at``, ``trigger``, ``offer``, ``channel`` and ``outcome`` (``none`` where nothing was heard of it,
+    ``withdrawn`` where it was taken back). It is empty where a machine sends the message.
     """
 
     record_type: ClassVar[str] = "action"
@@ -45,6 +49,7 @@ class NextBestAction(Record):
     offer_title: Titles = Field(default_factory=dict)
     template: Identifier | None = None
     fields: dict[str, ShortText] = Field(default_factory=dict)
+    handoff: tuple[dict[str, ShortText], ...] = ()
     created_at: EventTime
     expires_at: EventTime
     desk: Desk | None = None
@@ -61,7 +66,18 @@ class Cancellation(Record):
     customer_id: Identifier
     trigger: Identifier
     channel: Channel
-    reason: Literal["reversed", "corrected", "redeemed", "rolled_over", "opted_out", "bought", "answered_late"]
+    reason: Literal[
+        "reversed",
+        "corrected",
+        "redeemed",
+        "rolled_over",
+        "opted_out",
+        "excluded",
+        "bought",
+        "refused",
+        "ended",
+        "answered_late",
+    ]
     caused_by: Identifier
     created_at: EventTime
 

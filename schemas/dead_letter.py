@@ -41,6 +41,8 @@ class Reason(StrEnum):
     TOO_LATE = "TOO_LATE"
     FROM_THE_FUTURE = "FROM_THE_FUTURE"
     TOO_MANY_HELD = "TOO_MANY_HELD"
+    UNKNOWN_ACTION = "UNKNOWN_ACTION"
+    OTHER_CHANNEL = "OTHER_CHANNEL"
 
 
 class DeadLetter(Record):

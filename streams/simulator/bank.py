@@ -17,7 +17,7 @@ from schemas.events import IdentityLink
 from streams.simulator.customers import (
     STORIES,
     Customer,
-    bought_elsewhere,
+    about_nothing,
     engage,
     open_customer,
     spend,
@@ -96,7 +96,7 @@ def _other_records(
             yield from done
         if random.random() < 0.05:
             for _ in range(3):
-                yield bought_elsewhere(customer, plan.days, plan.tenant, random, next_id)
+                yield about_nothing(customer, plan.days, plan.tenant, random, next_id)
     # With a chance of its own: the others' stories stay as they are.
     yield from anonymous(customers, plan.days, plan.tenant, Random(plan.seed), next_id)  # noqa: S311
 

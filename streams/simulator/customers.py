@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from schemas.dead_letter import Reason
 from schemas.events import Behaviour, Feedback
 from streams.simulator.ledger import Books
 from streams.simulator.records import DAY_MS, HOUR_MS, MINUTE_MS, START_MS, BankRecord, bank_record, moment
@@ -79,10 +80,11 @@ def _behaviour(
     return bank_record("bank.behaviour", behaviour, at_ms + random.randrange(MINUTE_MS))
 
 
-def bought_elsewhere(
-    customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]
-) -> BankRecord:
-    """A branch reports a sale of a campaign of its own: feedback on an action that this system never sent."""
+def about_nothing(customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]) -> BankRecord:
+    """A branch reports a sale of a campaign of its own: feedback on an action that this system never sent.
+
+    It is set aside.
+    """
     at_ms = START_MS + random.randrange(days * DAY_MS)
     feedback = Feedback.model_validate(
         {
@@ -95,7 +97,8 @@ def bought_elsewhere(
             "outcome": "bought",
         }
     )
-    return bank_record("bank.feedback", feedback, at_ms + random.randrange(MINUTE_MS))
+    record = bank_record("bank.feedback", feedback, at_ms + random.randrange(MINUTE_MS))
+    return replace(record, what="spoiled", reason=Reason.UNKNOWN_ACTION)
 
 
 def spend(customer: Customer, random: Random) -> None:

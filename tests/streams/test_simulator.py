@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter, defaultdict, deque
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from kafka import KafkaConsumer, TopicPartition
 
+    from streams.kits.notifier import feedback_of
+    from streams.simulator.outreach import SimulatedOutreach
     from streams.simulator.publish import BankPublisher, Pace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:kafka.*")
@@ -87,13 +90,13 @@ def test_spoiled_records_are_refused_as_said(records: list[BankRecord]) -> None:
     """Every spoiled record is refused for the reason it names; every reason that a publisher can cause occurs."""
     spoiled = [record for record in records if record.what == "spoiled"]
     for record in spoiled:
-        if record.reason is not Reason.TOO_LATE:
+        if record.reason not in (Reason.TOO_LATE, Reason.UNKNOWN_ACTION):  # the engine says so
             read = decode(TOPIC[record.topic], PLAN.tenant, record.key, record.value)
             assert isinstance(read, Rejected)
             assert read.reason is record.reason
     # The future is judged by the wall clock; a contradiction needs two dates, which a transaction has not; how much
-    # waits for a link depends on how far the clock has come.
-    elsewhere = {Reason.FROM_THE_FUTURE, Reason.CONTRADICTION, Reason.TOO_MANY_HELD}
+    # waits for a link depends on how far the clock has come; which channel an action went out by, on what was decided.
+    elsewhere = {Reason.FROM_THE_FUTURE, Reason.CONTRADICTION, Reason.TOO_MANY_HELD, Reason.OTHER_CHANNEL}
     assert {record.reason for record in spoiled} == set(Reason) - elsewhere
 
 
@@ -158,14 +161,18 @@ def test_duplicates_and_late_records_come(records: list[BankRecord]) -> None:
 
 
 def test_every_shipped_trigger_fires(records: list[BankRecord]) -> None:
-    """Under the triggers that ship each one sends, some actions are withdrawn, and what comes too late is known."""
+    """Under the triggers that ship, with customers who answer, each one sends; some actions are withdrawn.
+
+    What comes too late is set aside, and what is said of actions that nobody had.
+    """
     loaded = load_ruleset([Path(next(iter(triggers.__path__))) / "library"])
     assert loaded.ruleset is not None
     stages = {stage.name: stage for stage in (CustomerStage("bank"), ManagerStage("bank"), DeskStage("bank"))}
     states: dict[tuple[str, str], Any] = {}
     outputs: list[Any] = []
-    too_late: list[tuple[str | None, Reason | None]] = []
+    set_aside: list[tuple[str | None, Reason | None]] = []
     waiting: deque[Any] = deque()
+    outreach, withdrawn = SimulatedOutreach(), set[str]()
 
     def keep(outcome: Outcome | None, record: BankRecord | None = None) -> None:
         """What came of it; what another stage reads waits, and so does what people answer to it."""
@@ -174,11 +181,15 @@ def test_every_shipped_trigger_fires(records: list[BankRecord]) -> None:
         outputs.extend(outcome.outputs)
         waiting.extend(output for output in outcome.outputs if isinstance(output, Standing | DeskStep | DeskManager))
         for output in outcome.outputs:
+            if isinstance(output, NextBestAction):
+                outreach.deliver(output)
+            elif isinstance(output, Cancellation):
+                withdrawn.add(output.action_id)
             answer = answer_to(output) if isinstance(output, NextBestAction) else None
             if answer is not None:
                 waiting.append(decode(TOPIC[answer.topic], PLAN.tenant, answer.key, answer.value))
         if outcome.rejected is not None and record is not None:
-            too_late.append((record.event_id, outcome.rejected.reason))
+            set_aside.append((record.event_id, outcome.rejected.reason))
 
     def take(event: Any, name: str, record: BankRecord | None = None) -> None:
         stage: Any = stages[name]
@@ -187,22 +198,44 @@ def test_every_shipped_trigger_fires(records: list[BankRecord]) -> None:
         keep(stage.process(event, state, loaded.ruleset, None), record)
 
     of_record = {Standing: "desk", DeskManager: "desk", DeskStep: "customer"}
+
+    def settle() -> None:
+        while waiting:
+            told = waiting.popleft()
+            take(told, of_record.get(type(told), "desk"))
+
+    def sweep(until: int) -> None:
+        for (name, _), state in list(states.items()):
+            stage: Any = stages[name]
+            due = stage.next_due(state)
+            if due is not None and due <= until:
+                keep(stage.run_timers(state, loaded.ruleset, until, None))
+                settle()
+
+    def report(action: NextBestAction, what: Any, when: datetime) -> None:
+        take(feedback_of(action, what, when), "customer")
+        settle()
+
+    def may_send(action: NextBestAction, at_ms: int) -> bool:
+        return action.action_id not in withdrawn and to_ms(action.expires_at) > at_ms
+
+    swept = 0
     for record in records:
+        if record.at_ms > swept + 6 * 3_600_000:  # as a worker does: what is due goes out though nothing comes
+            swept = record.at_ms
+            sweep(swept)
+        outreach.advance(record.at_ms, report, may_send)
         event = decode(TOPIC[record.topic], PLAN.tenant, record.key, record.value)
         if isinstance(event, Rejected) or TOPIC[record.topic].stage not in stages:
             continue
         take(event, str(TOPIC[record.topic].stage), record)
-        while waiting:
-            told = waiting.popleft()
-            take(told, of_record.get(type(told), "desk"))
-    for (name, _), state in list(states.items()):
-        stage: Any = stages[name]
-        keep(stage.run_timers(state, loaded.ruleset, records[-1].at_ms, None))
+        settle()
+    sweep(records[-1].at_ms)
     live = {trigger.id for trigger in loaded.ruleset.triggers if trigger.status == "live"}
     fired = Counter(output.trigger for output in outputs if isinstance(output, NextBestAction))
     assert fired.keys() - {HANDOVER} == live, "a trigger that ships needs a story in streams/simulator/customers.py"
     reasons = {output.reason for output in outputs if isinstance(output, Cancellation)}
-    assert reasons == {"reversed", "corrected", "redeemed", "rolled_over"}
+    assert reasons >= {"reversed", "corrected", "redeemed", "rolled_over", "bought", "refused", "ended", "opted_out"}
     customers = [state for (name, _), state in states.items() if name == "customer"]
     classes = [name for state in customers for name in state.tags if name.startswith("class_")]
     assert len(classes) == len(customers), "a customer is in exactly one of the classes A to D"
@@ -214,9 +247,10 @@ def test_every_shipped_trigger_fires(records: list[BankRecord]) -> None:
     assert suppressed >= {"excluded", "no_consent", "capped", "once_per", "not_rearmed", "outranked"}
     done = Counter(output.step for output in outputs if isinstance(output, DeskStep))
     assert done.keys() >= {"assigned", "handed_over", "call"}
-    marked = [(record.event_id, record.reason) for record in records if record.reason is Reason.TOO_LATE]
-    assert sorted(map(str, too_late)) == sorted(map(str, marked))
-    assert marked
+    of_engine = (Reason.TOO_LATE, Reason.UNKNOWN_ACTION)
+    marked = [(record.event_id, record.reason) for record in records if record.reason in of_engine]
+    assert sorted(map(str, set_aside)) == sorted(map(str, marked))
+    assert {reason for _, reason in marked} == set(of_engine)
 
 
 def test_publisher_keeps_order_and_places() -> None:

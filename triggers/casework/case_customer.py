@@ -10,7 +10,7 @@ from typing import Final
 from schemas.base import to_ms
 from triggers.casework.case_records import ACCOUNT, CUSTOMER, RecordFiller
 from triggers.engine.contact_log import note_contact
-from triggers.engine.feedback import record_feedback
+from triggers.engine.feedback import note_outcome
 from triggers.engine.holdings import holding_of
 from triggers.engine.plan import Plan
 from triggers.engine.signals import set_profile
@@ -83,25 +83,25 @@ def _remember_contacts(state: CustomerState, case: Case, trigger: Trigger | None
     """As if each contact had gone out: it counts for caps, and its trigger remembers that it fired."""
     for number, contact in enumerate(sorted(case.contacts, key=lambda contact: contact.at_ms), start=1):
         by = contact.trigger or _ANOTHER_TRIGGER
-        state.journeys.append(
-            Journey(
-                trigger=by,
-                occasion=f"contact:{number}",
-                event_key=0,
-                holding_id="",
-                at=contact.at_ms,
-                category=contact.category,
-                offer=contact.offer or _ANOTHER_OFFER,
-                complexity="simple",
-                value=None,
-                fields={},
-                sent=[Sent(f"contact-{number}", contact.channel, 0, contact.at_ms, contact.at_ms + contact.expires_ms)],
-            )
+        sent = Sent(f"contact-{number}", contact.channel, 0, contact.at_ms, contact.at_ms + contact.expires_ms)
+        journey = Journey(
+            trigger=by,
+            occasion=f"contact:{number}",
+            event_key=0,
+            holding_id="",
+            at=contact.at_ms,
+            category=contact.category,
+            offer=contact.offer or _ANOTHER_OFFER,
+            complexity="simple",
+            value=None,
+            fields={},
+            sent=[sent],
         )
+        state.journeys.append(journey)
         note_contact(state, plan, Contact(contact.at_ms, by, contact.category, contact.channel))
         if contact.expires_ms:
             state.timers[exhaustion_timer(by, f"contact:{number}")] = contact.at_ms + contact.expires_ms
         if contact.outcome:
-            record_feedback(state, f"contact-{number}", contact.outcome)
+            note_outcome(state, plan.policy, journey, sent, contact.outcome, contact.at_ms)
         if trigger is not None and contact.trigger == trigger.id:
             state.memory[trigger.id] = Memory(fired_ms=contact.at_ms, armed=trigger.rearm is None)

@@ -50,6 +50,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "answered_late": "what it missed had come in time, but was received late",
     "redeemed": "the product was redeemed",
     "rolled_over": "the product was rolled over",
+    "bought": "the customer bought what was offered",
+    "refused": "the customer refused what was offered",
+    "ended": "an event came that the action names under until",
+    "opted_out": "the customer withdrew the consent for the channel",
+    "excluded": "the customer is blacklisted or works for the bank",
     "corrected": "the day on which the product matures was corrected",
 }
 """By reason: of the gate and of the engine, for what is held back, what waits and what is withdrawn."""

@@ -107,6 +107,9 @@ def _fits(expected: Expected, output: Any) -> bool:
         if name == "message":
             if any(output.fields.get(key) != text for key, text in wanted.items()):
                 return False
+        elif name == "handoff":
+            if show_handoff(output) != wanted:
+                return False
         elif getattr(output, name, None) != wanted:
             return False
     return True
@@ -147,9 +150,16 @@ def show_output(output: Record, zone: ZoneInfo, beside: Expected | None = None) 
     for name, wanted in beside.fields.items() if beside else ():
         if name == "message":
             shown[name] = {key: output.fields.get(key) for key in wanted}
+        elif name == "handoff":
+            shown[name] = show_handoff(output)
         else:
             shown[name] = getattr(output, name, None)
     return " ".join(_pairs(shown))
+
+
+def show_handoff(action: NextBestAction) -> tuple[str, ...]:
+    """What a person is told was tried, each contact in two words."""
+    return tuple(f"{contact['channel']} {contact['outcome']}" for contact in action.handoff)
 
 
 def moment(at_ms: int, zone: ZoneInfo) -> str:

@@ -8,7 +8,6 @@ from triggers.engine.plan import Plan
 from triggers.engine.state import CustomerState
 from triggers.engine.timers import WINDOW, schedule_every, schedule_holding, schedule_silence
 from triggers.engine.waits import schedule_wait
-from triggers.language.derived_events import EXHAUSTED
 
 
 def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
@@ -32,7 +31,7 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     state.timers = {
         name: due
         for name, due in state.timers.items()
-        if name.startswith("l:") or (name.startswith("x:") and EXHAUSTED in plan.on_derived) or name == WINDOW
+        if name.startswith("l:") or (name.startswith("x:") and plan.follows_ends) or name == WINDOW
     }
     categories = {trigger.action.category for trigger in plan.triggers.values()}
     state.attempts = {name: made for name, made in state.attempts.items() if name in categories}

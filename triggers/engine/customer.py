@@ -11,10 +11,12 @@ from triggers.desk.customer_side import tell_desk
 from triggers.engine.adoption import adopt_state
 from triggers.engine.codec import decode_state, encode_state
 from triggers.engine.evaluation import Evaluation
+from triggers.engine.feedback import ActionView
 from triggers.engine.firing import Cause
 from triggers.engine.holdings import apply_maturity
 from triggers.engine.journeys import end_window
-from triggers.engine.ladder import climb, exhausted, give_up
+from triggers.engine.ladder import AFTER_EXHAUSTION, climb, exhausted, give_up
+from triggers.engine.reach import mark_unanswered
 from triggers.engine.seen import from_the_future
 from triggers.engine.signals import apply_behaviour, apply_desk, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
@@ -23,7 +25,7 @@ from triggers.engine.timers import WINDOW, next_due, settle_every
 from triggers.engine.transactions import apply_transaction
 from triggers.engine.waits import end_wait
 from triggers.language.derived_events import EXHAUSTED
-from triggers.language.model import OnSilence, RuleSet
+from triggers.language.model import OnSilence, RuleSet, Trigger
 
 
 class CustomerStage:
@@ -162,9 +164,15 @@ class CustomerStage:
         found = exhausted(run, trigger_id, occasion)
         if found is None:
             return
-        run.scope.action, cause = found
-        # Not the ladder's own trigger: it would begin again and again.
-        woken = [trigger for trigger in run.plan.woken_also([], [(EXHAUSTED, "")]) if trigger.id != trigger_id]
+        journey, cause = found
+        run.scope.action = ActionView(journey, journey.sent[-1])
+        if run.plan.marks_unanswered:
+            mark_unanswered(run, journey)
+        woken: list[Trigger] = []
+        if not occasion.startswith(AFTER_EXHAUSTION):
+            # What a ladder that ran out has led to wakes nothing by running out: triggers would wake each other for
+            # ever. Nor does a ladder wake its own trigger: it would begin again and again.
+            woken = [trigger for trigger in run.plan.woken_also([], [(EXHAUSTED, "")]) if trigger.id != trigger_id]
         run.follow_time(woken, cause)
 
 

@@ -13,7 +13,7 @@ from triggers.engine.seen import event_key
 from triggers.engine.state import CustomerState, Holding
 from triggers.engine.timers import note_activity, schedule_holding
 from triggers.engine.waits import note_waits
-from triggers.engine.withdrawal import take_back
+from triggers.engine.withdrawal import end_by_event, end_by_purchase, take_back
 
 _MAX_CLOSED = 32
 
@@ -48,6 +48,10 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     run.sample_flows("maturity", key)
     note_activity(state, plan, "maturity", record.status, at, key)
     note_waits(run, "maturity", record.status, key, record.event_id)
+    if known is None and record.status == "purchased" and (state.journeys or state.proposals):
+        end_by_purchase(run, record.product_kind, key, record.event_id)
+    if plan.until:
+        end_by_event(run, "maturity", record.status, key, record.event_id)
     run.follow(plan.woken("maturity", record.status), "maturity", cause)
 
 

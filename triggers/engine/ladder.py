@@ -12,20 +12,20 @@ from triggers.engine.contact_log import note_contact
 from triggers.engine.decisions import decide, decide_absent, report_broken
 from triggers.engine.feedback import RANK, ActionView
 from triggers.engine.firing import Cause, unremember
+from triggers.engine.handoff import handoff_of
 from triggers.engine.ids import make_id
 from triggers.engine.state import Contact, CustomerState, Journey, Sent
 from triggers.engine.timers import exhaustion_timer, step_timer
 from triggers.engine.window import RETIRED
-from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import Trigger
-from triggers.policy import holdout
+from triggers.policy import holdout, preference
 from triggers.policy.candidate import Candidate
 from triggers.policy.channels import Passage, pass_gate
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
 
-_EXHAUSTED: Final = "exhausted:"
+AFTER_EXHAUSTION: Final = "exhausted:"
 _LONGEST_OCCASION: Final = 200
 
 
@@ -35,7 +35,7 @@ def climb(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> None:
     journey = journey_of(state, trigger.id, occasion)
     if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
         return
-    taken = _try_step(run, trigger, journey, step)
+    taken = not _needless(run, trigger, journey, step) and _step_or_pass(run, trigger, journey, step)
     if not journey.sent and not (taken and journey.deadline):
         # The first step waited, and nothing came of it.
         state.journeys.remove(journey)
@@ -89,24 +89,30 @@ def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
     return True
 
 
-def exhausted(run: Evaluation, trigger_id: str, occasion: str) -> tuple[ActionView, Cause] | None:
-    """What became of a ladder whose last action has just expired; ``None`` where there was an answer."""
+def exhausted(run: Evaluation, trigger_id: str, occasion: str) -> tuple[Journey, Cause] | None:
+    """The ladder whose last action has just expired, if nobody answered."""
     journey = journey_of(run.state, trigger_id, occasion)
     if journey is None or journey.cancelled or RANK[journey.outcome] > RANK["delivered"]:
         return None
-    sent = journey.sent[-1]
-    found = f"{_EXHAUSTED}{trigger_id}:{occasion}"
+    if all(sent.withdrawn for sent in journey.sent):
+        return None  # the customer closed the channels: nothing ran out
+    found = f"{AFTER_EXHAUSTION}{trigger_id}:{occasion}"
     if len(found) > _LONGEST_OCCASION:
-        found = f"{_EXHAUSTED}{trigger_id}:{make_id(occasion)}"
-    return ActionView(journey, sent), Cause(found, journey.event_key, journey.holding_id, run.at)
+        found = f"{AFTER_EXHAUSTION}{trigger_id}:{make_id(occasion)}"
+    return journey, Cause(found, journey.event_key, journey.holding_id, run.at)
 
 
 def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Passage:
-    """What the gate says of a step, on the first of its channels that will do."""
+    """What the gate says of a step, on the first of its channels that will do: those that the customer answers on
+    come first, those on which this ladder did not get through last.
+    """
     rung = trigger.action.ladder[step]
     candidate = Candidate(trigger.id, journey.category, rung.channel, journey.complexity, step, run.clock, run.scope)
     expires = journey.deadline or run.clock + trigger.action.expires_ms
-    return pass_gate(run.state, run.plan.policy, candidate, rung.channels, expires)
+    failed = {sent.channel for sent in journey.sent if sent.outcome == "failed"}
+    channels, learned = preference.ordered(run.state, run.plan.policy, rung.channels, failed, run.clock)
+    passage = pass_gate(run.state, run.plan.policy, candidate, channels, expires)
+    return passage._replace(tried={**learned, **passage.tried}) if learned else passage
 
 
 def journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey | None:
@@ -119,14 +125,23 @@ def bank_day(run: Evaluation) -> date:
     return from_ms(run.clock).astimezone(run.plan.policy.timezone).date()
 
 
-def _try_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
-    """A step, unless it has become needless; whether it went out, waits or is held out."""
+def _step_or_pass(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
+    """A step, or, where the gate has the last word against it, the next one in its time."""
+    taken = take_step(run, trigger, journey, step)
+    if not taken and journey.sent:
+        journey.deadline = 0
+        _wait_for_next(run, trigger, journey, step)
+    return taken
+
+
+def _needless(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
+    """Whether the ladder ends before this step, which is recorded."""
     occasion, scope = journey.occasion, run.scope
     rung = trigger.action.ladder[step]
     unless, condition = rung.unless, rung.unless_true
     if journey.outcome == "refused" or (unless is not None and RANK[journey.outcome] >= RANK[unless]):
         decide(run, trigger, occasion, step, "answered", detail={"feedback": journey.outcome})
-        return False
+        return True
     if condition is not None:
         scope.action = ActionView(journey, journey.sent[-1])
         scope.product = run.state.holding_map.get(journey.holding_id)
@@ -135,15 +150,15 @@ def _try_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
         except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
             cause = Cause(occasion, journey.event_key, journey.holding_id, run.clock)
             report_broken(run, trigger, cause, error, step)
-            return False
+            return True
         if holds is True:
             decide(run, trigger, occasion, step, "unless", detail={"unless": condition.source[:200]})
-            return False
+            return True
     gone = offers.named_refusal(journey.offer, run.plan, run.state.tier, bank_day(run))
     if gone is not None:
         decide(run, trigger, occasion, step, offers.REASON, detail=gone)
-        return False
-    return take_step(run, trigger, journey, step)
+        return True
+    return False
 
 
 def _send(
@@ -158,10 +173,11 @@ def _send(
     """Puts a step that the gate let pass onto its queue, and sets the timer of what comes after it."""
     state, plan, clock, action = run.state, run.plan, run.clock, trigger.action
     action_id = make_id(run.tenant, state.key, trigger.id, journey.occasion, str(step))
+    handoff = handoff_of(state, channel, clock)
     sent = Sent(action_id, channel, step, clock, expires)
     journey.sent.append(sent)
     note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
-    run.outputs.append(outputs.action(run, trigger, journey, sent))
+    run.outputs.append(outputs.action(run, trigger, journey, sent, handoff))
     decide(
         run,
         trigger,
@@ -173,8 +189,13 @@ def _send(
         channel=channel,
         action_id=action_id,
     )
-    if step + 1 < len(action.ladder):
-        state.timers[step_timer(trigger.id, step + 1, journey.occasion)] = clock + action.ladder[step + 1].after_ms
-    elif EXHAUSTED in plan.on_derived and not journey.occasion.startswith(_EXHAUSTED):
-        # What a ladder that ran out has led to is not followed again: triggers would wake each other for ever.
-        state.timers[exhaustion_timer(trigger.id, journey.occasion)] = expires
+    _wait_for_next(run, trigger, journey, step)
+
+
+def _wait_for_next(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> None:
+    """Sets the timer of what comes after a step that went out or was passed over: the next one, or the end."""
+    ladder, timers, occasion = trigger.action.ladder, run.state.timers, journey.occasion
+    if step + 1 < len(ladder):
+        timers[step_timer(trigger.id, step + 1, occasion)] = run.clock + ladder[step + 1].after_ms
+    elif run.plan.follows_ends:
+        timers[exhaustion_timer(trigger.id, occasion)] = max(run.clock, journey.sent[-1].expires)

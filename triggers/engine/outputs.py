@@ -27,7 +27,9 @@ _LONGEST_TEXT: Final = 200
 _LAST_MS: Final = to_ms(LATEST) - 1
 
 
-def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> NextBestAction:
+def action(
+    run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent, handoff: tuple[dict[str, str], ...]
+) -> NextBestAction:
     """One step of a journey as it goes out."""
     proposed, value = trigger.action, journey.value
     title, offer_title = _titles(run, trigger, journey) if sent.channel in DESK_CHANNELS else ({}, {})
@@ -45,6 +47,7 @@ def action(run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent) -> N
             # An action of the last days before the year 2200 ends with the last of them.
             "expires_at": from_ms(min(sent.expires, _LAST_MS)),
             "fields": _texts(journey.fields),
+            "handoff": handoff,
             "manager_id": manager,
             "occasion": journey.occasion,
             "offer": journey.offer,

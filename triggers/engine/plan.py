@@ -15,6 +15,7 @@ from triggers.engine.series import ROW_BYTES
 from triggers.engine.shapes import ByShape, decides
 from triggers.engine.windows import Window, window_of
 from triggers.language.compiler import term_of
+from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import (
     Choice,
     Evaluate,
@@ -208,6 +209,11 @@ class Plan:
             for kind in {event.record_type for wait in self.waits.values() for event in (wait.after, wait.unless)}
         }
         """The waits that a kind of event may begin or end."""
+        self.until: dict[str, list[tuple[str, OnEvent]]] = {}
+        """By kind of event: the triggers whose ladders such an event ends."""
+        for trigger in active:
+            for event in trigger.action.until:
+                self.until.setdefault(event.record_type, []).append((trigger.id, event))
         self.offers = ruleset.offers
         self.features = [(feature, ruleset.series[feature.series]) for feature in ruleset.features]
         self.windows = [window_of(feature, series) for feature, series in self.features]
@@ -226,6 +232,9 @@ class Plan:
         names |= {name for tag in ruleset.tags for name in tag.when.names}
         derived = {"tier": "tier"} | {tiering.name: "tiers" for tiering in ruleset.tierings if tiering.name != "tier"}
         names |= {name for expression in _policy_expressions(ruleset.policy) for name in expression.names}
+        self.marks_unanswered = "customer.channels_left" in names
+        self.follows_ends = EXHAUSTED in self.on_derived or self.marks_unanswered
+        """Whether anything comes of a ladder that ran out."""
         self.before_names = sorted(
             {
                 derived.get(field, field)

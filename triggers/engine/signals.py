@@ -11,12 +11,14 @@ from schemas.events import Behaviour, Feedback, Profile
 from triggers.desk.customer_side import hear_step, keep_given_manager, note_conversation, take_manager
 from triggers.engine.derived import settle_tier
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.feedback import record_feedback
+from triggers.engine.feedback import RANK, ActionView, find_action, follow_outcome, note_outcome
 from triggers.engine.firing import Cause
+from triggers.engine.reach import note_answer, note_presence, settle_reach
 from triggers.engine.seen import admit, event_key
 from triggers.engine.state import PROFILE_FIELDS, CustomerState
 from triggers.engine.timers import note_activity
 from triggers.engine.waits import note_waits
+from triggers.engine.withdrawal import end_by_event, obey_profile
 
 
 def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
@@ -29,6 +31,10 @@ def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
     set_profile(state, record.sequence, {name: getattr(record, name) for name in PROFILE_FIELDS})
     keep_given_manager(state)
     settle_tier(state, run.plan)
+    if state.journeys or state.proposals:
+        obey_profile(run, record.event_id)
+    if state.unanswered:
+        settle_reach(run)
     key = event_key(record.event_id)
     run.sample_levels(key)
     _follow(run, "profile", None, record, key, at)
@@ -65,12 +71,17 @@ def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | N
         return admitted or None
     run.begin(at, record)
     run.settle_before(_occasion(record))
+    note_presence(run)
     _follow(run, "behaviour", record.action, record, key, at)
     return None
 
 
 def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | None:
-    """Notes what became of an action."""
+    """Notes what became of an action. One that the customer never had, or on another channel, is set aside."""
+    found = find_action(run.state, record.action_id, record.channel)
+    if isinstance(found, Rejected):
+        return found
+    journey, sent = found
     key = event_key(record.event_id)
     admitted = admit(run.state.seen, "feedback", key, at, run.plan.policy.lateness_ms)
     if admitted is not True:
@@ -78,7 +89,11 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
     run.begin(at, record)
     run.settle_before(_occasion(record))
     note_conversation(run.state, record.channel, record.outcome, at)
-    run.scope.action = record_feedback(run.state, record.action_id, record.outcome)
+    if note_outcome(run.state, run.plan.policy, journey, sent, record.outcome, at):
+        follow_outcome(run, journey, sent, record.outcome, record.event_id)
+    if RANK[record.outcome] > RANK["delivered"]:
+        note_answer(run)
+    run.scope.action = ActionView(journey, sent)
     _follow(run, "feedback", record.outcome, record, key, at)
     return None
 
@@ -87,6 +102,8 @@ def _follow(run: Evaluation, kind: str, detail: str | None, record: Any, key: in
     run.sample_flows(kind, key)
     note_activity(run.state, run.plan, kind, detail, at, key)
     note_waits(run, kind, detail, key, record.event_id)
+    if run.plan.until:
+        end_by_event(run, kind, detail, key, record.event_id)
     run.follow(run.plan.woken(kind, detail), kind, Cause(_occasion(record), key, "", at))
 
 

@@ -85,13 +85,15 @@ class Waiting(msgspec.Struct, array_like=True, gc=False):
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
-    """One step of a journey that went out."""
+    """One step of a journey that went out. ``outcome`` is the best feedback on it so far."""
 
     action_id: str
     channel: str
     step: int
     at: int
     expires: int
+    outcome: str = ""
+    withdrawn: bool = False
 
 
 class Journey(msgspec.Struct, array_like=True, gc=False):
@@ -316,6 +318,12 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """The latest version of the exclusion lists that the branch confirmed for this customer; -1 before the first."""
     confirmed_on: str = ""
     """The list that the customer was on in that version; empty for none."""
+    channel_scores: dict[str, tuple[int, int]] = {}
+    """By channel: how much the customer answers on it, in millionths of a point, as of a time (ms)."""
+    unanswered: dict[str, int] = {}
+    """The channels whose last ladder nobody answered, each with the time (ms) at which it ran out."""
+    channels_left: int | None = None
+    """Of the channels that count for it, how many may be used and are not ``unanswered``; ``None`` where all are."""
 
     desk_side: DeskSide | None = None
     contacted: int = 0

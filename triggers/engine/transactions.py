@@ -18,7 +18,7 @@ from triggers.engine.seen import event_key, seen_of, too_late
 from triggers.engine.state import Account, CustomerState
 from triggers.engine.timers import note_activity, schedule_silence
 from triggers.engine.waits import note_waits, reverse_waits
-from triggers.engine.withdrawal import take_back
+from triggers.engine.withdrawal import end_by_event, take_back
 from triggers.language.model import Policy
 
 
@@ -84,6 +84,8 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     note_activity(state, plan, "transaction", record.kind, at, key)
     if plan.waits_on:
         note_waits(run, "transaction", record.kind, key, record.event_id)
+    if plan.until:
+        end_by_event(run, "transaction", record.kind, key, record.event_id)
     run.follow(plan.woken("transaction", record.kind), "transaction", cause)
     return None
 

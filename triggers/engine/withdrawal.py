@@ -1,48 +1,141 @@
-"""What is taken back when its cause is gone: the steps that wait, and the actions that went out and still hold."""
+"""What is taken back when its cause is gone: the steps that wait, and the actions that went out and still hold.
+
+A withdrawal goes to the queue that had the action. What has expired needs none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from triggers.engine.contact_log import note_sale
 from triggers.engine.decisions import decide, decide_absent
 from triggers.engine.outputs import cancellation
-from triggers.engine.state import Journey
+from triggers.engine.state import Journey, Sent
 from triggers.engine.timers import is_step_of
-from triggers.engine.window import withdraw
+from triggers.engine.window import withdraw as drop_proposals
+from triggers.policy import consent, exclusion
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
 
 
-def take_back(run: Evaluation, concerns: Callable[[Journey], bool], reason: str, caused_by: str) -> None:
-    """Cancels every journey that ``concerns`` picks: what waits, and what went out and has not expired."""
-    state = run.state
-    if state.proposals:
-        withdraw(run, concerns, reason)
-    for journey in state.journeys:
+def take_back(
+    run: Evaluation, concerns: Callable[[Journey], bool], reason: str, caused_by: str, *, spared: Sent | None = None
+) -> None:
+    """Cancels every journey that ``concerns`` picks: what waits, and what went out and has not expired.
+
+    ``spared`` is the action that the customer answered: there is nothing left of it to withdraw.
+    """
+    if run.state.proposals:
+        drop_proposals(run, concerns, reason)
+    for journey in run.state.journeys:
         if journey.cancelled or not concerns(journey):
             continue
-        journey.cancelled = True
-        for timer in [name for name in state.timers if is_step_of(name, journey)]:
-            del state.timers[timer]
+        held = _end(run, journey)
         for sent in journey.sent:
-            if sent.expires <= run.clock:
-                continue
-            run.outputs.append(cancellation(run, journey, sent, reason, caused_by))
-        trigger = run.plan.triggers.get(journey.trigger)
+            if sent is not spared and sent.expires > run.clock and not sent.withdrawn:
+                held = True
+                _cancel(run, journey, sent, reason, caused_by)
         # Where it went out: the step may have other channels by now, or be gone from the ladder.
-        channel, step = journey.sent[-1].channel if journey.sent else "", journey.last_step
-        if trigger is not None:
-            decide(run, trigger, journey.occasion, step, reason, outcome="cancelled", channel=channel)
-        else:
-            decide_absent(
-                run,
-                journey.trigger,
-                0,
-                journey.occasion,
-                reason,
-                step=step,
-                outcome="cancelled",
-                channel=channel or None,
-            )
+        if held or spared is None:
+            channel = journey.sent[-1].channel if journey.sent else None
+            _tell(run, journey, journey.last_step, reason, channel)
+
+
+def withdraw(run: Evaluation, journey: Journey, sent: Sent, reason: str, caused_by: str) -> None:
+    """Withdraws one action of a journey that goes on, if it has not expired."""
+    if sent.withdrawn or sent.expires <= run.clock:
+        return
+    _cancel(run, journey, sent, reason, caused_by)
+    _tell(run, journey, sent.step, reason, sent.channel, sent.action_id)
+
+
+def obey_profile(run: Evaluation, caused_by: str) -> None:
+    """Lets an exclusion or an opt-out take effect at once, also for what went out already and for what waits.
+
+    Where only a channel was closed, the ladder goes on with what the gate lets through: what waits asks it when it is
+    due.
+    """
+    state, policy = run.state, run.plan.policy
+    if exclusion.excluded(state) is not None:
+        take_back(run, lambda journey: is_under_way(run, journey), "excluded", caused_by)
+        return
+    for journey in state.journeys:
+        if journey.cancelled:
+            continue
+        for sent in journey.sent:
+            if consent.is_closed(state, policy, sent.channel):
+                withdraw(run, journey, sent, "opted_out", caused_by)
+        waiting = [name for name in state.timers if is_step_of(name, journey)]
+        if journey.sent and all(sent.withdrawn for sent in journey.sent) and not _steps(waiting):
+            _end(run, journey)
+
+
+def end_by_purchase(run: Evaluation, kind: str, event_key: int, caused_by: str) -> None:
+    """Ends what offered a product of the kind that the customer has just bought; that counts as its sale."""
+    offered = run.plan.offers or {}
+
+    def concerns(journey: Journey) -> bool:
+        offer = offered.get(journey.offer)
+        return offer is not None and offer.kind == kind and journey.at <= run.at and journey.event_key != event_key
+
+    for category in sorted({journey.category for journey in run.state.journeys if concerns(journey)}):
+        note_sale(run.state, category)
+    take_back(run, lambda journey: is_under_way(run, journey) and concerns(journey), "bought", caused_by)
+
+
+def end_by_event(run: Evaluation, kind: str, detail: str | None, event_key: int, caused_by: str) -> None:
+    """Ends the journeys whose action names this event under ``until``, where they began before it."""
+    ended = {trigger_id for trigger_id, event in run.plan.until.get(kind, ()) if event.covers(kind, detail)}
+    if ended:
+        take_back(
+            run,
+            lambda journey: (
+                journey.trigger in ended
+                and journey.at <= run.at
+                and journey.event_key != event_key
+                and is_under_way(run, journey)
+            ),
+            "ended",
+            caused_by,
+        )
+
+
+def is_under_way(run: Evaluation, journey: Journey) -> bool:
+    """Whether anything of a journey still waits, also for its window's end, or holds on a queue."""
+    if journey.deadline:
+        return True
+    return any(sent.expires > run.clock and not sent.withdrawn for sent in journey.sent) or any(
+        is_step_of(name, journey) for name in run.state.timers
+    )
+
+
+def _end(run: Evaluation, journey: Journey) -> bool:
+    """Ends a journey; whether a step was still to come."""
+    journey.cancelled = True
+    waiting = [name for name in run.state.timers if is_step_of(name, journey)]
+    for name in waiting:
+        del run.state.timers[name]
+    return bool(_steps(waiting))
+
+
+def _steps(timers: list[str]) -> list[str]:
+    return [name for name in timers if name.startswith("l:")]
+
+
+def _cancel(run: Evaluation, journey: Journey, sent: Sent, reason: str, caused_by: str) -> None:
+    sent.withdrawn = True
+    run.outputs.append(cancellation(run, journey, sent, reason, caused_by))
+
+
+def _tell(
+    run: Evaluation, journey: Journey, step: int, reason: str, channel: str | None, action_id: str | None = None
+) -> None:
+    """The decision on a withdrawal, also where the trigger is gone."""
+    trigger, occasion = run.plan.triggers.get(journey.trigger), journey.occasion
+    if trigger is None:
+        decide_absent(run, journey.trigger, 0, occasion, reason, step=step, outcome="cancelled", channel=channel)
+        return
+    told = "" if channel is None else channel
+    decide(run, trigger, occasion, step, reason, outcome="cancelled", channel=told, action_id=action_id)

@@ -210,7 +210,10 @@ def _expected(reader: Reader, node: Node, zone: ZoneInfo) -> Expected | None:
         if name in (*grammar.STATED, "reason") and name not in model.model_fields:
             what = "a cancellation" if cancelled else "an action"
             reader.report(codes.CONTRADICTION, fields.key_place(name), f"{what} has no {name}")
-    values = _validated(reader, fields, model, [name for name in fields.entries if name in model.model_fields])
+    stated = [name for name in fields.entries if name in model.model_fields and name != "handoff"]
+    values = _validated(reader, fields, model, stated)
+    if "handoff" in fields:
+        values["handoff"] = tuple(_handed_over(reader, item) for item in fields.items("handoff", "contacts"))
     message = fields.get("message")
     if message is not None:
         if isinstance(message.value, dict):
@@ -218,6 +221,16 @@ def _expected(reader: Reader, node: Node, zone: ZoneInfo) -> Expected | None:
         else:
             reader.wrong_type(message, "the message's fields by name")
     return Expected(at, values, node.place.line, cancelled) if at is not None else None
+
+
+def _handed_over(reader: Reader, node: Node) -> str:
+    """An entry of a handoff: a channel and what became of the contact."""
+    text = reader.text(node) or ""
+    channel, _, outcome = text.partition(" ")
+    if channel not in grammar.CHANNELS or outcome not in (*grammar.OUTCOMES, "none", "withdrawn"):
+        message = f'expected a channel and an outcome, such as push opened, or push none, found "{shorten(text)}"'
+        reader.report(codes.BAD_CHOICE, node.place, message)
+    return text
 
 
 def _held_back(reader: Reader, fields: Fields, at: int | None) -> Expected | None:

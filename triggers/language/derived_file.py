@@ -30,6 +30,7 @@ _ABSENT: Final = {
 }
 _TIMELESS: Final = frozenset({"min", "max", "abs", "round", "percent"})
 _OF_ACCOUNTS: Final = frozenset({"balance", "aum", "accounts", "holdings", "product_kinds"})
+_OF_REACH: Final = frozenset({"channels_left"})
 _TAKEN: Final = frozenset({*RECORDS, *ROOTS, "tag", "tags"})
 
 
@@ -112,6 +113,8 @@ def touched_by(checked: Checked, derived: Mapping[str, frozenset[str] | None]) -
                     found.append(frozenset({"transaction", "maturity"}))
                 elif field in ("manager_id", "managed"):
                     found.append(frozenset({"profile", "desk"}))
+                elif field in _OF_REACH:
+                    found.append(frozenset({"feedback", "behaviour", "profile", "timer"}))
                 elif field in Profile.model_fields:
                     found.append(frozenset({"profile"}))
                 else:

@@ -176,6 +176,11 @@ ACTION: Final = Form(
             "The channels, one after the other, a list of them being one step; or the name of a ladder of the policy.",
             required=True,
         ),
+        Key(
+            "until",
+            AnyOf((_EVENT, Items(_EVENT, 1, 20))),
+            "The events that end the ladder: what waits is not sent, what was sent is withdrawn.",
+        ),
         Key("message", MESSAGE, "The template and the values of its fields."),
     ),
 )
@@ -230,7 +235,7 @@ CUSTOMER: Final = Record(
         Key("tags", Items(Name(), 0, 200), "The tags of tags.yaml that the customer has from the beginning."),
     ),
 )
-STATED: Final = ("offer", "channel", "category", "complexity", "priority", "value", "template", "step")
+STATED: Final = ("offer", "channel", "category", "complexity", "priority", "value", "template", "step", "handoff")
 EXPECTED: Final = Form(
     "an expectation",
     (
@@ -246,6 +251,7 @@ EXPECTED: Final = Form(
         Key("template", Text(64), "The message's template."),
         Key("step", Whole(0, MOST_STEPS), "The step of the ladder; the first is 0."),
         Key("message", ByName(AnyOf((Text(), Number(), Flag()))), "Fields of the message."),
+        Key("handoff", Items(Text(), 0, 8), "What a person is told was tried, as in [push opened, sms none]."),
         Key("reason", Name(), "Why an action is withdrawn."),
     ),
 )
@@ -394,6 +400,16 @@ POLICY: Final = Form(
         Key("seasons", Items(SEASON, 0, 100), "What weighs more in some months."),
         Key("objectives", Items(OBJECTIVE, 0, 100), "What weighs more for some customers."),
         Key("identity", HOLD, "How behaviour waits whose customer is not known yet."),
+        Key(
+            "channel_half_life",
+            AnyOf((Length(DAY_MS, LONGEST_CAP_MS), OneOf(("none",)))),
+            "After how long what was learned of a customer's channels counts half; 90d where nothing is said.",
+        ),
+        Key(
+            "reach",
+            Items(OneOf(CHANNELS), 1, len(CHANNELS)),
+            "The channels that customer.channels_left counts; push, sms and wechat where nothing is said.",
+        ),
         Key(
             "samples", Whole(100, 1_000_000), "Samples of one series kept one by one; older ones go into time buckets."
         ),

@@ -222,6 +222,8 @@ class ActionSpec:
     ladder: tuple[Step, ...]
     template: str | None
     fields: Mapping[str, Expression] = field(default_factory=dict)
+    until: tuple[OnEvent, ...] = ()
+    """The events that end the ladder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +500,10 @@ class Policy:
     """How long candidates wait for better ones; with 0 only those of one occasion compete."""
     desks: Desks | None = None
     """Who looks after whom; ``None`` where no file says so."""
+    channel_half_life_ms: int = 90 * 86_400_000
+    """After how long what was learned of a customer's channels counts half; 0 where nothing is learned."""
+    reach: frozenset[str] = frozenset({"push", "sms", "wechat"})
+    """The channels that count for ``customer.channels_left``."""
     samples: int = 5_000
     """Samples of one series that are kept one by one; older ones are folded into time buckets."""
     hold_ms: int | None = None

@@ -178,6 +178,8 @@ _CUSTOMER: Final[Mapping[str, Type]] = {
     "holdings": Type("number", nullable=False, whole=True),
     "product_kinds": Type("number", nullable=False, whole=True),
 }
+_NOW: Final[Mapping[str, Type]] = {"channels_left": Type("number", whole=True)}
+"""What is known of the customer as of now only."""
 _ACCOUNT: Final[Mapping[str, Type]] = {"id": Type("text"), "balance": Type("money"), "currency": Type("text")}
 _PRODUCT: Final[Mapping[str, Type]] = {
     "id": Type("text"),
@@ -217,7 +219,7 @@ def _part(prefix: str, part: str, fields: Mapping[str, Type]) -> dict[str, Name]
 
 CATALOGUE: Final[Mapping[str, Name]] = (
     _event_names()
-    | _part("customer", "customer", _CUSTOMER)
+    | _part("customer", "customer", {**_CUSTOMER, **_NOW})
     | _part("account", "account", _ACCOUNT)
     | _part("product", "product", _PRODUCT)
     | _part("before", "before", _CUSTOMER)
@@ -235,7 +237,13 @@ def _never_negative() -> frozenset[str]:
     """What the schemas refuse below zero, under every name that it has here."""
     hints = {kind: typing.get_type_hints(model, include_extras=True) for kind, model in RECORDS.items()}
     sources: dict[str, dict[str, Any]] = {
-        "customer": {**hints["profile"], "accounts": Count, "holdings": Count, "product_kinds": Count},
+        "customer": {
+            **hints["profile"],
+            "accounts": Count,
+            "holdings": Count,
+            "product_kinds": Count,
+            "channels_left": Count,
+        },
         "product": hints["maturity"],
     }
     found = set()

@@ -52,6 +52,8 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     arbitration = fields.get("arbitration")
     window = read_window(reader, arbitration) if arbitration else None
     identity = reader.mapping(fields.entries["identity"].value, grammar.HOLD) if "identity" in fields else None
+    half_life = _half_life(fields)
+    reach = [reader.choice(item, grammar.CHANNELS) for item in fields.items("reach", "channels")]
     policy = replace(
         policy,
         currency=currency or policy.currency,
@@ -71,6 +73,8 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
         objectives=objectives if "objectives" in fields else policy.objectives,
         score=(read_score(reader, score, shared.vocabulary) if score else None) or policy.score,
         window_ms=policy.window_ms if window is None else window,
+        channel_half_life_ms=policy.channel_half_life_ms if half_life is None else half_life,
+        reach=frozenset(filter(None, reach)) or policy.reach,
         samples=fields.integer("samples") or policy.samples,
         hold_ms=(identity.duration("hold") if identity else None) or policy.hold_ms,
         hold_at_most=(identity.integer("at_most") if identity else None) or policy.hold_at_most,
@@ -94,6 +98,11 @@ def _currency(reader: Reader, node: Node | None) -> str | None:
         message = f'"{shorten(currency)}" is no active ISO 4217 code such as CNY'
         reader.report(codes.BAD_CHOICE, node.place, message)
     return currency
+
+
+def _half_life(fields: Fields) -> int | None:
+    node = fields.get("channel_half_life")
+    return 0 if node is not None and node.value == "none" else fields.duration("channel_half_life")
 
 
 def _caps(reader: Reader, fields: Fields) -> tuple[tuple[Cap, ...], list[Place]]:

@@ -32,7 +32,7 @@ from triggers.language.names import ALL_RECORDS
 from triggers.language.offer_choice import Chosen, read_offer
 from triggers.language.reader import IDENTIFIER, Fields, Reader
 from triggers.language.shared import Shared
-from triggers.language.wakes import event_types, read_wakes
+from triggers.language.wakes import event_types, read_events, read_wakes
 
 _NO_ACTION: Final = "no action went out yet; it stands in a ladder and where feedback or action.exhausted wakes"
 
@@ -183,6 +183,7 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
     value = _expression(reader, draft, fields.get("value"), context, expect="money")
     expires = fields.duration("expires")
     ladder = _ladder(reader, draft, fields, _in_ladder(context), shared)
+    until = fields.get("until")
     template, message = _message(reader, draft, fields, context)
     if reader.problems or chosen is None:
         return None
@@ -196,6 +197,7 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
         ladder=ladder,
         template=template,
         fields=message,
+        until=read_events(reader, until) if until else (),
     )
 
 

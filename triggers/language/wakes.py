@@ -19,7 +19,7 @@ _LEAD: Final = re.compile(r"([0-9]{1,4})(d| business days?) before", re.ASCII)
 _LONGEST_LEAD: Final = 3660
 _MONTHS: Final = {"quarter": 3, "year": 12}
 _TOPIC_EVENTS: Final = "transaction, maturity, profile, behaviour.browse, feedback.opened or product.opened"
-"""What a silence and a wait listen to."""
+"""What a silence, a wait and ``until`` listen to."""
 _FORMS: Final = (
     "transaction, maturity, profile, behaviour.browse, feedback.opened, product.opened, tier.up, tag.added, "
     "action.exhausted, "
@@ -56,6 +56,18 @@ def event_types(wakes: tuple[Wake, ...]) -> frozenset[str]:
     return frozenset(wake.record_type for wake in wakes if isinstance(wake, OnEvent))
 
 
+def read_events(reader: Reader, node: Node) -> tuple[OnEvent, ...]:
+    """One event of the topics, or a list of them."""
+    found: list[OnEvent] = []
+    for item in node.value if isinstance(node.value, list) else [node]:
+        event = _event(reader, item)
+        if event is not None and event in found:
+            reader.report(codes.CONTRADICTION, item.place, "this stands in the list already")
+        elif event is not None:
+            found.append(event)
+    return tuple(found)
+
+
 def _wake(reader: Reader, node: Node, vocabulary: Vocabulary) -> Wake | None:
     if isinstance(node.value, str):
         if is_derived(node.value, vocabulary):
@@ -80,7 +92,7 @@ def _event(reader: Reader, node: Node, forms: str = _TOPIC_EVENTS) -> OnEvent | 
     name, dot, detail = text.partition(".")
     if name not in RECORDS:
         if forms == _TOPIC_EVENTS and is_derived(text, STANDARD):
-            message = f"a silence or a wait takes events of the topics only, not {shorten(text)}; expected {forms}"
+            message = f"this takes events of the topics only, not {shorten(text)}; expected {forms}"
             reader.report(codes.BAD_CHOICE, node.place, message)
             return None
         near = nearest(name, RECORDS) if detail else ""

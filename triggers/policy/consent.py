@@ -14,6 +14,12 @@ from triggers.policy.candidate import Candidate, Held
 REASON: Final = "no_consent"
 
 
+def is_closed(state: CustomerState, policy: Policy, channel: str) -> bool:
+    """Whether a channel may not be used: it was declined, or needs a consent that nobody recorded."""
+    given = state.consents.get(channel)
+    return given is False or (given is None and channel in policy.consent)
+
+
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses a channel that was declined, or that needs a consent nobody recorded."""
     channel = candidate.channel

@@ -17,6 +17,11 @@ REASON: Final = "excluded"
 
 def holds_back(state: CustomerState, _policy: Policy, _candidate: Candidate) -> Held | None:
     """Refuses blacklisted customers and employees."""
+    return excluded(state)
+
+
+def excluded(state: CustomerState) -> Held | None:
+    """Which list keeps a customer from being contacted, whatever it is about; ``None`` where none does."""
     listed = state.excluded_by
     if listed:
         return Held({"list": listed})

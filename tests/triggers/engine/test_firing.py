@@ -342,9 +342,9 @@ def test_a_ladder_climbs_while_nothing_is_opened() -> None:
     assert [action.expires_at for action in sent] == [at(2), at(4), at(6)]
 
 
-@pytest.mark.parametrize("outcome", ["opened", "clicked", "bought", "refused"])
+@pytest.mark.parametrize("outcome", ["opened", "clicked", "answered"])
 def test_feedback_ends_the_ladder(outcome: str) -> None:
-    """Opened, or anything beyond it, or a refusal: no further step, and the reason on record."""
+    """Opened, or anything beyond it: no further step, and the reason on record."""
     customer = Customer(ruleset(trigger("any", ladder=LADDER)))
     (first,) = actions(customer.feed(transaction("t1", 1, 1, 1)))
     customer.feed(feedback("f1", first, outcome, occurred_at=at(1)))
@@ -363,11 +363,13 @@ def test_delivery_alone_does_not_end_the_ladder() -> None:
 
 
 def test_every_step_passes_the_gate_again() -> None:
-    """Consent withdrawn between the steps ends the ladder."""
+    """Consent withdrawn between the steps closes the channel; the ladder goes on by the others."""
     customer = Customer(ruleset(trigger("any", ladder=LADDER)))
     customer.feed(transaction("t1", 1, 1, 1))
     customer.feed(profile("p1", 1, consents={"push": False}, occurred_at=at(1)))
-    assert decisions(customer.run_to(at(30))) == [("suppressed", "no_consent")]
+    outputs = customer.run_to(at(30))
+    assert decisions(outputs) == [("suppressed", "no_consent"), ("sent", "sent")]
+    assert [(action.channel, action.created_at) for action in actions(outputs)] == [("sms", at(4))]
 
 
 def test_the_same_cause_has_the_same_action_id() -> None:
