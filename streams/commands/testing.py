@@ -115,7 +115,7 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
             if found is None and wanted.trigger in (None, trigger.id):
                 ran = _run_trigger(wanted, ruleset, trigger, loaded)
                 results += ran
-                of_trigger = cover(trigger, (evaluated for result, _ in ran for evaluated in result.trace))
+                of_trigger = cover(trigger, [result for result, _ in ran])
                 covered += of_trigger
                 if wanted.whole and all(result.passed for result, _ in ran):
                     # What a case did not show at all is named already.

@@ -15,7 +15,7 @@ from schemas.base import Record
 from triggers.casework.case_customer import customer_of, start_of, with_given_tags
 from triggers.casework.case_records import TENANT, BadCaseEvent, insist_on
 from triggers.casework.timeline import Row, lay_out
-from triggers.casework.trace import Evaluated, TracedEvaluation
+from triggers.casework.trace import Evaluated, Finding, TracedEvaluation
 from triggers.engine.customer import CustomerStage
 from triggers.engine.plan import Plan
 from triggers.engine.stage import Outcome
@@ -30,7 +30,8 @@ class CaseResult:
     """What became of one case.
 
     ``problem`` says what is wrong with the case itself, at ``line`` of the file; a case that ran has none. ``rows``
-    set what was expected beside what came, ``trace`` is every evaluation of the trigger, ``outputs`` what followed.
+    set what was expected beside what came, ``trace`` is every evaluation of the trigger, ``guards`` every look at its
+    ``rearm`` and its steps, ``outputs`` what followed.
     """
 
     trigger: str
@@ -41,6 +42,7 @@ class CaseResult:
     problem: str = ""
     rows: tuple[Row, ...] = ()
     trace: tuple[Evaluated, ...] = ()
+    guards: tuple[Finding, ...] = ()
     outputs: tuple[Record, ...] = ()
 
     @property
@@ -65,7 +67,7 @@ class CaseRunner:
         if case.policy is not None:
             ruleset = replace(ruleset, policy=self._without_draw(case.policy))
         ruleset = with_given_tags(ruleset, case)
-        self._run.trace = []
+        self._run.trace, self._run.guards = [], []
         under_way = _Run(self._stage, self._run.adopt(ruleset), self._trigger, case)
         zone = ruleset.policy.timezone
         about = CaseResult(self._trigger.id, case.name, self._trigger.file, case.line, zone)
@@ -79,7 +81,8 @@ class CaseRunner:
                 problem = _asserts_nothing(self._trigger)
         outputs = tuple(under_way.outputs)
         rows = () if problem else lay_out(case, outputs, zone)
-        return replace(about, line=line, problem=problem, rows=rows, trace=tuple(self._run.trace), outputs=outputs)
+        trace, guards = tuple(self._run.trace), tuple(self._run.guards)
+        return replace(about, line=line, problem=problem, rows=rows, trace=trace, guards=guards, outputs=outputs)
 
     def _without_draw(self, policy: Policy) -> Policy:
         """Whether the customer of a case is held out says nothing of the trigger: only a case's own holdout counts."""

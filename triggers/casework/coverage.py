@@ -1,7 +1,7 @@
-"""Which clauses of a trigger's condition its cases made true, and which false.
+"""Which clauses of a trigger's conditions its cases made true, and which false.
 
-What is counted are the leaves of ``when``: every comparison, helper and flag, each of which must have been true at one
-evaluation and false at another. Unknown is neither.
+What is counted are the leaves of ``when``, of ``rearm`` and of the ``unless`` of steps: every comparison, helper and
+flag, each of which must have been true at one evaluation and false at another. Unknown is neither.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from triggers.casework.trace import Evaluated, Finding
+from triggers.casework.case_runner import CaseResult
+from triggers.casework.trace import Finding
 from triggers.language.model import Trigger
 
 
@@ -33,18 +34,27 @@ class ClauseCoverage:
         return "never true" if self.false else "never true, never false"
 
 
-def cover(trigger: Trigger, trace: Iterable[Evaluated]) -> tuple[ClauseCoverage, ...]:
-    """The coverage of one trigger by all evaluations of its cases."""
-    leaves = list(trigger.condition.leaves()) if trigger.condition else []
+def cover(trigger: Trigger, results: Iterable[CaseResult]) -> tuple[ClauseCoverage, ...]:
+    """The coverage of one trigger by all evaluations of its cases, in the order of the conditions."""
+    conditions = [trigger.condition, trigger.rearm_condition, *(step.condition for step in trigger.action.ladder)]
     seen: set[tuple[int, bool | None]] = set()
-    for evaluated in trace:
-        if evaluated.finding is not None:
-            seen.update((index, leaf.value) for index, leaf in enumerate(_leaves(evaluated.finding)))
+    for result in results:
+        findings = [evaluated.finding for evaluated in result.trace if evaluated.finding is not None]
+        for finding in (*findings, *result.guards):
+            seen.update((id(leaf.clause), leaf.value) for leaf in _leaves(finding))
     return tuple(
         ClauseCoverage(
-            trigger.id, trigger.file, leaf.line, leaf.column, leaf.source, (index, True) in seen, (index, False) in seen
+            trigger.id,
+            trigger.file,
+            leaf.line,
+            leaf.column,
+            leaf.source,
+            (id(leaf), True) in seen,
+            (id(leaf), False) in seen,
         )
-        for index, leaf in enumerate(leaves)
+        for condition in conditions
+        if condition is not None
+        for leaf in condition.leaves()
     )
 
 
@@ -55,7 +65,7 @@ def percent(covered: Iterable[ClauseCoverage]) -> float:
 
 
 def _leaves(finding: Finding) -> Iterator[Finding]:
-    """In the order of ``Clause.leaves``."""
+    """Those of one condition."""
     if not finding.clause.operator:
         yield finding
     for part in finding.parts:

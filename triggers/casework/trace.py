@@ -15,7 +15,7 @@ from triggers.engine.firing import Cause
 from triggers.language.calendar import Since
 from triggers.language.clauses import Clause
 from triggers.language.compiler import compile_term
-from triggers.language.model import Evaluate, Trigger
+from triggers.language.model import Evaluate, Expression, Trigger
 from triggers.language.tree import FeatureReference, Term
 
 
@@ -72,14 +72,18 @@ class Evaluated:
 
 
 class TracedEvaluation(Evaluation):
-    """An evaluation that notes each finding of the triggers in ``watched`` in ``trace``."""
+    """An evaluation that notes each finding of the triggers in ``watched`` in ``trace``.
 
-    __slots__ = ("_probes", "trace", "watched")
+    ``guards`` are the findings of the conditions beside ``when``.
+    """
+
+    __slots__ = ("_probes", "guards", "trace", "watched")
 
     def __init__(self, tenant: str, watched: Container[str]) -> None:
         super().__init__(tenant)
         self.watched = watched
         self.trace: list[Evaluated] = []
+        self.guards: list[Finding] = []
         self._probes: dict[int, _Probe] = {}
 
     def wake(self, woken: list[Trigger], cause: Cause) -> None:
@@ -89,6 +93,11 @@ class TracedEvaluation(Evaluation):
         for trigger_id, event, finding in noted:
             self.trace.append(Evaluated(trigger_id, self.at, self.clock, cause.occasion, event, finding))
 
+    def holds(self, trigger: Trigger, condition: Expression, clause: Clause | None) -> bool:
+        if clause is not None and trigger.id in self.watched:
+            self.guards.append(self._finding(self._probe_of(clause, condition.evaluate)))
+        return super().holds(trigger, condition, clause)
+
     def _seen_by(self, trigger: Trigger) -> tuple[Any, Finding | None]:
         self.plan.show_event(self.scope, trigger)
         return self.scope.event, self._find(trigger)
@@ -97,11 +106,14 @@ class TracedEvaluation(Evaluation):
         condition = trigger.condition
         if condition is None or trigger.when is None:
             return None
-        probe = self._probes.get(id(condition))
+        return self._finding(self._probe_of(condition, trigger.when.evaluate))
+
+    def _probe_of(self, clause: Clause, compiled: Evaluate) -> _Probe:
+        probe = self._probes.get(id(clause))
         if probe is None:
-            # It keeps the condition, whose identity then names nothing else.
-            probe = self._probes[id(condition)] = _probe(condition, trigger.when.evaluate)
-        return self._finding(probe)
+            # It keeps the clause, whose identity then names nothing else.
+            probe = self._probes[id(clause)] = _probe(clause, compiled)
+        return probe
 
     def _finding(self, probe: _Probe) -> Finding:
         value = probe.evaluate(self.scope)

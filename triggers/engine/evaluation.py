@@ -19,7 +19,8 @@ from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
 from triggers.language.calendar import first_day
-from triggers.language.model import Feature, RuleSet, Series, Trigger
+from triggers.language.clauses import Clause
+from triggers.language.model import Expression, Feature, RuleSet, Series, Trigger
 
 _HOUR_MS: Final = 3_600_000
 _MOST_DAYS: Final = 10_000
@@ -191,15 +192,20 @@ class Evaluation:
             if sees:
                 self.plan.show_event(scope, trigger)
             try:
-                if trigger.rearm is not None:
+                rearm = trigger.rearm
+                if rearm is not None:
                     memory = state.memory.get(memory_name(trigger))
-                    if memory is not None and not memory.armed and trigger.rearm.evaluate(scope) is True:
-                        memory.armed = True
+                    if memory is not None and not memory.armed:
+                        memory.armed = self.holds(trigger, rearm, trigger.rearm_condition)
                 if trigger.when is None or trigger.when.evaluate(scope) is True:
                     candidates.append(trigger)
             except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
                 report_broken(self, trigger, cause, error)
         return candidates
+
+    def holds(self, _trigger: Trigger, condition: Expression, _clause: Clause | None) -> bool:
+        """Whether a condition beside ``when`` is true now: the trigger's ``rearm``, or the ``unless`` of a step."""
+        return condition.evaluate(self.scope) is True
 
     def today(self) -> date:
         """The day of the moment in the bank's time zone."""

@@ -146,12 +146,12 @@ def _needless(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
         scope.action = ActionView(journey, journey.sent[-1])
         scope.product = run.state.holding_map.get(journey.holding_id)
         try:
-            holds = condition.evaluate(scope)
+            holds = run.holds(trigger, condition, rung.condition)
         except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
             cause = Cause(occasion, journey.event_key, journey.holding_id, run.clock)
             report_broken(run, trigger, cause, error, step)
             return True
-        if holds is True:
+        if holds:
             decide(run, trigger, occasion, step, "unless", detail={"unless": condition.source[:200]})
             return True
     gone = offers.named_refusal(journey.offer, run.plan, run.state.tier, bank_day(run))

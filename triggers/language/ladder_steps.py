@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from triggers.language import codes, grammar
+from triggers.language.clauses import Clause
 from triggers.language.document import Node, Place, shorten
 from triggers.language.model import Expression, Step
 from triggers.language.reader import Fields, Reader
 
-ReadUnless = Callable[[Node], tuple[str | None, Expression | None]]
-"""Reads what keeps a step back: an outcome, or a condition."""
+ReadUnless = Callable[[Node], tuple[str | None, Expression | None, Clause | None]]
+"""Reads what keeps a step back: an outcome, or a condition with its clauses."""
 
 
 def read_ladder(
@@ -35,7 +36,9 @@ def read_ladders(reader: Reader, fields: Fields) -> Mapping[str, tuple[Step, ...
         before = len(reader.problems)
         reader.key("a ladder", name, entry.place)
         named: list[tuple[Place, str]] = []
-        steps = read_ladder(reader, entry.value, named, lambda unless: (reader.choice(unless, grammar.ANSWERS), None))
+        steps = read_ladder(
+            reader, entry.value, named, lambda unless: (reader.choice(unless, grammar.ANSWERS), None, None)
+        )
         for place, channel in named:
             reader.choice(Node(channel, place), grammar.CHANNELS)
         # One with a mistake is still known by name: naming it is no mistake too.
@@ -60,10 +63,10 @@ def _step(
         reader.report(codes.CONTRADICTION, node.place, "the first step is sent at once: write its channel alone")
     after = fields.duration("after")
     unless, use = fields.get("unless"), fields.get("use")
-    outcome, condition = read_unless(unless) if unless is not None else (None, None)
+    outcome, condition, clause = read_unless(unless) if unless is not None else (None, None, None)
     channels = _channels(reader, use, named) if use is not None else ()
     # A step with a mistake in its time still has a channel to look at.
-    step = Step(channels[0], after or 0, outcome, condition, channels[1:]) if channels else None
+    step = Step(channels[0], after or 0, outcome, condition, channels[1:], clause) if channels else None
     return (fields.entries["use"].value.place, step) if step else None
 
 

@@ -165,6 +165,8 @@ class Step:
     unless: str | None = None
     unless_true: Expression | None = None
     instead: tuple[str, ...] = ()
+    condition: Clause | None = None
+    """``unless_true`` as a tree with places, for coverage."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -250,6 +252,8 @@ class Trigger:
     condition: Clause | None = None
     """``when`` as a tree with places, for coverage and explanations."""
     titles: Mapping[str, str] = field(default_factory=dict)
+    rearm_condition: Clause | None = None
+    """``rearm`` in the same way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final, cast
 from schemas.base import IDENTIFIER_PATTERN
 from triggers.language import codes, grammar
 from triggers.language.cases import read_cases
-from triggers.language.clauses import read_clauses
+from triggers.language.clauses import Clause, read_clauses
 from triggers.language.derived_events import EXHAUSTED
 from triggers.language.document import Document, Node, Place, shorten
 from triggers.language.draft import MOST_FIELDS, Draft
@@ -82,6 +82,7 @@ def read_trigger(reader: Reader, document: Document, shared: Shared) -> Draft | 
         file=document.file,
         cases=draft.cases,
         condition=read_clauses(document, when) if when else None,
+        rearm_condition=read_clauses(document, rearm) if rearm else None,
     )
     return draft
 
@@ -239,12 +240,16 @@ def _ladder(reader: Reader, draft: Draft, fields: Fields, context: Context, shar
     return tuple(step for _, step in steps)
 
 
-def _unless(reader: Reader, draft: Draft, node: Node, context: Context) -> tuple[str | None, Expression | None]:
+def _unless(
+    reader: Reader, draft: Draft, node: Node, context: Context
+) -> tuple[str | None, Expression | None, Clause | None]:
     """What keeps a step back: an outcome by its name, or a condition."""
     if isinstance(node.value, str) and IDENTIFIER.fullmatch(node.value):
-        return reader.choice(node, grammar.ANSWERS), None
+        return reader.choice(node, grammar.ANSWERS), None, None
     condition = _expression(reader, draft, node, context, expect="flag")
-    return None, condition.expression if condition is not None else None
+    if condition is None:
+        return None, None, None
+    return None, condition.expression, read_clauses(reader.document, condition)
 
 
 def _template(message: Fields) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.casework import load_trigger, trigger_text
+import pytest
+
+from tests.support.casework import SILENT, load_trigger, trigger_text
 from triggers.casework.case_runner import CaseRunner
 from triggers.casework.coverage import ClauseCoverage, cover, percent
 from triggers.language.loader import load_ruleset
@@ -32,7 +34,7 @@ def coverage(when: str, *cases: str) -> tuple[ClauseCoverage, ...]:
     runner = CaseRunner(ruleset, trigger)
     results = [runner.run(case) for case in trigger.cases]
     assert all(result.passed for result in results)
-    return cover(trigger, [evaluated for result in results for evaluated in result.trace])
+    return cover(trigger, results)
 
 
 def test_each_leaf_counts_by_itself() -> None:
@@ -90,6 +92,42 @@ def test_the_shipped_triggers_are_covered_whole() -> None:
         runner = CaseRunner(ruleset, trigger)
         results = [runner.run(case) for case in trigger.cases]
         assert [result.case for result in results if not result.passed] == []
-        found = cover(trigger, [evaluated for result in results for evaluated in result.trace])
+        found = cover(trigger, results)
         missing += [f"{one.file}:{one.line} {one.missing}: {one.source}" for one in found if one.missing]
     assert missing == []
+
+
+GUARDED = """\
+  - name: twice
+    customer: {{balance: 1000}}
+    events:
+      - {{at: "2026-03-02 10:00", transaction: {{direction: debit, amount: 500}}}}
+      - {{at: "2026-03-03 10:00", transaction: {{direction: {direction}, amount: 600}}}}
+    expect:
+      - {{at: "2026-03-02 10:00"}}
+{more}"""
+SECOND = """\
+      - {at: "2026-03-03 10:00"}
+      - {at: "2026-03-04 10:00", channel: sms}
+"""
+
+
+@pytest.mark.parametrize(
+    ("direction", "more", "missing"),
+    [
+        ("debit", '      - {at: "2026-03-03 10:00", held_back: not_rearmed}\n', ["never true", "never false"]),
+        ("credit", SECOND, ["never false", ""]),
+    ],
+)
+def test_rearm_and_the_steps_are_covered_too(direction: str, more: str, missing: list[str]) -> None:
+    """In the order of the file, each where it was looked at."""
+    ladder = "[push, {after: 1d, unless: customer.balance < 1000, use: sms}]"
+    text = trigger_text(
+        GUARDED.format(direction=direction, more=more), SILENT, ladder=ladder, more="rearm: customer.balance >= 1000\n"
+    )
+    ruleset, trigger = load_trigger(text)
+    results = [CaseRunner(ruleset, trigger).run(trigger.cases[0])]
+    assert [result.passed for result in results] == [True], results[0].rows
+    found = cover(trigger, results)
+    assert [one.source for one in found[1:]] == ["customer.balance >= 1000", "customer.balance < 1000"]
+    assert [one.missing for one in found[1:]] == missing
