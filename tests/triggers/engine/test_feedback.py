@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import msgspec
 import pytest
 
 from schemas.dead_letter import Reason
 from schemas.decode import Rejected
 from tests.support.bank import Customer, actions, at, cancellations, decisions, feedback, transaction
 from tests.support.rules import DAY, HOUR, NO_LIMITS, ruleset, trigger
+from triggers.engine.state import CustomerState
 from triggers.language.model import OnDerived, OnEvent, Policy, Step
 
 AGAIN = (Step("push"), Step("push", 2 * DAY, "opened"), Step("sms", 2 * DAY, "opened"))
@@ -201,3 +203,17 @@ def test_the_same_feedback_leads_to_the_same_state_whether_or_not_it_is_repeated
             for _ in range(times):
                 person.feed(feedback(f"f{outcome}", sent, outcome, occurred_at=at(1)))
     assert once.stage.encode(once.state) == twice.stage.encode(twice.state)
+
+
+def test_a_state_from_before_steps_had_outcomes_is_read() -> None:
+    """What was not written then has its default."""
+    person = customer()
+    data = person.stage.encode(person.state)
+    sections = msgspec.msgpack.decode(data[1:])
+    written = CustomerState.__struct_fields__.index("channel_scores")
+    journeys = sections[CustomerState.__struct_fields__.index("journeys")]
+    assert [len(sent) for sent in journeys[0][-4]] == [7]
+    journeys[0][-4] = [sent[:5] for sent in journeys[0][-4]]
+    old = person.stage.decode("c1", data[:1] + msgspec.msgpack.encode(sections[:written]))
+    assert old.journeys == person.state.journeys
+    assert (old.channel_scores, old.unanswered, old.channels_left) == ({}, {}, None)
