@@ -81,7 +81,7 @@ def _behaviour(
 
 
 def about_nothing(customer: Customer, days: int, tenant: str, random: Random, next_id: Callable[[], str]) -> BankRecord:
-    """A branch reports a sale of a campaign of its own: feedback on an action that this system never sent.
+    """Another system reports a sale of its campaign: feedback on an action that this one never sent.
 
     It is set aside.
     """
@@ -93,7 +93,7 @@ def about_nothing(customer: Customer, days: int, tenant: str, random: Random, ne
             "occurred_at": moment(at_ms),
             "customer_id": customer.id,
             "action_id": f"campaign-{customer.number}-{at_ms // DAY_MS}",
-            "channel": "branch",
+            "channel": "sms",
             "outcome": "bought",
         }
     )

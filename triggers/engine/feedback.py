@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from schemas.dead_letter import Reason
 from schemas.decode import Rejected
+from schemas.events import DESK_CHANNELS
 from triggers.engine.contact_log import note_sale
 from triggers.engine.state import CustomerState, Journey, Sent
 from triggers.engine.timers import exhaustion_timer, step_timer
@@ -40,8 +41,12 @@ class ActionView:
         self.outcome = journey.outcome or None
 
 
-def find_action(state: CustomerState, action_id: str, channel: str) -> tuple[Journey, Sent] | Rejected:
-    """The action that a feedback is about; refused where there is none, or where it went out on another channel."""
+def find_action(state: CustomerState, action_id: str, channel: str) -> tuple[Journey, Sent] | Rejected | None:
+    """The action that a feedback is about; refused where there is none, or where it went out on another channel.
+
+    ``None`` where people spoke with the customer of their own accord, or because a desk asked them to: a talk is worth
+    noting whoever began it.
+    """
     for journey in reversed(state.journeys):
         for sent in journey.sent:
             if sent.action_id != action_id:
@@ -49,6 +54,8 @@ def find_action(state: CustomerState, action_id: str, channel: str) -> tuple[Jou
             if sent.channel != channel:
                 return Rejected(Reason.OTHER_CHANNEL, "channel", f"the action went out by {sent.channel}")
             return journey, sent
+    if channel in DESK_CHANNELS:
+        return None
     problem = "the customer has had no such action, or so long ago that it is forgotten"
     return Rejected(Reason.UNKNOWN_ACTION, "action_id", problem)
 

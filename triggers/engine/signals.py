@@ -77,11 +77,13 @@ def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | N
 
 
 def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | None:
-    """Notes what became of an action. One that the customer never had, or on another channel, is set aside."""
+    """Notes what became of an action. One that the customer never had, or on another channel, is set aside.
+
+    People may speak with a customer without one.
+    """
     found = find_action(run.state, record.action_id, record.channel)
     if isinstance(found, Rejected):
         return found
-    journey, sent = found
     key = event_key(record.event_id)
     admitted = admit(run.state.seen, "feedback", key, at, run.plan.policy.lateness_ms)
     if admitted is not True:
@@ -89,11 +91,13 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
     run.begin(at, record)
     run.settle_before(_occasion(record))
     note_conversation(run.state, record.channel, record.outcome, at)
-    if note_outcome(run.state, run.plan.policy, journey, sent, record.outcome, at):
-        follow_outcome(run, journey, sent, record.outcome, record.event_id)
     if RANK[record.outcome] > RANK["delivered"]:
         note_answer(run)
-    run.scope.action = ActionView(journey, sent)
+    if found is not None:
+        journey, sent = found
+        if note_outcome(run.state, run.plan.policy, journey, sent, record.outcome, at):
+            follow_outcome(run, journey, sent, record.outcome, record.event_id)
+        run.scope.action = ActionView(journey, sent)
     _follow(run, "feedback", record.outcome, record, key, at)
     return None
 

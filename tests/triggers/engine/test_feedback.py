@@ -49,6 +49,16 @@ def test_feedback_on_an_action_that_nobody_had_is_set_aside() -> None:
     assert [action.trigger for action in actions(outputs)] == ["hears"]
 
 
+@pytest.mark.parametrize("channel", ["manager", "agent", "branch"])
+def test_people_may_speak_with_a_customer_without_an_action(channel: str) -> None:
+    """A call of their own counts as any, and no ladder has to do with it."""
+    person = customer(others=(trigger("hears", on=(OnEvent("feedback"),)),))
+    (sent,) = actions(person.outputs)
+    outputs = person.feed(feedback("f1", sent, "answered", action_id="own-call", channel=channel, occurred_at=at(1)))
+    assert [action.trigger for action in actions(outputs)] == ["hears"]
+    assert person.state.journeys[0].outcome == ""
+
+
 def test_feedback_from_another_channel_is_set_aside() -> None:
     """What went out by push was not answered by e-mail."""
     person = customer()
