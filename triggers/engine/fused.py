@@ -33,7 +33,6 @@ class FusedGenerator(Generator):
 
     def begin_reader(self, expressions: Sequence[Expression]) -> None:
         """From here on the expressions of another reader are written."""
-        self.loaded.clear()  # what one reader has loaded need not have been loaded when the next is asked
         self.reads = Counter(features_of(expressions))
 
     def rereads(self, index: int) -> bool:
