@@ -49,9 +49,9 @@ def apply_maturity(run: Evaluation, record: Maturity, at: int) -> None:
     note_activity(state, plan, "maturity", record.status, at, key)
     note_waits(run, "maturity", record.status, key, record.event_id)
     if known is None and record.status == "purchased" and (state.journeys or state.proposals):
-        end_by_purchase(run, record.product_kind, key, record.event_id)
+        end_by_purchase(run, record.product_kind, record.event_id)
     if plan.until:
-        end_by_event(run, "maturity", record.status, key, record.event_id)
+        end_by_event(run, "maturity", record.status, record.event_id)
     run.follow(plan.woken("maturity", record.status), "maturity", cause)
 
 

@@ -107,7 +107,7 @@ def _follow(run: Evaluation, kind: str, detail: str | None, record: Any, key: in
     note_activity(run.state, run.plan, kind, detail, at, key)
     note_waits(run, kind, detail, key, record.event_id)
     if run.plan.until:
-        end_by_event(run, kind, detail, key, record.event_id)
+        end_by_event(run, kind, detail, record.event_id)
     run.follow(run.plan.woken(kind, detail), kind, Cause(_occasion(record), key, "", at))
 
 

@@ -85,7 +85,7 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     if plan.waits_on:
         note_waits(run, "transaction", record.kind, key, record.event_id)
     if plan.until:
-        end_by_event(run, "transaction", record.kind, key, record.event_id)
+        end_by_event(run, "transaction", record.kind, record.event_id)
     run.follow(plan.woken("transaction", record.kind), "transaction", cause)
     return None
 

@@ -72,31 +72,32 @@ def obey_profile(run: Evaluation, caused_by: str) -> None:
             _end(run, journey)
 
 
-def end_by_purchase(run: Evaluation, kind: str, event_key: int, caused_by: str) -> None:
-    """Ends what offered a product of the kind that the customer has just bought; that counts as its sale."""
+def end_by_purchase(run: Evaluation, kind: str, caused_by: str) -> None:
+    """Ends what offered a product of the kind that the customer has just bought; that counts as its sale.
+
+    Asked before the purchase wakes anything: what it leads to itself goes on.
+    """
     offered = run.plan.offers or {}
 
     def concerns(journey: Journey) -> bool:
         offer = offered.get(journey.offer)
-        return offer is not None and offer.kind == kind and journey.at <= run.at and journey.event_key != event_key
+        return offer is not None and offer.kind == kind and journey.at <= run.at
 
     for category in sorted({journey.category for journey in run.state.journeys if concerns(journey)}):
         note_sale(run.state, category)
     take_back(run, lambda journey: is_under_way(run, journey) and concerns(journey), "bought", caused_by)
 
 
-def end_by_event(run: Evaluation, kind: str, detail: str | None, event_key: int, caused_by: str) -> None:
-    """Ends the journeys whose action names this event under ``until``, where they began before it."""
+def end_by_event(run: Evaluation, kind: str, detail: str | None, caused_by: str) -> None:
+    """Ends the journeys whose action names this event under ``until``, where they began before it.
+
+    Asked before the event wakes anything.
+    """
     ended = {trigger_id for trigger_id, event in run.plan.until.get(kind, ()) if event.covers(kind, detail)}
     if ended:
         take_back(
             run,
-            lambda journey: (
-                journey.trigger in ended
-                and journey.at <= run.at
-                and journey.event_key != event_key
-                and is_under_way(run, journey)
-            ),
+            lambda journey: journey.trigger in ended and journey.at <= run.at and is_under_way(run, journey),
             "ended",
             caused_by,
         )

@@ -174,11 +174,13 @@ def test_a_failure_that_comes_after_a_success_changes_nothing() -> None:
 
 
 def test_a_failure_of_an_earlier_step_does_not_hurry_the_ladder() -> None:
-    """The later one may have been read."""
-    person = customer(Step("push"), Step("sms", 2 * DAY), Step("wechat", 2 * DAY))
-    (first,) = actions(person.outputs)
-    person.run_to(at(2))
-    assert person.feed(feedback("f1", first, "failed", occurred_at=at(2.5))) == []
+    """The later one may have been read, also where it is the last."""
+    lost = trigger("lost", on=(OnDerived("action.exhausted"),))
+    for ladder in ((Step("push"), Step("sms", 2 * DAY), Step("wechat", 2 * DAY)), (Step("push"), Step("sms", 2 * DAY))):
+        person = customer(*ladder, others=(lost,))
+        (first,) = actions(person.outputs)
+        person.run_to(at(2))
+        assert person.feed(feedback("f1", first, "failed", occurred_at=at(2.5))) == []
 
 
 def test_a_failed_last_step_exhausts_the_ladder_at_once() -> None:

@@ -109,6 +109,16 @@ def test_a_ladder_that_a_lost_one_led_to_counts_as_well() -> None:
     assert person.state.channels_left == 0
 
 
+def test_a_channel_that_was_closed_meanwhile_did_not_run_out() -> None:
+    """Its action was withdrawn: nobody could answer it."""
+    asked = trigger("asked", ladder=(Step("push"), Step("sms", DAY)), expires_ms=3 * DAY)
+    person = Customer(ruleset(LOST, asked), recode=True)
+    ask(person, 1, 0)
+    person.feed(profile("p1", 1, consents={"push": False}, occurred_at=at(0.5)))
+    person.run_to(at(9))
+    assert person.state.unanswered.keys() == {"sms"}
+
+
 def test_an_answered_ladder_takes_no_channel() -> None:
     """It did not run out."""
     person = person_under(OPEN)

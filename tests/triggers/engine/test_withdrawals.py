@@ -124,6 +124,14 @@ def test_an_opt_out_takes_back_what_is_on_that_queue_and_the_ladder_goes_on_by_a
     assert [action.channel for action in actions(person.run_to(at(30)))] == ["wechat"]
 
 
+def test_what_was_withdrawn_is_not_withdrawn_again() -> None:
+    """The text message went with its channel, the push goes with the purchase."""
+    person = person_with(offering("deposit"))
+    person.feed(profile("p1", 1, consents={"sms": False}, occurred_at=at(3)))
+    outputs = person.feed(maturity("m1", 1, "purchased", DUE, occurred_at=at(3.1)))
+    assert withdrawn(outputs) == [("deposit", "push", "bought", "m1")]
+
+
 def test_a_consent_that_is_needed_and_no_longer_on_record_closes_the_channel_too() -> None:
     """A profile is whole: what it leaves out is not consented to."""
     policy = Policy(caps=(), consent=frozenset({"sms"}))
