@@ -28,11 +28,11 @@ def test_the_table_has_every_row() -> None:
     assert ROWS.keys() == WANTED
 
 
-@pytest.mark.skipif(not PENDING, reason="every row is shown")
 def test_no_row_is_pending() -> None:
     """Says which rows nothing shows yet; one that something shows is not pending."""
     assert [name for name in PENDING if ROWS[name].cases or ROWS[name].tests] == []
-    pytest.skip(f"nothing shows yet: {', '.join(PENDING)}")
+    if PENDING:
+        pytest.skip(f"nothing shows yet: {', '.join(PENDING)}")
 
 
 @pytest.mark.parametrize("row", SHOWN, ids=lambda row: row.name)

@@ -53,7 +53,7 @@ def worker(
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Go on until Ctrl-C instead of ending by itself.")] = False,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long events are published.")] = 20,
-    events: Annotated[int, typer.Option(min=100, max=100_000, help="How many events are published.")] = 20_000,
+    events: Annotated[int, typer.Option(min=100, max=100_000, help="How many events are published.")] = 12_000,
     as_json: JsonOption = False,
 ) -> None:
     """Shows the whole path on one machine: a bank, a worker, a notifier; then checks it against the pure engine."""

@@ -56,7 +56,7 @@ class DemoOptions:
 
     keep: bool = False
     seconds: float = 20.0
-    events: int = 20_000
+    events: int = 12_000
     as_json: bool = False
     seed: int = 1
 
