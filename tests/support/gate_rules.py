@@ -73,7 +73,7 @@ def drawn_rules(draw: st.DrawFn) -> Rules:
         consent=draw(channels),
         quiet=draw(channels),
         closed=draw(channels),
-        cooldown=tuple(draw(st.tuples(*[st.sampled_from([0, 0, 5, 30])] * 3))),
+        cooldown=tuple(draw(st.tuples(*[st.sampled_from([0, 5, 30])] * 3))),
         attempts=draw(st.none() | st.tuples(st.integers(1, 4), st.sampled_from([2, 20]))),
         holdout=draw(st.sampled_from([(0, 0), (0, 0), (0, 0), (40, 0), (0, 50), (40, 50)])),
         window=draw(st.sampled_from([0, 0, 2, 12])),
