@@ -16,8 +16,8 @@ from schemas.base import Record, to_ms
 from schemas.decisions import Decision
 from schemas.decode import Rejected, decode
 from schemas.journal import JOURNAL
-from schemas.topics import DECISIONS, JOURNAL_TOPIC, TOPIC, Topic
-from streams.backtest.sources import CUSTOMER_TOPICS, NoEvents, find_files
+from schemas.topics import CONSUMED, DECISIONS, JOURNAL_TOPIC, TOPIC, Topic
+from streams.backtest.sources import NoEvents, find_files
 from streams.commands.console import (
     ConfigOption,
     Exit,
@@ -48,6 +48,8 @@ from triggers.language.model import Policy, RuleSet, Trigger
 WHY_EXAMPLE = 'Example: bank-triggers why C1 --trigger balance_drop --at "2026-03-02 10:00"'
 
 _SHOWN: Final = 10
+_HEARD: Final = tuple(topic for topic in CONSUMED if topic.stage == "customer")
+"""Everything that the customer's engine reads, also what desks tell it."""
 _TOLD: Final = (TOPIC[DECISIONS], *QUEUES, TOPIC["bank.feedback"])
 
 
@@ -171,7 +173,7 @@ def _read_files(found: _Found, paths: Sequence[Path], *, replay: bool) -> None:
                 found.complain(str(line))
             elif line.key == key:
                 found.tenant = found.tenant or tenant_of(line.value)
-                again = replay and line.topic in CUSTOMER_TOPICS
+                again = replay and line.topic in _HEARD
                 if again or line.topic in _TOLD:
                     record = found.take(line.topic, f"{source.name}:{line.position}", line.key, line.value)
                     if again and record is not None:
@@ -198,13 +200,13 @@ async def _rerun(settings: Settings, found: _Found, trigger: str, rulesets: Mapp
     """Runs the customer again as the journal says, entry by entry: it may be longer than what memory holds."""
     options = kafka_options(settings)
     key = found.customer.encode("utf-8", "surrogateescape")
-    events: dict[str, list[RawRecord]] = {topic.name: [] for topic in CUSTOMER_TOPICS}
+    events: dict[str, list[RawRecord]] = {topic.name: [] for topic in _HEARD}
 
     async def keep(topic: Topic) -> None:
         async for raw in read_topic(options, settings.topic_prefix + topic.name, key=key):
             events[topic.name].append(raw)
 
-    await asyncio.gather(*map(keep, CUSTOMER_TOPICS))
+    await asyncio.gather(*map(keep, _HEARD))
     result = Rerun(events, rulesets, settings.tenant, found.customer, trigger)
     name = settings.topic_prefix + JOURNAL_TOPIC
     partition = partition_of(key, (await partition_counts(options)).get(name, settings.partitions))

@@ -73,7 +73,6 @@ class Funnel:
 
     def _add(self, decisions: list[Decision], outcomes: Mapping[str, Collection[str]]) -> None:
         first, sent = decisions[0], [one for one in decisions if one.outcome == "sent"]
-        last = [one for one in decisions if one.step == 0][-1:] or decisions[-1:]
         came_back = {outcome for one in sent for outcome in outcomes.get(one.action_id or "", ())}
         held_out = any(one.reason == holdout.REASON and one.step == 0 for one in decisions)
         names = {
@@ -84,7 +83,7 @@ class Funnel:
             "day": f"{first.decided_at.astimezone(self.zone):%Y-%m-%d}",
         }
         rows = [self.total, *(self.by[dimension].setdefault(name, Reached()) for dimension, name in names.items())]
-        waits = not sent and last[0].outcome == "deferred"
+        waits = not sent and decisions[-1].outcome == "deferred"
         for row in rows:
             row.candidates += 1
             row.waiting += waits
@@ -95,7 +94,7 @@ class Funnel:
             row.bought += "bought" in came_back
             row.withdrawn += bool(sent) and any(one.outcome == "cancelled" for one in decisions)
         if not sent and not waits:
-            self.not_sent[first.trigger, last[0].reason] += 1
+            self.not_sent[first.trigger, decisions[-1].reason] += 1
 
 
 def _waited(first: Decision, sent: list[Decision]) -> str:
