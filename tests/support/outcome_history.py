@@ -113,7 +113,7 @@ def _life(rng: random.Random, name: str) -> Iterator[Any]:
         currency = "USD" if kind == "salary" and rng.random() < 0.03 else "CNY"
         event_id = f"t-{name}-{sequence}"
         yield transaction(event_id, sequence, amount, balance, occurred_at=at, kind=kind, currency=currency, **common)
-        if rng.random() < 0.05:
+        if rng.random() < (0.4 if kind == "purchase" else 0.05):
             sequence += 1
             balance -= amount
             later = at + timedelta(minutes=rng.randrange(1, 30))
