@@ -189,7 +189,7 @@ async def _read_topics(settings: Settings, found: _Found) -> None:
     async def read(topic: Topic) -> None:
         async for raw in read_topic(options, settings.topic_prefix + topic.name, key=key):
             record = found.take(topic, f"{topic.name}/{raw.partition}@{raw.offset}", raw.key, raw.value)
-            if isinstance(record, Decision):
+            if isinstance(record, Decision) and record.trigger_version:  # else it is about what a desk did
                 found.decided.add(record.decision_id)
 
     # Side by side: the dossier puts them in order.

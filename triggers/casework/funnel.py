@@ -68,7 +68,10 @@ class Funnel:
                 candidates.setdefault((decision.trigger, decision.occasion), []).append(decision)
         for found in candidates.values():
             found.sort(key=lambda one: (one.decided_at, _ORDER[one.outcome], one.step))
-            if in_range(to_ms(found[0].decided_at), self.since_ms, self.until_ms):
+            # What no trigger of the rules was about is no candidate: what desks did with the customer, a broken tier.
+            if any(one.trigger_version for one in found) and in_range(
+                to_ms(found[0].decided_at), self.since_ms, self.until_ms
+            ):
                 self._add(found, outcomes)
 
     def _add(self, decisions: list[Decision], outcomes: Mapping[str, Collection[str]]) -> None:

@@ -71,7 +71,7 @@ class Lift:
         entries: dict[str, Decision] = {}
         first: Decision | None = None
         for one in sorted(decisions, key=lambda one: (one.decided_at, one.decision_id)):
-            if one.step or not (one.outcome == "sent" or one.reason == holdout.REASON):
+            if one.step or not one.trigger_version or not (one.outcome == "sent" or one.reason == holdout.REASON):
                 continue
             if in_range(to_ms(one.decided_at), self.since_ms, self.until_ms):
                 entries.setdefault(one.trigger, one)

@@ -60,8 +60,8 @@ class Rerun:
 
     @property
     def decision_ids(self) -> set[str]:
-        """The decisions that it came to."""
-        return {output.decision_id for output in self.outputs if isinstance(output, Decision)}
+        """The decisions on triggers that it came to."""
+        return {one.decision_id for one in self.outputs if isinstance(one, Decision) and one.trigger_version}
 
     def feed(self, entry: RecordBatch | TimerBatch) -> None:
         """Runs the customer's part of the next batch. Raises ``RuleSetMissing``."""
