@@ -187,6 +187,7 @@ def test_another_branch_is_another_pool() -> None:
     assert (stands.pool, stands.left, stands.manager_id, stands.desk) == ("B2", False, None, "counter")
     assert stands.number == left.number + 1
     assert customer.step(2, "M1") == []
+    assert customer.step(stands.answered + 1, "M1") == []
     customer.step(stands.answered + 1, "M7", pool="B2")
     assert customer.state.manager_id == "M7"
 
