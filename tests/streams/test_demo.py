@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.dead_letter import Reason
+from schemas.dead_letter import DEAD_LETTER_HEADER, Reason
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import BEHAVIOUR, CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS
 from streams.commands.library import SHIPPED
@@ -183,6 +183,21 @@ class TestCheck:
         }
         for spoiled, difference in told.values():
             assert _failures(replace(evidence, spoiled=spoiled)) == {_SPOILED: difference}
+
+    def test_good_feedback_is_set_aside_only_where_its_action_is_forgotten(self, evidence: Evidence) -> None:
+        """Months go by in seconds: what is said of an action of long ago is no loss, of a recent one it is."""
+        actions = [
+            _body(kept) | {"placed": place[1]}
+            for place, messages in evidence.log.items()
+            if place[0] in QUEUES
+            for kept in messages
+            if _body(kept)["type"] == "action"
+        ]
+        old, recent = (choose(actions, key=lambda body: body["created_at"]) for choose in (min, max))
+        assert _SPOILED not in _failures(_with_refused_feedback(evidence, old))
+        assert _failures(_with_refused_feedback(evidence, recent))[_SPOILED].endswith("UNKNOWN_ACTION, and was good")
+        another = {**old, "customer_id": "another"}
+        assert _failures(_with_refused_feedback(evidence, another))[_SPOILED].endswith("and was good")
 
     def test_a_reversal_without_withdrawal_is_named(self, evidence: Evidence) -> None:
         """Where the bank took an event back, the actions on it must be withdrawn by that very reversal."""
@@ -350,6 +365,7 @@ class TestCommand:
         in_time = {HANDOVER, "handover_notice", "handover_call"}
         assert told["actions"].keys() - in_time == {trigger.id for trigger in _shipped().triggers} - in_time
         assert told["desks"]["assigned"] > 0
+        assert not [kind for kind, text in told["stories"].items() if text is None]
         assert told["latency_ms"]["measured"] > 0
         assert told["feedback"] > 0
         assert told["notifier"]["accepted"] == sum(sum(of.values()) for of in told["actions"].values())
@@ -677,6 +693,25 @@ def _failures(evidence: Evidence) -> dict[str, str]:
 
 def _first_failure(evidence: Evidence) -> Finding:
     return next(finding for finding in verify(evidence).findings if not finding.passed)
+
+
+def _with_refused_feedback(evidence: Evidence, action: Mapping[str, Any]) -> Evidence:
+    """The evidence with one more feedback on an action, and the dead letter that it became."""
+    feedback, letters = ("bank.feedback", action["placed"]), (DEAD_LETTERS, action["placed"])
+    body = {
+        "type": "feedback",
+        "customer_id": action["customer_id"],
+        "action_id": action["action_id"],
+        "channel": action["channel"],
+        "occurred_at": action["created_at"],
+    }
+    offset = len(evidence.log[feedback])
+    why = {"reason": "UNKNOWN_ACTION", "topic": feedback[0], "partition": feedback[1], "offset": offset}
+    header = (DEAD_LETTER_HEADER, msgspec.json.encode(why))
+    told = Kept(offset, action["customer_id"].encode(), msgspec.json.encode(body), ())
+    refused = Kept(len(evidence.log[letters]), told.key, told.value, (header,))
+    more = {feedback: [*evidence.log[feedback], told], letters: [*evidence.log[letters], refused]}
+    return replace(evidence, log={**evidence.log, **more})
 
 
 def _without(evidence: Evidence, place: Place, index: int) -> Evidence:

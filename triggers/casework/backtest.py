@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import xxhash
 
-from schemas.actions import NextBestAction
+from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record, to_ms
 from schemas.dead_letter import Reason
 from schemas.decisions import Decision
@@ -255,7 +255,8 @@ class Backtest:
             if isinstance(output, NextBestAction):
                 self._by_trigger[output.trigger] += 1
                 self.tally.actions[self._cell(state, output.trigger, output.channel, output.created_at)] += 1
-            if self._keep is not None:
+            if self._keep is not None and isinstance(output, NextBestAction | Cancellation):
+                # Not what the customer tells the desks: no desk runs here.
                 self._keep(output)
 
     def _note_decision(self, state: CustomerState, decision: Decision) -> None:
