@@ -64,6 +64,8 @@ DEFINITIONS: Final = (
     Definition("actions", "counter", "Next-best actions sent.", ("channel", "trigger")),
     Definition("cancellations", "counter", "Actions taken back.", ("channel", "trigger")),
     Definition("decisions", "counter", "What became of candidates, and why.", ("outcome", "reason")),
+    Definition("identity_decisions", "counter", "What became of links, merges and held behaviour.", ("outcome",)),
+    Definition("desk_reports", "counter", "What the bank was told of its managers.", ("kind",)),
     Definition("dead_letters", "counter", "Records set aside.", ("topic", "reason")),
     Definition("timer_keys", "counter", "Customers, ids or desks whose due timers were run.", ("stage",)),
     Definition(

@@ -127,8 +127,10 @@ def test_what_is_read_at_the_scrape() -> None:
 def test_every_definition_is_exposed_and_nothing_else() -> None:
     """A metric that is defined and never filled, or filled and not defined, is found here."""
     metrics = WorkerMetrics(FakeGauges())
-    tallies = {("actions", "a", "b"): 1, ("decisions", "a", "b"): 1, ("dead_letters", "a", "b"): 1}
-    metrics.observe(report(tallies={**tallies, ("cancellations", "a", "b"): 1}, action_seconds=(1.0,)))
+    pairs = ("actions", "cancellations", "decisions", "dead_letters")
+    singles = ("identity_decisions", "desk_reports")
+    tallies = {**{(name, "a", "b"): 1 for name in pairs}, **{(name, "a"): 1 for name in singles}}
+    metrics.observe(report(tallies=tallies, action_seconds=(1.0,)))
     metrics.observe(report(topic=None, timer_delay_seconds=1.0))
     families = list(text_string_to_metric_families(generate_latest(metrics.registry).decode()))
     ours = {

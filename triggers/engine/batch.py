@@ -16,7 +16,9 @@ from schemas.base import Record, from_ms
 from schemas.dead_letter import DEAD_LETTER_HEADER, DeadLetter
 from schemas.decisions import Decision
 from schemas.decode import Rejected, decode, record_key
+from schemas.desk import DeskReport
 from schemas.encode import encode
+from schemas.identity import IdentityDecision
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import (
     BEHAVIOUR,
@@ -199,6 +201,10 @@ def _add(outputs: Sequence[Record], result: BatchResult, stage: str) -> bool:
             result.tallies["decisions", output.outcome, output.reason] += 1
         elif isinstance(output, Cancellation):
             result.tallies["cancellations", output.channel, output.trigger] += 1
+        elif isinstance(output, IdentityDecision):
+            result.tallies["identity_decisions", output.outcome] += 1
+        elif isinstance(output, DeskReport):
+            result.tallies["desk_reports", output.kind] += 1
     return acted
 
 
