@@ -11,7 +11,9 @@ import pytest
 
 from tests.support.requirements import LIBRARY, PAGE, ROOT, Edge, Row, library, page, read_table
 from triggers.casework.case_runner import CaseRunner
+from triggers.casework.desk_runner import DeskSuiteRunner
 from triggers.casework.suite_runner import SuiteRunner
+from triggers.language.desk_cases import SUITE
 from triggers.language.loader import ROLES, load_documents
 from triggers.language.model import RuleSet
 
@@ -81,10 +83,12 @@ class _Cases:
     """The cases of a rule set by "owner: case"."""
 
     def __init__(self, rules: RuleSet) -> None:
-        self._runners: dict[str, CaseRunner | SuiteRunner] = {
+        self._runners: dict[str, CaseRunner | DeskSuiteRunner | SuiteRunner] = {
             each.id: CaseRunner(rules, each) for each in rules.triggers
         }
-        self._runners |= {suite.name: SuiteRunner(rules, suite) for suite in rules.suites}
+        for suite in rules.suites:
+            of_desks = suite.name == SUITE
+            self._runners[suite.name] = (DeskSuiteRunner if of_desks else SuiteRunner)(rules, suite)
         owners = {each.id: each.cases for each in rules.triggers} | {suite.name: suite.cases for suite in rules.suites}
         self._cases = {f"{owner}: {case.name}": case for owner, cases in owners.items() for case in cases}
 

@@ -81,6 +81,8 @@ class _Branch:
         given, at = event.fields, event.at_ms
         if event.record_type == "manager":
             self._feed(self._manager(given, at), at)
+            for _ in range(given.get("customers", 0)):
+                self._customer({"customer": f"other-{len(self._people)}", "manager": given["manager"]}, at)
         elif event.record_type == "answer":
             customer = given["customer"]
             if customer not in self._asked:

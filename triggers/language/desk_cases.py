@@ -55,8 +55,10 @@ def _event(reader: Reader, node: Node, zone: ZoneInfo, tiers: Sequence[str]) -> 
         given["tier"] = reader.choice(tier, tiers) if tiers else reader.identifier(tier)
     given |= {name: fields.choice(name) for name in ("desk", "answer") if name in fields}
     given |= {name: fields.flag(name) for name in ("active", "spoken", "left") if name in fields}
-    if "capacity" in fields:
-        given["capacity"] = fields.integer("capacity")
+    given |= {name: fields.integer(name) for name in ("capacity", "customers") if name in fields}
+    if "customers" in given and kind != "manager":
+        message = "so many customers are a manager's: an event of one customer, or an answer, has none"
+        reader.report(codes.CONTRADICTION, fields.key_place("customers"), message)
     return CaseEvent(at, kind, given, node.place.line) if at is not None and None not in given.values() else None
 
 

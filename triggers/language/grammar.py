@@ -604,6 +604,7 @@ DESK_EVENT: Final = Form(
         Key("left", Flag(), "The customer goes to another branch."),
         Key("desk", _DESK, "The manager's desk; counter where nothing was said."),
         Key("capacity", Whole(0, 100_000), "How many customers the bank lets the manager have."),
+        Key("customers", Whole(0, 10_000), "The bank names the manager as that of so many customers more."),
         Key("active", Flag(), "Whether the manager still works in this branch."),
         Key("answer", OneOf(("approved", "rejected")), "What a person says to the customer's handover."),
     ),

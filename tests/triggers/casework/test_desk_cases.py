@@ -68,3 +68,14 @@ def test_the_desks_that_ship_are_tested() -> None:
     assert len(suite.cases) >= 7
     runner = DeskSuiteRunner(ruleset, suite)
     assert [case.name for case in suite.cases if not runner.run(case).passed] == []
+
+
+def test_a_manager_has_as_many_customers_as_the_case_says() -> None:
+    """They take room as any other; an event of a customer has none."""
+    full = GOOD.replace("capacity: 1}", "capacity: 3, customers: 3}").replace(
+        "outcome: assigned, manager: M1", "outcome: no_capacity"
+    )
+    assert run(full).passed
+    assert run(GOOD.replace("capacity: 1}", "capacity: 4, customers: 3}")).passed
+    wrong = load_documents({"any_login.yaml": TRIGGER, "desks.yaml": GOOD.replace("tier: mid", "customers: 3")})
+    assert [(problem.code, problem.line) for problem in wrong.errors] == [("E018", 7)]

@@ -12,6 +12,7 @@ from schemas.decisions import Decision
 from schemas.desk import DeskStep, Standing
 from schemas.events import Feedback, Profile
 from tests.support.desk_world import DAY_MS, DESKS, HOUR_MS, START_MS, TRIGGER
+from tests.support.requirements import LIBRARY
 from triggers.engine.customer import CustomerStage
 from triggers.engine.state import CustomerState
 from triggers.language.loader import load_documents
@@ -96,8 +97,8 @@ def told(customer: Customer) -> tuple[str, str | None, str | None, int]:
     ],
 )
 def test_the_desk_that_owns_a_customer(profile: dict[str, Any], desk: str | None) -> None:
-    """By the tier, else by what they have at other banks; whoever belongs to none tells nobody."""
-    customer = Customer()
+    """By what ships: by the tier, else by what they have at other banks; whoever belongs to none tells nobody."""
+    customer = Customer((LIBRARY / "desks.yaml").read_text("utf-8"))
     customer.profile(branch_id="B1", **profile)
     assert [standing.desk for standing in customer.standings] == ([desk] if desk else [])
 

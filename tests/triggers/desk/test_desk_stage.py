@@ -6,7 +6,7 @@ import pytest
 
 from schemas.dead_letter import Reason
 from schemas.desk import DeskStep
-from tests.support.desk_world import DAY_MS, DESKS, HOUR_MS, POOL, START_MS, DeskWorld, desk_rules
+from tests.support.desk_world import DAY_MS, HOUR_MS, POOL, START_MS, DeskWorld, desk_rules
 from triggers.engine.stage import UnreadableState
 
 
@@ -370,8 +370,3 @@ def test_a_pool_comes_back_as_it_was() -> None:
     for broken in (b"", b"\x01" + data[1:], data[:-3]):
         with pytest.raises(UnreadableState):
             world.stage.decode(POOL, broken)
-
-
-def test_the_desks_of_these_tests_are_those_of_the_product() -> None:
-    """The numbers of the rows: 90 days, five and two days, an hour."""
-    assert "approve: 5d, ask: 1h, call: 2d" in DESKS
