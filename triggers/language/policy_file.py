@@ -8,8 +8,10 @@ from typing import Any, Final, Literal, cast
 from schemas.base import CURRENCIES
 from triggers.language import codes, grammar
 from triggers.language.document import Document, Node, Place, shorten
+from triggers.language.draft import Draft
 from triggers.language.ladder_steps import read_ladders
 from triggers.language.model import Attempts, Cap, Cooldown, Policy
+from triggers.language.policy_names import named_in
 from triggers.language.policy_rules import read_exclusion, read_holdout, read_quiet, read_routing, read_suitability
 from triggers.language.policy_weights import read_objectives, read_score, read_seasons, read_window
 from triggers.language.reader import DAY_MS, MINUTE_MS, Fields, Reader, show_duration
@@ -41,7 +43,7 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     caps, places = _caps(reader, fields)
     cooldown = fields.get("cooldown")
     attempts = fields.get("attempts")
-    suitability = read_suitability(reader, fields, shared.vocabulary)
+    suitability, suiting = read_suitability(reader, fields, shared.vocabulary)
     routing = read_routing(reader, fields, shared.vocabulary)
     ladders = read_ladders(reader, fields)
     quiet = read_quiet(reader, fields, policy.calendar)
@@ -85,7 +87,15 @@ def read_policy(reader: Reader, document: Document, shared: Shared) -> Shared:
     places_of_days = [item.place for item in items if isinstance(item.value, dict) and "days" in item.value]
     spots = {"quiet": Spot(document.file, places_of_days[0])} if places_of_days else {}
     spots |= {f"caps[{index}]": Spot(document.file, place) for index, place in enumerate(places)}
-    return replace(shared, policy=policy, spots={**shared.spots, **spots})
+    spots |= {f"suitability[{index}]": Spot(document.file, place) for index, place in enumerate(suiting)}
+    draft = Draft(document.file, fields, policy)
+    return replace(
+        shared,
+        policy=policy,
+        spots={**shared.spots, **spots},
+        named=tuple(named_in(document.file, fields)),
+        drafts=(*shared.drafts, draft),
+    )
 
 
 def _root(document: Document) -> Node:

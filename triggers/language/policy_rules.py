@@ -6,7 +6,7 @@ from typing import Final, Literal, cast
 
 from triggers.language import codes, grammar
 from triggers.language.calendar import Calendar
-from triggers.language.document import Node
+from triggers.language.document import Node, Place
 from triggers.language.expressions import Checked, Context, read_expression
 from triggers.language.model import Exclusion, Holdout, Quiet, Route, Suitability
 from triggers.language.reader import Fields, Reader
@@ -18,9 +18,11 @@ CUSTOMER_ONLY: Final = dict.fromkeys(("event", "account", "product", "before", "
 """Why an expression of the policy has none of the other names."""
 
 
-def read_suitability(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> tuple[Suitability, ...]:
-    """``suitability``: a list of channels with a condition each."""
-    found = []
+def read_suitability(
+    reader: Reader, fields: Fields, vocabulary: Vocabulary
+) -> tuple[tuple[Suitability, ...], list[Place]]:
+    """``suitability``: a list of channels with a condition each, and the place of each entry."""
+    found, places = [], []
     for item in fields.items("suitability", "conditions"):
         entry = reader.mapping(item, grammar.SUITABILITY)
         if entry is None:
@@ -31,7 +33,8 @@ def read_suitability(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> 
         if condition is not None:
             clauses = tuple(expression for expression, _ in condition.clauses)
             found.append(Suitability(frozenset(channels), clauses, unknown == "refuse"))
-    return tuple(found)
+            places.append(item.place)
+    return tuple(found), places
 
 
 def read_routing(reader: Reader, fields: Fields, vocabulary: Vocabulary) -> tuple[Route, ...]:

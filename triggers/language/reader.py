@@ -44,9 +44,9 @@ TITLE: Final = Form("a title by language", (Key("en", Text(), "In English."), Ke
 """A title that is told in several languages."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word most like this one; an empty text where none is near."""
-    return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)), "")
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known word most like this one; an empty text where none is near. With a cutoff of 1 only itself is."""
+    return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=cutoff)), "")
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

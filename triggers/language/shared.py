@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from triggers.errors import Problem
 from triggers.language.codes import Code
@@ -26,6 +26,14 @@ class Spot(NamedTuple):
         return Problem(self.file, place.line, place.column, code.id, message, place.path, code.severity)
 
 
+class Named(NamedTuple):
+    """A name of another file as the policy uses it."""
+
+    kind: Literal["trigger", "category"]
+    name: str
+    spot: Spot
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What every file may build on. Each role's reader gives the next file an extended copy.
@@ -45,7 +53,9 @@ class Shared:
     places: Mapping[str, tuple[Draft, Place]] = field(default_factory=dict)
     """Where each tiering and each tag stands: the file and the place."""
     spots: Mapping[str, Spot] = field(default_factory=dict)
-    """Where other things stand: each cap (``caps[0]`` …), each offer (``offers.name``), ``covers`` of the calendar."""
+    """Where other things stand: caps (``caps[0]`` …), suitabilities, offers (``offers.name``), ``covers`` …"""
+    named: tuple[Named, ...] = ()
+    """The triggers and categories that the policy names."""
     suites: tuple[Suite, ...] = ()
     drafts: tuple[Draft, ...] = ()
     """The files among these that have features and conditions."""

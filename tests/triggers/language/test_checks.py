@@ -219,7 +219,7 @@ EXAMPLES: Mapping[str, list[Example]] = {
     ],
 }
 _OF_SEVERAL_FILES = {"W115", "W116", "E019", "E101"}
-_OF_THE_POLICY = {"W121", "W122", "W123", "W124", "W125", "W126"}
+_OF_THE_POLICY = {"W121", "W122", "W123", "W124", "W125", "W126", "E127", "W128", "E129"}
 """In ``test_policy_checks``."""
 
 

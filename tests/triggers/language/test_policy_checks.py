@@ -139,3 +139,94 @@ def test_tiers_leave_no_gap_and_do_not_overlap() -> None:
     """Each has its lower edge alone, lowest first: what is not in order is a mistake."""
     tiers = "tierings:\n  tier:\n    measure: customer.aum\n    edges: {low: 0, mid: 50000, high: 50000}\n"
     assert ("tiers.yaml", 4, 39, "E018") in found(tiers=tiers)
+
+
+def said(good: str = GOOD, **files: str) -> list[str]:
+    """The message of each problem."""
+    named = {f"{name}.yaml": text for name, text in files.items()}
+    return [problem.message for problem in load_documents({"good.yaml": good, **named}).problems]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("good", None),
+        ("goood", ': did you mean "good"?'),
+        ("Good", ': did you mean "good"?'),
+        ("balance_drop", "; expected the id of one of its files"),
+    ],
+)
+def test_a_holdout_of_a_trigger_that_is_not_there_is_found(name: str, hint: str | None) -> None:
+    """At the name, with the one that it may stand for; otherwise nobody would be held out and nobody would notice."""
+    policy = f"holdout:\n  salt: a\n  triggers: {{{name}: 10}}\n"
+    assert found(policy=policy) == ([("policy.yaml", 3, 14, "E127")] if hint else [])
+    assert said(policy=policy) == ([f'no trigger of the rule set is called "{name}"{hint}'] if hint else [])
+
+
+def test_a_trigger_with_a_mistake_is_known_all_the_same() -> None:
+    """By its id, and by the name of its file where the id cannot be read."""
+    policy = "holdout: {salt: a, triggers: {good: 10}}"
+    for mistake in (("owner: team", "owner: 7"), ("trigger: good", "trigger: 7")):
+        broken = GOOD.replace(*mistake)
+        assert broken != GOOD
+        assert {code for *_, code in found(good=broken, policy=policy)} == {"E012"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "column"),
+    [
+        ("caps: [{at_most: 2, per: 7d, category: CATEGORY}]", 40),
+        ("seasons: [{months: [1], categories: [CATEGORY], times: 2}]", 38),
+        ("objectives: [{when: customer.app_user, categories: [CATEGORY], times: 2}]", 53),
+    ],
+)
+def test_a_category_that_no_action_has_is_found(policy: str, column: int) -> None:
+    """A warning, wherever the policy names one that is nearly one in use; another may be for triggers to come."""
+    for right in ("retention", "referral", "attention"):
+        assert found(policy=policy.replace("CATEGORY", right)) == []
+    text = policy.replace("CATEGORY", "retenton")
+    assert found(policy=text) == [("policy.yaml", 1, column, "W128")]
+    assert said(policy=text) == ['no action of the rule set has the category "retenton": did you mean "retention"?']
+    assert load_documents({"good.yaml": GOOD, "policy.yaml": text}).ruleset is not None
+    # The file with a mistake may be the one that has it.
+    assert {code for *_, code in found(good=GOOD.replace("version: 1", "version: x"), policy=text)} == {"E012"}
+
+
+def test_each_name_of_several_is_looked_at() -> None:
+    """The wrong one among right ones, at its own place."""
+    policy = "seasons:\n  - {months: [1], categories: [retention, retenton], times: 2}\n  - {months: [2], times: 2}\n"
+    assert found(policy=policy) == [("policy.yaml", 2, 43, "W128")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "place"),
+    [
+        ("suitability: [{channels: [push], when: customer.age >= 50 and customer.age <= 20}]", (1, 63, "E112")),
+        ("suitability: [{channels: [push], when: customer.age >= 20 and customer.age <= 20}]", None),
+        ("suitability: [{channels: [push], when: customer.accounts < 0}]", (1, 40, "E110")),
+        ("routing: [{complexity: [simple], channels: [], when: customer.accounts < 0}]", (1, 54, "E110")),
+        ('objectives: [{when: customer.tier == "mid" and customer.tier == "high", times: 2}]', (1, 48, "E112")),
+        ('objectives: [{when: customer.tier == "mid" or customer.tier == "high", times: 2}]', None),
+    ],
+)
+def test_a_condition_of_the_policy_that_is_never_true_is_found(policy: str, place: tuple[int, int, str] | None) -> None:
+    """As one of a trigger is: at the part that contradicts, and not at the bound."""
+    assert found(policy=policy) == ([("policy.yaml", *place)] if place else [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "closed"),
+    [
+        ("[push]: customer.age >= 50", "[push, sms]: customer.age <= 20", "push"),
+        ("[sms, push]: customer.age >= 50", "[push, sms]: customer.age <= 20", "push, sms"),
+        ("[push]: customer.age >= 50", "[sms]: customer.age <= 20", ""),
+        ("[push]: customer.age >= 20", "[push]: customer.age <= 20", ""),
+        ("[push]: customer.app_user", "[push]: not customer.app_user", "push"),
+    ],
+)
+def test_a_channel_that_suits_nobody_is_found(first: str, second: str, closed: str) -> None:
+    """Over all entries for it, at the one from which on nobody is left."""
+    lines = [line.replace("[", "  - {channels: [", 1).replace("]:", "], when:") + "}" for line in (first, second)]
+    policy = "\n".join(["suitability:", "  - {channels: [wechat], when: customer.mobile_valid}", *lines])
+    assert found(policy=policy) == ([("policy.yaml", 4, 5, "E129")] if closed else [])
+    assert all(message.endswith(f": {closed} suits nobody") for message in said(policy=policy))

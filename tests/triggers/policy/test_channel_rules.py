@@ -193,7 +193,7 @@ def test_a_policy_may_ask_for_the_bank_s_own_tiers_and_tags() -> None:
         ),
         ("holdout: {percent: 5}", (10, "E011", 'missing key "salt"')),
         ("holdout: {salt: x, percent: 101}", (29, "E014", "from 0 to 100")),
-        ("holdout: {salt: x, triggers: {any: -1}}", (36, "E014", "from 0 to 100")),
+        ("holdout: {salt: x, triggers: {good: -1}}", (37, "E014", "from 0 to 100")),
         ("holdout: {salt: x, triggers: [any]}", (30, "E012", "the triggers of a holdout")),
     ],
 )

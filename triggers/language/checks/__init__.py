@@ -26,10 +26,13 @@ from triggers.language.checks import (
     shadowing_feature,
     short_expiry,
     short_wait,
+    suits_nobody,
     template_field,
+    unknown_trigger,
     unreachable_step,
     unread_tag,
     untested_tag,
+    unused_category,
     unused_feature,
 )
 from triggers.language.checks.base import Check, DatedCheck, SharedCheck
@@ -60,7 +63,7 @@ ALL_CHECKS: Final[tuple[Check, ...]] = (
 OF_EXPRESSIONS: Final = frozenset(
     {unused_feature.CHECK, shadowing_feature.CHECK, constant_clause.CHECK, contradiction.CHECK, never_false.CHECK}
 )
-"""Those of them that concern every file with features and conditions, ``tiers.yaml`` and ``tags.yaml`` too."""
+"""Those of them that concern every file with features and conditions, the policy, tiers and tags too."""
 
 SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (
     unread_tag.CHECK,
@@ -69,6 +72,9 @@ SHARED_CHECKS: Final[tuple[SharedCheck, ...]] = (
     idle_cap.CHECK,
     closed_channel.CHECK,
     idle_offer.CHECK,
+    unknown_trigger.CHECK,
+    unused_category.CHECK,
+    suits_nobody.CHECK,
 )
 """The checks that compare the triggers with the files beside them."""
 
