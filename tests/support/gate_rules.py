@@ -34,6 +34,7 @@ class Rules:
     cooldown: tuple[int, int, int] = (0, 0, 0)
     """Hours: all, category, trigger."""
     attempts: tuple[int, int] | None = None
+    exempt: tuple[str, ...] = ()
     """At most, days of pause."""
     holdout: tuple[int, int] = (0, 0)
     """Percent: all, of big payments."""
@@ -75,6 +76,7 @@ def drawn_rules(draw: st.DrawFn) -> Rules:
         closed=draw(channels),
         cooldown=tuple(draw(st.tuples(*[st.sampled_from([0, 5, 30])] * 3))),
         attempts=draw(st.none() | st.tuples(st.integers(1, 4), st.sampled_from([2, 20]))),
+        exempt=draw(st.sampled_from([(), (), ("care",), ("growth",)])),
         holdout=draw(st.sampled_from([(0, 0), (0, 0), (0, 0), (40, 0), (0, 50), (40, 50)])),
         window=draw(st.sampled_from([0, 0, 2, 12])),
         routed=draw(channels),
@@ -147,7 +149,11 @@ def _policy(rules: Rules) -> dict[str, Any]:
     if cooldown:
         policy["cooldown"] = cooldown
     if rules.attempts is not None:
-        policy["attempts"] = {"at_most": rules.attempts[0], "pause": f"{rules.attempts[1]}d"}
+        policy["attempts"] = {
+            "at_most": rules.attempts[0],
+            "pause": f"{rules.attempts[1]}d",
+            "except": list(rules.exempt),
+        }
     if any(rules.holdout):
         policy["holdout"] = {
             "salt": SALT.decode(),

@@ -102,7 +102,7 @@ class Watch:
         ):
             gaps = [action.created_at - one.created_at for one in self.actions if same(one)]
             assert all(gap >= timedelta(hours=hours) for gap in gaps), f"too soon: {min(gaps)} of {hours} hours"
-        if rules.attempts is not None and not self.changed:
+        if rules.attempts is not None and action.category not in rules.exempt and not self.changed:
             self._judge_attempts(*rules.attempts, action)
 
     def _judge_attempts(self, most: int, days: int, action: NextBestAction) -> None:

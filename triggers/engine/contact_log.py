@@ -21,7 +21,7 @@ def note_contact(state: CustomerState, plan: Plan, contact: Contact) -> None:
     if log[0].at < floor or len(log) > _MOST:
         state.contacts = [kept for kept in log[-_MOST:] if kept.at >= floor]
     attempts = plan.policy.attempts
-    if attempts is not None:
+    if attempts is not None and contact.category not in attempts.exempt:
         made, last = state.attempts.get(contact.category, (0, 0))
         if made >= attempts.at_most and contact.at >= last + attempts.pause_ms:
             made = 0  # the pause is over

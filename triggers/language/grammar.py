@@ -283,6 +283,7 @@ ATTEMPTS: Final = Form(
     (
         Key("at_most", Whole(1, 1000), "So many contacts without a sale.", required=True),
         Key("pause", Length(MINUTE_MS, LONGEST_CAP_MS), "Then nothing for so long.", required=True),
+        Key("except", Items(Name(), 0, 100), "Categories that do not sell: neither counted nor paused."),
     ),
 )
 _USED: Final = Key("channels", Items(OneOf(CHANNELS), 0, 100), "These channels.", required=True)

@@ -406,6 +406,8 @@ class Attempts:
 
     at_most: int
     pause_ms: int
+    exempt: frozenset[str] = frozenset()
+    """Categories that do not sell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,8 @@ def _attempts(reader: Reader, node: Node) -> Attempts | None:
         return None
     at_most = fields.integer("at_most")
     pause = fields.duration("pause")
-    return Attempts(at_most, pause) if at_most and pause else None
+    exempt = [reader.identifier(item) for item in fields.items("except", "categories")]
+    return Attempts(at_most, pause, frozenset(filter(None, exempt))) if at_most and pause else None
 
 
 def _check_hold(reader: Reader, fields: Fields, policy: Policy) -> None:

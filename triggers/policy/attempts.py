@@ -1,4 +1,8 @@
-"""After so many contacts in one category without a sale, the bank stops asking for a while (R9)."""
+"""After so many contacts in one category without a sale, the bank stops asking for a while (R9).
+
+Categories that sell nothing, such as notices and calls that were promised, may be excepted. In the others an answer is
+no sale: who listened five times and did not buy is left alone as well.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ REASON: Final = "no_sale"
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses a category that pauses. The pause begins with the last contact; a sale ends it."""
     attempts = policy.attempts
-    if attempts is None:
+    if attempts is None or candidate.category in attempts.exempt:
         return None
     made, last = state.attempts.get(candidate.category, (0, 0))
     resumes = last + attempts.pause_ms

@@ -227,7 +227,22 @@ def test_after_five_attempts_without_a_sale_a_category_pauses() -> None:
     assert sent == [True] * 5 + [False]
 
 
-@pytest.mark.parametrize(("outcome", "goes"), [("bought", True), ("clicked", False), ("refused", False)])
+def test_a_category_that_sells_nothing_never_pauses() -> None:
+    """Neither is it counted: the day it is no longer excepted it begins at nought, and another pauses meanwhile."""
+    both = (
+        trigger("sales", on=(OnEvent("behaviour", "browse"),), category="sales"),
+        trigger("care", on=(OnEvent("behaviour", "login"),), category="care"),
+    )
+    customer = Customer(ruleset(*both, policy=policy(attempts=Attempts(2, 30 * DAY, frozenset({"care"})))), recode=True)
+    cared = [bool(actions(customer.feed(behaviour(f"c{n}", "login", occurred_at=at(n))))) for n in range(4)]
+    sold = [bool(actions(customer.feed(behaviour(f"s{n}", "browse", occurred_at=at(4 + n))))) for n in range(4)]
+    assert (cared, sold) == ([True] * 4, [True, True, False, False])
+    assert customer.state.attempts.keys() == {"sales"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "goes"), [("bought", True), ("clicked", False), ("answered", False), ("refused", False)]
+)
 def test_only_a_sale_ends_the_pause(outcome: str, goes: bool) -> None:
     """R9: a purchase after any of the contacts, also an early one."""
     customer = attempted()

@@ -47,6 +47,8 @@ def test_cooldown_and_attempts_are_read() -> None:
     policy = read("cooldown: {category: 3d, trigger: 2w}\nattempts: {at_most: 5, pause: 90d}")
     assert policy.cooldown == Cooldown(category_ms=3 * DAY, trigger_ms=14 * DAY)
     assert policy.attempts == Attempts(5, 90 * DAY)
+    policy = read("attempts: {at_most: 5, pause: 90d, except: [notice, service]}")
+    assert policy.attempts == Attempts(5, 90 * DAY, frozenset({"notice", "service"}))
 
 
 def test_what_is_left_out_holds_nothing_back() -> None:
@@ -68,6 +70,8 @@ def test_what_is_left_out_holds_nothing_back() -> None:
         ("cooldown: {al: 3d}", (1, 12, "E010", 'did you mean "all"?')),
         ("attempts: {at_most: 0, pause: 90d}", (1, 21, "E014", "from 1 to 1000")),
         ("attempts: {at_most: 5}", (1, 11, "E011", 'missing key "pause"')),
+        ("attempts: {at_most: 5, pause: 90d, except: notice}", (1, 44, "E012", "a list of categories")),
+        ("attempts: {at_most: 5, pause: 90d, except: [Notice]}", (1, 45, "E014", "small letters")),
     ],
 )
 def test_a_mistake_is_located_and_says_what_would_be_right(text: str, expected: tuple[int, int, str, str]) -> None:
