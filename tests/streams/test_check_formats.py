@@ -319,7 +319,7 @@ def test_whose_triggers_are_checked() -> None:
 
 def test_a_worker_and_a_backtest_tell_the_defaults(tmp_path: Path) -> None:
     """Also where the triggers have errors; a backtest for a machine says nothing of it."""
-    (tmp_path / "balance_drop.yaml").write_text(GOOD.replace("version: 1", "version: one"))
+    (tmp_path / "balance_drop.yaml").write_text(GOOD.replace("version: 2", "version: one"))
     started = call("worker", "--rules", str(tmp_path))
     assert started.exit_code == Exit.REFUSED, started.output
     assert started.stderr.startswith("no policy.yaml: the defaults apply (at most 3 contacts in 7 days;")

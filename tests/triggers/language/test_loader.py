@@ -332,8 +332,8 @@ def test_the_example_of_the_language_loads() -> None:
     (trigger,) = loaded.ruleset.triggers
     assert [clause.source for clause in trigger.clauses] == [
         'customer.tier in ["mid", "high"]',
-        "customer.balance <= peak_7d * 0.7",
-        "peak_7d - customer.balance >= 50000",
+        "customer.balance + bought_7d <= peak_7d * 0.7",
+        "peak_7d - customer.balance - bought_7d >= 50000",
         "not event.own_account",
     ]
 
