@@ -18,7 +18,8 @@ class Standing(Event):
 
     ``number`` runs per customer. ``answered`` is the number of the latest step of this pool that the customer knows:
     what a standing says of the manager is older than any later step. ``desk`` is the one that owns the customer, if
-    any; ``contacted_ms`` the time of the latest conversation. With ``left`` the customer belongs to another pool now.
+    any; ``contacted_ms`` the time of the latest conversation with a person of the bank, ``spoken_ms`` of that with the
+    manager. With ``left`` the customer belongs to another pool now.
     """
 
     record_type: ClassVar[str] = "standing"
@@ -30,6 +31,7 @@ class Standing(Event):
     desk: Desk | None = None
     manager_id: Identifier | None = None
     contacted_ms: Milliseconds | None = None
+    spoken_ms: Milliseconds | None = None
     left: Flag = False
 
 

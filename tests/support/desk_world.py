@@ -66,6 +66,7 @@ class Person:
     desk: str | None = None
     manager: str | None = None
     contacted: int | None = None
+    spoken: int | None = None
     steps: list[DeskStep] = field(default_factory=list)
 
 
@@ -102,12 +103,23 @@ class DeskWorld:
         return record
 
     def stands(
-        self, name: str, desk: str | None = None, *, manager: str | None = None, contacted: int | None = None
+        self,
+        name: str,
+        desk: str | None = None,
+        *,
+        manager: str | None = None,
+        contacted: int | None = None,
+        spoken: int | None = None,
     ) -> Standing:
-        """The customer tells its pool how it stands now; what is not given stays."""
+        """The customer tells its pool how it stands now; what is not given stays.
+
+        Who spoke with the manager was reached.
+        """
         person = self.people.setdefault(name, Person())
         person.desk = desk if desk is not None else person.desk
         person.manager = manager if manager is not None else person.manager
+        person.spoken = spoken if spoken is not None else person.spoken
+        contacted = spoken if contacted is None else contacted
         person.contacted = contacted if contacted is not None else person.contacted
         return self.tell(name)
 
@@ -125,6 +137,7 @@ class DeskWorld:
             desk=person.desk,  # type: ignore[arg-type]  # tests name desks as text
             manager_id=person.manager,
             contacted_ms=person.contacted,
+            spoken_ms=person.spoken,
             left=left,
         )
         self.feed(record)

@@ -130,6 +130,7 @@ class _Branch:
             "desk": person.desk,
             "manager_id": None if left else person.manager,
             "contacted_ms": person.contacted,
+            "spoken_ms": person.contacted,
             "left": left,
         }
         self._feed(_record(Standing, at, whole), at)

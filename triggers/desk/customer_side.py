@@ -29,9 +29,12 @@ def owner_of(state: CustomerState, desks: Desks) -> str | None:
 
 
 def note_conversation(state: CustomerState, channel: str, outcome: str, at: int) -> None:
-    """Notes an effective contact (R8): a person of the bank reached the customer."""
-    if channel in _BY_PEOPLE and outcome in _SPOKEN and at > state.contacted:
-        state.contacted = at
+    """Notes an effective contact (R8): a person of the bank reached the customer; apart, whether it was the manager."""
+    if channel not in _BY_PEOPLE or outcome not in _SPOKEN:
+        return
+    state.contacted = max(state.contacted, at)
+    if channel == "manager" and state.desk_side is not None:
+        state.desk_side.spoken = max(state.desk_side.spoken, at)
 
 
 def tell_desk(tenant: str, state: CustomerState, desks: Desks, outputs: list[Record]) -> None:
@@ -43,6 +46,7 @@ def tell_desk(tenant: str, state: CustomerState, desks: Desks, outputs: list[Rec
         side = state.desk_side = DeskSide(state.branch_id or HEAD_OFFICE)
     elif (
         side.told == (desk, state.manager_id, state.contacted, side.answered)
+        and side.told_spoken == side.spoken
         and (state.branch_id or HEAD_OFFICE) == side.pool
     ):
         return
@@ -54,7 +58,7 @@ def tell_desk(tenant: str, state: CustomerState, desks: Desks, outputs: list[Rec
         # Should the customer come back, whatever that pool still has under way is numbered below.
         side.pool, side.answered = pool, side.answered + _STEPS_UNDER_WAY
     side.number += 1
-    side.told = (desk, state.manager_id, state.contacted, side.answered)
+    side.told, side.told_spoken = (desk, state.manager_id, state.contacted, side.answered), side.spoken
     outputs.append(_standing(tenant, state, side, desk, left=False))
 
 
@@ -116,6 +120,7 @@ def _standing(tenant: str, state: CustomerState, side: DeskSide, desk: str | Non
             "desk": desk,
             "manager_id": None if left else state.manager_id,
             "contacted_ms": state.contacted or None,
+            "spoken_ms": side.spoken or None,
             "left": left,
         }
     )

@@ -1,14 +1,16 @@
 """The handover of a promoted customer to the manager of a higher desk (R6).
 
 Asked for at a review → a person approves → the former manager says so to the customer (``handed_over``) → the new one
-is asked to call (``call``) and must have called within two days, or the branch hears of it. What the customer receives
-comes of triggers on these steps, through the gate; the requests to people come from here.
+is asked to call (``call``) and must have called within two business days, or the branch hears of it. What the customer
+receives comes of triggers on these steps, through the gate; the requests to people come from here.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
+from schemas.base import from_ms, to_ms
 from triggers.desk.records import request_record
 from triggers.desk.state import Client, Move
 from triggers.desk.work import HANDOVER, Work
@@ -16,7 +18,7 @@ from triggers.engine.ids import make_id
 
 _PREFIX: Final = "handover:"
 _ESCALATION_MS: Final = 2 * 86_400_000
-"""How long the branch has to see to a call that was missed."""
+"""How long the branch has to see to a call that was missed, on days on which it is open."""
 
 
 def timer(customer: str) -> str:
@@ -81,7 +83,7 @@ def _approve(work: Work, customer: str, client: Client, move: Move, occasion: st
 
 
 def heard_of(work: Work, customer: str, client: Client, occasion: str) -> None:
-    """A conversation after the approval is the new manager's call: the handover is over.
+    """A conversation with the manager after the approval is the new one's call: the handover is over.
 
     Who does not belong to the higher desk any more while approval is waited for stays where they are.
     """
@@ -91,7 +93,7 @@ def heard_of(work: Work, customer: str, client: Client, occasion: str) -> None:
     if move.phase == "asked":
         if not promoted(work, client):
             _end(work, customer, client, occasion, "no_longer_promoted", outcome="cancelled")
-    elif client.contacted >= move.at:
+    elif client.spoken >= move.at:
         _finish(work, customer, client)
         detail = {"handover_id": move.id, "manager_id": move.to}
         work.decide(customer, HANDOVER, occasion, "sent", "called", detail)
@@ -124,14 +126,29 @@ def due(work: Work, name: str) -> None:
         _end(work, customer, client, occasion, "no_desks", outcome="cancelled")
     elif move.phase == "approved":
         move.phase = "calling"
-        work.pool.state.timers[timer(customer)] = move.at + desks.handover.call_ms
+        work.pool.state.timers[timer(customer)] = _deadline(work, move.at, desks.handover.call_ms)
         work.tell(customer, client, "call", None)
     else:
         detail = {"handover_id": move.id, "manager_id": move.to}
         work.decide(customer, HANDOVER, occasion, "suppressed", "call_missed", detail)
         action_id = make_id(work.tenant, move.id, "escalation")
-        _request(work, customer, client, action_id, "branch", "handover_escalation", work.clock + _ESCALATION_MS)
+        _request(
+            work,
+            customer,
+            client,
+            action_id,
+            "branch",
+            "handover_escalation",
+            _deadline(work, work.clock, _ESCALATION_MS),
+        )
         _finish(work, customer, client)
+
+
+def _deadline(work: Work, since: int, length: int) -> int:
+    """By when people must have done something: on days on which the bank is closed nobody can."""
+    policy = work.ruleset.policy
+    moment = from_ms(since).astimezone(policy.timezone)
+    return to_ms(policy.calendar.when_over(moment, timedelta(milliseconds=length)))
 
 
 def _finish(work: Work, customer: str, client: Client) -> None:

@@ -94,6 +94,7 @@ class DeskStage:
             client = state.clients[customer] = Client(record.number, record.answered, since=work.clock)
         client.number = record.number
         client.contacted = max(client.contacted, record.contacted_ms or 0)
+        client.spoken = max(client.spoken, record.spoken_ms or 0)
         moved = record.answered >= client.issued and record.manager_id != client.manager
         if moved:
             self._moved(work, customer, client, record.manager_id, cause)

@@ -43,7 +43,8 @@ class Client(msgspec.Struct, array_like=True, gc=False):
 
     ``number`` is that of the latest standing, ``issued`` that of the latest step; ``manager`` is whoever has the
     customer after that step. ``since`` is when the pool learnt of that, ``contacted`` the latest conversation (ms, 0:
-    none known). ``waits`` says for what kind of manager it waits, in turn by ``waits_since``.
+    none known), ``spoken`` the latest with the manager. ``waits`` says for what kind of manager it waits, in turn by
+    ``waits_since``.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Client(msgspec.Struct, array_like=True, gc=False):
     waits: str = ""
     waits_since: int = 0
     move: Move | None = None
+    spoken: int = 0
 
 
 class PoolState(msgspec.Struct, array_like=True, gc=False, kw_only=True):

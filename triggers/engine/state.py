@@ -230,7 +230,8 @@ class DeskSide(msgspec.Struct, array_like=True, gc=False):
 
     ``told`` is what the latest standing, of this ``number``, said: desk, manager, conversation, step known.
     ``answered`` is the latest step known. ``given`` is the manager whom the desk gave, as long as the profile still
-    says ``over``; the manager's desk stands beside.
+    says ``over``; the manager's desk stands beside. ``spoken`` is the latest conversation with the manager (ms, 0:
+    none), ``told_spoken`` what the latest standing said of it.
     """
 
     pool: str
@@ -240,6 +241,8 @@ class DeskSide(msgspec.Struct, array_like=True, gc=False):
     given: str | None = None
     over: str | None = None
     given_desk: str | None = None
+    spoken: int = 0
+    told_spoken: int = 0
 
 
 class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):

@@ -18,6 +18,7 @@ Since = Literal["today", "week", "month", "quarter", "year"]
 """The windows that begin with a calendar period in the bank's time zone; a week begins on Monday."""
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DAY: Final = timedelta(days=1)
 _MOST_DAYS_AHEAD: Final = 400
 """How far open slots are looked for."""
 
@@ -96,6 +97,15 @@ class Calendar:
         if direction == "none" or self.is_business_day(day):
             return day
         return self.after(day, 1) if direction == "next" else self.before(day, 1)
+
+    def when_over(self, moment: datetime, length: timedelta) -> datetime:
+        """When so much time on business days is over after a moment: days that are not worked do not count."""
+        midnight = datetime.combine(moment.date(), time(), tzinfo=moment.tzinfo)
+        days, rest = divmod((moment - midnight if self.is_business_day(moment.date()) else timedelta()) + length, _DAY)
+        begin = self.roll(moment.date(), "next")
+        if days and not rest:
+            days, rest = days - 1, _DAY  # the end of a day, not the beginning of the next one that is worked
+        return datetime.combine(self.after(begin, days), time(), tzinfo=moment.tzinfo) + rest
 
     def slots(self, moment: datetime, count: int, desk: str | None = None) -> list[datetime]:
         """The next open slots that begin after a moment, all in the zone of the moment.

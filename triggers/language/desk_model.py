@@ -33,7 +33,7 @@ class Elsewhere:
 @dataclass(frozen=True, slots=True)
 class Handover:
     """From one desk's manager to another's: how long approval is waited for, when after it the new manager is asked to
-    call, and until when after it they must have called.
+    call, and for how long after it, on business days, they may call.
     """
 
     approve_ms: int

@@ -323,6 +323,7 @@ HOLDOUT: Final = Form(
         Key("percent", Whole(0, 100), "The share of the customers who are left alone by all triggers."),
         Key("salt", Text(64), "What draws them: while it stays, so do they.", required=True),
         Key("triggers", HELD_OUT, "The shares who are left alone by single triggers."),
+        Key("except", Items(Name(), 0, 100), "Actions of these categories reach everybody: they are no marketing."),
     ),
 )
 _CATEGORIES: Final = Key("categories", Items(Name(), 0, 100), "Actions of these categories; without it, all.")
@@ -583,7 +584,11 @@ HANDOVER: Final = Form(
     (
         Key("approve", Length(HOUR_MS, 366 * DAY_MS), "How long approval is waited for; 5d where nothing is said."),
         Key("ask", Length(MINUTE_MS, 366 * DAY_MS), "So long after it the new manager is asked to call; 1h."),
-        Key("call", Length(HOUR_MS, 366 * DAY_MS), "So long after it the new manager must have called; 2d."),
+        Key(
+            "call",
+            Length(HOUR_MS, 366 * DAY_MS),
+            "So long after it the new manager must have called, closed days apart; 2d.",
+        ),
     ),
 )
 RECALL: Final = Form(
@@ -601,7 +606,7 @@ DESK_EVENT: Final = Form(
         Key("customer", _PERSON, "A customer tells how they stand; what is left out stays as it was."),
         Key("manager", _PERSON, "A manager's record; with a customer, whom the bank names as theirs."),
         Key("tier", Name(), "The customer's tier, and with it the owning desk."),
-        Key("spoken", Flag(), "Somebody spoke with the customer."),
+        Key("spoken", Flag(), "The manager spoke with the customer."),
         Key("left", Flag(), "The customer goes to another branch."),
         Key("desk", _DESK, "The manager's desk; counter where nothing was said."),
         Key("capacity", Whole(0, 100_000), "How many customers the bank lets the manager have."),

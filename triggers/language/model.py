@@ -448,11 +448,15 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """The share of customers, in percent, who are left alone: by all, and by single triggers. ``salt`` draws them."""
+    """The share of customers, in percent, who are left alone: by all, and by single triggers. ``salt`` draws them.
+
+    Actions of the categories ``but`` reach them all the same.
+    """
 
     salt: str
     percent: int = 0
     triggers: Mapping[str, int] = field(default_factory=dict)
+    but: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

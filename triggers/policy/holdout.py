@@ -20,7 +20,7 @@ _STEPS: Final = 16**8
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses a customer who is held out from the bank's contacts, or from this trigger's."""
     holdout = policy.holdout
-    if holdout is None:
+    if holdout is None or candidate.category in holdout.but:
         return None
     if is_held_out(holdout, state.key, ""):
         return Held({"from": "all", "percent": str(holdout.percent)})

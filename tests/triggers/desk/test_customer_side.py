@@ -118,6 +118,22 @@ def test_a_standing_is_told_once_and_whenever_it_changes() -> None:
     assert [standing.number for standing in customer.standings] == [0, 1, 2]
 
 
+def test_only_a_talk_with_the_manager_is_told_as_theirs() -> None:
+    """One with the agent or in the branch is a conversation all the same; one that is heard of late counts too."""
+    customer = Customer()
+    customer.profile(branch_id="B1", tier="mid")
+    for channel in ("agent", "branch"):
+        customer.now += HOUR_MS
+        customer.feedback(channel, "answered")
+        assert (customer.standings[-1].contacted_ms, customer.standings[-1].spoken_ms) == (customer.now, None)
+    customer.now -= HOUR_MS // 2
+    customer.feedback("manager", "opened")
+    assert customer.standings[-1].spoken_ms is None
+    customer.feedback("manager", "answered")
+    assert customer.standings[-1].spoken_ms == customer.now
+    assert customer.standings[-1].contacted_ms == customer.now + HOUR_MS // 2
+
+
 def test_without_desks_nobody_is_told() -> None:
     """And no action names a desk."""
     customer = Customer(desks=None)

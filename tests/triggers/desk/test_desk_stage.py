@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.dead_letter import Reason
+from schemas.decisions import Decision
 from schemas.desk import DeskStep
 from tests.support.desk_world import DAY_MS, HOUR_MS, POOL, START_MS, DeskWorld, desk_rules
 from triggers.engine.stage import UnreadableState
@@ -181,7 +182,7 @@ def test_an_approved_handover_goes_its_way() -> None:
     assert world.steps("C1") == [("handed_over", "V1"), ("call", "V1")]
     world.deliver()
     world.advance(40 * HOUR_MS)
-    world.stands("C1", contacted=world.now)
+    world.stands("C1", spoken=world.now)
     world.advance(10 * DAY_MS)
     assert world.decisions("C1") == [("sent", "handover_approval"), ("sent", "approved"), ("sent", "called")]
     assert world.pool.loads["V1"] == 1
@@ -198,12 +199,46 @@ def test_a_call_that_was_missed_goes_to_the_branch(spoken: int | None, missed: b
     world.deliver()
     if spoken is not None:
         world.advance(max(spoken, 0))
-        world.stands("C1", contacted=approved + spoken)
+        world.stands("C1", spoken=approved + spoken)
     world.advance(approved + 48 * HOUR_MS - world.now)
     escalations = [request for request in world.requests() if request.channel == "branch"]
     assert (("suppressed", "call_missed") in world.decisions()) is missed
     assert len(escalations) == missed
     assert all(one.offer == "handover_escalation" and one.manager_id == "V1" for one in escalations)
+
+
+def test_a_talk_with_somebody_else_is_not_the_new_manager_s_call() -> None:
+    """Whoever spoke with the agent or in the branch is still to be called."""
+    world = promoted()
+    world.advance(DAY_MS)
+    world.answer(world.requests()[0].action_id, "C1", "approved")
+    world.deliver()
+    world.advance(HOUR_MS)
+    world.stands("C1", contacted=world.now)
+    assert world.decisions("C1")[-1] == ("sent", "approved")
+    world.advance(DAY_MS)
+    world.stands("C1", spoken=world.now)
+    assert world.decisions("C1")[-1] == ("sent", "called")
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "by"),
+    [
+        (1, 0, "2026-04-03 08:00"),  # Wednesday: the Friday
+        (2, 9, "2026-04-06 17:00"),  # Thursday afternoon: the Monday
+        (3, 9, "2026-04-07 17:00"),  # Friday afternoon: the Tuesday
+        (5, 9, "2026-04-08 00:00"),  # Sunday: the whole of Monday and Tuesday
+    ],
+)
+def test_the_two_days_of_the_call_are_days_on_which_the_bank_is_open(days: int, hours: int, by: str) -> None:
+    """Approved before or on a weekend, the call is not missed before anybody could have called."""
+    world = promoted()
+    world.advance(DAY_MS)  # Wednesday, 1 April, 08:00
+    world.advance((days - 1) * DAY_MS + hours * HOUR_MS)
+    world.answer(world.requests()[0].action_id, "C1", "approved")
+    world.advance(10 * DAY_MS)
+    (missed,) = [one for one in world.outputs if isinstance(one, Decision) and one.reason == "call_missed"]
+    assert f"{missed.decided_at.astimezone(world.ruleset.policy.timezone):%Y-%m-%d %H:%M}" == by
 
 
 @pytest.mark.parametrize(("answer", "reason"), [("rejected", "rejected"), (None, "no_answer")])

@@ -80,6 +80,18 @@ def test_a_day_rolls_to_the_nearest_business_day(calendar: Calendar, day: date) 
         assert not any(works(calendar, other) for other in between)
 
 
+@settings(max_examples=150)
+@given(calendars, days, st.integers(0, 23), st.integers(1, 24 * 8))
+def test_time_on_business_days_is_counted_hour_by_hour(calendar: Calendar, day: date, hour: int, length: int) -> None:
+    """Days that are not worked do not count."""
+    moment = datetime.combine(day, time(hour), tzinfo=ZoneInfo("Asia/Shanghai"))
+    end, left = moment, length
+    while left:
+        left -= works(calendar, end.date())
+        end += timedelta(hours=1)
+    assert calendar.when_over(moment, timedelta(hours=length)) == end
+
+
 def test_dates_at_the_ends_of_time_are_counted_at_once() -> None:
     """An event may name any date; products without an end are often given the last one there is."""
     calendar = Calendar(holidays=frozenset({date(2026, 1, 1)}))

@@ -34,6 +34,15 @@ def test_the_held_out_hear_nothing_and_the_decision_says_so() -> None:
     assert person.state.journeys == []
 
 
+def test_what_is_no_marketing_reaches_the_held_out() -> None:
+    """By its category, from the holdout of the bank and from that of the trigger; the others are held out still."""
+    shares = Holdout("s", 100, {"notice": 100}, frozenset({"desk"}))
+    person = customer(trigger("notice", category="desk"), holdout=shares)
+    assert decisions(person.feed(transaction("t1", 1, 1, 1))) == [("sent", "sent")]
+    person = customer(trigger("notice", category="service"), holdout=shares)
+    assert decisions(person.feed(transaction("t1", 1, 1, 1))) == [("suppressed", "holdout")]
+
+
 def test_only_who_would_have_been_contacted_counts_as_held_out() -> None:
     """The rules before it have their own reason: the two groups are alike in everything but the contact."""
     person = customer(trigger("any", once_per_ms=10 * DAY), caps=(Cap(2, 30 * DAY),))
