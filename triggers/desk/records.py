@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from schemas.actions import NextBestAction
 from schemas.base import from_ms
@@ -63,6 +64,19 @@ def decision_record(
     )
 
 
+TITLES: Final = {
+    "handover_approval": (
+        {"en": "A handover waits for approval", "zh": "客户移交待审批"},
+        {"en": "Approve or reject the handover", "zh": "审批客户移交"},
+    ),
+    "handover_escalation": (
+        {"en": "The new manager has not called", "zh": "新客户经理逾期未致电"},
+        {"en": "A call from the branch", "zh": "网点代为致电"},
+    ),
+}
+"""What the desks read of a request: why it comes, and what is to be done."""
+
+
 def request_record(
     tenant: str,
     ruleset: str,
@@ -90,6 +104,8 @@ def request_record(
             "step": 0,
             "channel": channel,
             "offer": offer,
+            "title": TITLES[offer][0],
+            "offer_title": TITLES[offer][1],
             "category": "desk",
             "complexity": "medium",
             "priority": 80,

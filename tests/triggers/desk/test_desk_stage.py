@@ -163,6 +163,7 @@ def test_a_promotion_is_asked_for_at_the_monthly_review() -> None:
     world.advance(1)
     (request,) = world.requests()
     assert (request.channel, request.offer, request.desk) == ("manager", "handover_approval", "vip")
+    assert (request.title["zh"], request.offer_title["zh"]) == ("客户移交待审批", "审批客户移交")
     people = {"manager": "V1", "former_manager": "M1"}
     assert request.fields == {"handover_id": request.action_id, "branch": POOL, **people}
     assert world.steps() == []
@@ -204,6 +205,7 @@ def test_a_call_that_was_missed_goes_to_the_branch(spoken: int | None, missed: b
     escalations = [request for request in world.requests() if request.channel == "branch"]
     assert (("suppressed", "call_missed") in world.decisions()) is missed
     assert len(escalations) == missed
+    assert all(one.title["zh"] and one.offer_title["zh"] for one in escalations)
     assert all(one.offer == "handover_escalation" and one.manager_id == "V1" for one in escalations)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.decisions import Decision
-from tests.support.bank import Customer, actions, transaction
+from schemas.desk import DeskStep
+from tests.support.bank import Customer, actions, profile, transaction
 from triggers.language.loader import load_documents
 
 LIBRARY = Path(__file__).parents[3] / "triggers" / "library"
@@ -114,3 +115,27 @@ def test_a_cap_over_all_triggers_holds() -> None:
         for day in (0, 1, 2, 3, 7)
     ]
     assert sent == [1, 1, 1, 0, 1]
+
+
+def test_a_handover_reaches_the_held_out() -> None:
+    """What is owed to everybody is no part of the measurement: with all held out, managers are asked to call."""
+    for category, sent in (("desk", True), ("service", False)):
+        policy = BESIDE["policy.yaml"].replace("percent: 5", "percent: 100")
+        call = (
+            (LIBRARY / "desk" / "handover_call.yaml")
+            .read_text("utf-8")
+            .replace("category: desk", f"category: {category}")
+        )
+        loaded = load_documents({**BESIDE, "policy.yaml": policy, "handover_call.yaml": call})
+        assert loaded.ruleset is not None, [str(problem) for problem in loaded.errors]
+        customer = Customer(loaded.ruleset)
+        customer.feed(profile("p1", 1, manager_id="V1", branch_id="B1"))
+        outputs = customer.feed(_call_step())
+        assert [one.offer for one in actions(outputs)] == (["handover_call"] if sent else [])
+
+
+def _call_step() -> DeskStep:
+    """The new manager is to call."""
+    about = {"pool": "B1", "number": 1, "step": "call", "desk": "vip", "manager_id": "V1"}
+    common = {"tenant": "bank", "event_id": "d1", "occurred_at": "2026-04-15T11:00:00+08:00", "customer_id": "c1"}
+    return DeskStep.model_validate(common | about)

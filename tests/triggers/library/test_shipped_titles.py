@@ -1,4 +1,4 @@
-"""What people read of the library: every trigger, tag and offer has an English and a Chinese title."""
+"""What people read of the library: every trigger, tag, offer and desk request has an English and a Chinese title."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.support.requirements import LIBRARY
+from triggers.desk.records import TITLES
 
 CHINESE = re.compile("[一-鿿]")
 TITLED = {
@@ -17,6 +18,7 @@ TITLED = {
         f"offer {name}": offer["title"]
         for name, offer in yaml.safe_load((LIBRARY / "offers.yaml").read_text("utf-8"))["offers"].items()
     },
+    **{f"{name} {part}": titles[part] for name, titles in TITLES.items() for part in (0, 1)},
 }
 
 
