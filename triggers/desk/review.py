@@ -8,7 +8,7 @@ from datetime import date
 
 from triggers.desk import handover
 from triggers.desk.state import Client, PoolState
-from triggers.desk.work import RECALL, Work
+from triggers.desk.work import ASSIGNMENT, RECALL, Work
 from triggers.engine.schedule import Every
 from triggers.language.model import RuleSet
 
@@ -61,6 +61,10 @@ def _review(work: Work, on: date) -> None:
     for customer, client in sorted(work.pool.state.clients.items()):
         if client.move is None:
             _consider(work, customer, client, occasion)
+        if client.desk is not None and client.manager is not None and client.manager not in work.pool.state.managers:
+            # The manager may be another branch's, so that the customer stays with them: the bank can see to it.
+            detail = {"manager_id": client.manager, "desk": client.desk}
+            work.decide(customer, ASSIGNMENT, occasion, "suppressed", "unknown_manager", detail)
 
 
 def _consider(work: Work, customer: str, client: Client, occasion: str) -> None:

@@ -105,7 +105,7 @@ class Work:
     def needs_manager(self, client: Client) -> bool:
         """Whether a desk owns the customer and nobody of the pool has them (R34).
 
-        Whoever has a manager whom the pool has never heard of is another branch's concern.
+        Whoever has a manager whom the pool has never heard of is another branch's concern; each review says so.
         """
         if client.desk is None or self.desks is None:
             return False

@@ -324,6 +324,25 @@ def test_a_neglected_customer_is_recalled_at_the_review(days: int, recalled: boo
         assert world.decisions("C1") == [("sent", "recalled")]
 
 
+def test_a_manager_whom_nobody_knows_is_on_record_at_each_review() -> None:
+    """Not before, nor of who belongs to no desk; the customer stays, and is settled once the manager is known."""
+    world = DeskWorld()
+    world.manager("M1")
+    world.stands("C1", "counter", manager="M9")
+    world.stands("C2", manager="M9")
+    world.advance(30 * DAY_MS)  # the review of March has been
+    assert world.decisions() == [("suppressed", "unknown_manager")]
+    assert world.decisions("C1") == [("suppressed", "unknown_manager")]
+    world.advance(DAY_MS)  # 1 April, 08:00
+    assert world.decisions("C1") == [("suppressed", "unknown_manager")] * 2
+    world.manager("M9", active=False)
+    assert world.steps() == [("assigned", "M1")]
+    world.deliver()
+    world.stands("C2")
+    world.advance(30 * DAY_MS)
+    assert world.decisions() == [*[("suppressed", "unknown_manager")] * 2, ("sent", "assigned")]
+
+
 def test_who_was_never_spoken_with_counts_from_when_the_manager_got_them() -> None:
     """Nobody is neglected on the first day."""
     world = DeskWorld()
