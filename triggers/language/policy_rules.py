@@ -127,8 +127,8 @@ def read_holdout(reader: Reader, node: Node) -> Holdout | None:
             share = by_trigger.integer(name) if by_trigger else None
             if share is not None:
                 shares[name] = share
-    spared = {reader.identifier(item) for item in fields.items("except", "categories")} - {None}
-    return Holdout(salt, percent or 0, shares, frozenset(filter(None, spared))) if salt is not None else None
+    spared = frozenset(filter(None, (reader.identifier(item) for item in fields.items("except", "categories"))))
+    return Holdout(salt, percent or 0, shares, spared) if salt is not None else None
 
 
 def read_exclusion(reader: Reader, node: Node) -> Exclusion | None:

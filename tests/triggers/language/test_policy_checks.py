@@ -178,6 +178,7 @@ def test_a_trigger_with_a_mistake_is_known_all_the_same() -> None:
         ("caps: [{at_most: 2, per: 7d, category: CATEGORY}]", 40),
         ("seasons: [{months: [1], categories: [CATEGORY], times: 2}]", 38),
         ("objectives: [{when: customer.app_user, categories: [CATEGORY], times: 2}]", 53),
+        ("holdout: {salt: s, percent: 5, except: [CATEGORY]}", 41),
     ],
 )
 def test_a_category_that_no_action_has_is_found(policy: str, column: int) -> None:
