@@ -203,7 +203,11 @@ class ChannelBehaviour(Event):
 
 
 class Feedback(Event):
-    """What became of an action: sent by the notifier of its channel."""
+    """What became of an action: sent by the notifier of its channel.
+
+    People who spoke with the customer of their own accord have no action to name: they send an id of their own behind
+    ``talk:``.
+    """
 
     record_type: ClassVar[str] = "feedback"
 

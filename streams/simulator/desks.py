@@ -56,7 +56,7 @@ def answer_to(action: NextBestAction) -> BankRecord | None:
     """How a person answers an action that asks for a handover: mostly yes, sometimes no, sometimes not at all."""
     if action.offer != _APPROVAL:
         return None
-    chance = int(action.action_id[:2], 16)
+    chance = int(action.action_id[-2:], 16)
     if chance < 16:
         return None
     answer: Literal["approved", "rejected"] = "approved" if chance >= 64 else "rejected"

@@ -11,6 +11,9 @@ from schemas.decisions import Decision
 from schemas.desk import DeskReport, DeskStep
 from triggers.engine.ids import make_id
 
+REQUEST: Final = "desk:"
+"""So begins the id of a request to the bank's own people, which is no contact with the customer."""
+
 
 def step_record(
     tenant: str, pool: str, customer: str, number: int, step: str, desk: str, manager: str, former: str | None, at: int

@@ -27,6 +27,9 @@ RANK: Final = {"": 0, "failed": 1, "delivered": 2, "opened": 3, "clicked": 4, "a
 ENDS: Final = ("bought", "refused")
 """What ends a ladder, whatever its later steps say."""
 
+TALK: Final = "talk:"
+"""So begins the id of a talk that no action asked for: people spoke with the customer of their own accord."""
+
 
 class ActionView:
     """An action as expressions see it (``action.*``): one step that went out, and the best outcome of its ladder."""
@@ -44,8 +47,8 @@ class ActionView:
 def find_action(state: CustomerState, action_id: str, channel: str) -> tuple[Journey, Sent] | Rejected | None:
     """The action that a feedback is about; refused where there is none, or where it went out on another channel.
 
-    ``None`` where people spoke with the customer of their own accord, or because a desk asked them to: a talk is worth
-    noting whoever began it.
+    ``None`` where people say that they spoke with the customer of their own accord (``talk:…``): a talk is worth noting
+    whoever began it.
     """
     for journey in reversed(state.journeys):
         for sent in journey.sent:
@@ -54,9 +57,11 @@ def find_action(state: CustomerState, action_id: str, channel: str) -> tuple[Jou
             if sent.channel != channel:
                 return Rejected(Reason.OTHER_CHANNEL, "channel", f"the action went out by {sent.channel}")
             return journey, sent
-    if channel in DESK_CHANNELS:
-        return None
     problem = "the customer has had no such action, or so long ago that it is forgotten"
+    if channel in DESK_CHANNELS:
+        if action_id.startswith(TALK) and action_id != TALK:
+            return None
+        problem += f"; a talk that no action asked for has an id that begins with {TALK}"
     return Rejected(Reason.UNKNOWN_ACTION, "action_id", problem)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from schemas.decode import Rejected
 from schemas.desk import DeskStep
-from schemas.events import Behaviour, Feedback, Profile
+from schemas.events import DESK_CHANNELS, Behaviour, Feedback, Profile
 from triggers.desk.customer_side import hear_step, keep_given_manager, note_conversation, take_manager
+from triggers.desk.records import REQUEST
 from triggers.engine.derived import settle_tier
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.feedback import RANK, ActionView, find_action, follow_outcome, note_outcome
@@ -79,8 +80,11 @@ def apply_behaviour(run: Evaluation, record: Behaviour, at: int) -> Rejected | N
 def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | None:
     """Notes what became of an action. One that the customer never had, or on another channel, is set aside.
 
-    People may speak with a customer without one.
+    People may speak with a customer without one, and say so. What becomes of a desk's request to its own people is no
+    contact with the customer: it changes nothing here.
     """
+    if record.action_id.startswith(REQUEST) and record.channel in DESK_CHANNELS:
+        return None
     found = find_action(run.state, record.action_id, record.channel)
     if isinstance(found, Rejected):
         return found

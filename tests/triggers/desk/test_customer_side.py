@@ -70,7 +70,7 @@ class Customer:
     def feedback(self, channel: str, outcome: str) -> list[Any]:
         self.count += 1
         common = {"tenant": "bank", "event_id": f"f{self.count}", "occurred_at": from_ms(self.now)}
-        about = {"customer_id": "C1", "action_id": "x", "channel": channel, "outcome": outcome}
+        about = {"customer_id": "C1", "action_id": "talk:x", "channel": channel, "outcome": outcome}
         return self.feed(Feedback.model_validate(common | about))
 
     @property

@@ -54,9 +54,46 @@ def test_people_may_speak_with_a_customer_without_an_action(channel: str) -> Non
     """A call of their own counts as any, and no ladder has to do with it."""
     person = customer(others=(trigger("hears", on=(OnEvent("feedback"),)),))
     (sent,) = actions(person.outputs)
-    outputs = person.feed(feedback("f1", sent, "answered", action_id="own-call", channel=channel, occurred_at=at(1)))
+    outputs = person.feed(feedback("f1", sent, "answered", action_id="talk:7", channel=channel, occurred_at=at(1)))
     assert [action.trigger for action in actions(outputs)] == ["hears"]
     assert person.state.journeys[0].outcome == ""
+
+
+@pytest.mark.parametrize("action_id", ["own-call", "talk:", "talk", "7talk:1"])
+@pytest.mark.parametrize("channel", ["manager", "agent", "branch"])
+def test_a_wrong_id_of_people_is_set_aside(channel: str, action_id: str) -> None:
+    """As on any channel: only what says that it is a talk of their own is one. The reason says how."""
+    person = customer(others=(trigger("hears", on=(OnEvent("feedback"),)),))
+    (sent,) = actions(person.outputs)
+    (refused,) = person.feed(feedback("f1", sent, "bought", action_id=action_id, channel=channel, occurred_at=at(1)))
+    assert isinstance(refused, Rejected)
+    assert (refused.reason, refused.field) == (Reason.UNKNOWN_ACTION, "action_id")
+    assert refused.problem.endswith("has an id that begins with talk:")
+    assert person.state.contacted == 0
+
+
+@pytest.mark.parametrize("channel", ["push", "sms"])
+def test_a_talk_is_of_people(channel: str) -> None:
+    """A message has an action, whatever its id says; so has what a desk asks of its own people."""
+    person = customer()
+    (sent,) = actions(person.outputs)
+    for action_id in ("talk:7", "desk:7"):
+        (refused,) = person.feed(
+            feedback("f1", sent, "bought", action_id=action_id, channel=channel, occurred_at=at(1))
+        )
+        assert isinstance(refused, Rejected)
+        assert refused.reason == Reason.UNKNOWN_ACTION
+
+
+@pytest.mark.parametrize("channel", ["manager", "branch"])
+def test_what_becomes_of_a_request_to_people_is_no_contact(channel: str) -> None:
+    """A manager who answers a request has not spoken with the customer; it is not set aside either."""
+    person = customer(others=(trigger("hears", on=(OnEvent("feedback"),)),))
+    (sent,) = actions(person.outputs)
+    assert person.feed(feedback("f1", sent, "answered", action_id="desk:7", channel=channel, occurred_at=at(1))) == []
+    assert person.state.contacted == 0
+    person.feed(feedback("f2", sent, "answered", action_id="talk:7", channel=channel, occurred_at=at(1)))
+    assert person.state.contacted == int(at(1).timestamp() * 1000)
 
 
 def test_feedback_from_another_channel_is_set_aside() -> None:
