@@ -21,8 +21,9 @@ def named_in(file: str, policy: Fields) -> Iterator[Named]:
     for name, entry in _entries(_entries(policy.get("holdout")).get("triggers")).items():
         yield Named("trigger", name, Spot(file, entry.place))
     categories = [_value(cap, "category") for cap in _items(policy.get("caps"))]
-    spared = _entries(policy.get("holdout")).get("except")
-    categories += _items(spared.value if spared is not None else None)
+    for key in ("attempts", "holdout"):
+        spared = _entries(policy.get(key)).get("except")
+        categories += _items(spared.value if spared is not None else None)
     for key in _LISTS:
         for weighed in _items(policy.get(key)):
             categories += _items(_value(weighed, "categories"))

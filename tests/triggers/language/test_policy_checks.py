@@ -176,6 +176,7 @@ def test_a_trigger_with_a_mistake_is_known_all_the_same() -> None:
     ("policy", "column"),
     [
         ("caps: [{at_most: 2, per: 7d, category: CATEGORY}]", 40),
+        ("attempts: {at_most: 5, pause: 90d, except: [CATEGORY]}", 45),
         ("seasons: [{months: [1], categories: [CATEGORY], times: 2}]", 38),
         ("objectives: [{when: customer.app_user, categories: [CATEGORY], times: 2}]", 53),
         ("holdout: {salt: s, percent: 5, except: [CATEGORY]}", 41),
