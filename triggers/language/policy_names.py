@@ -27,8 +27,6 @@ def named_in(file: str, policy: Fields) -> Iterator[Named]:
     for key in _LISTS:
         for weighed in _items(policy.get(key)):
             categories += _items(_value(weighed, "categories"))
-    exempt = _entries(policy.get("attempts")).get("except")
-    categories += _items(exempt.value if exempt is not None else None)
     for node in categories:
         if node is not None and IDENTIFIER.fullmatch(node.text):
             yield Named("category", node.text, Spot(file, node.place))

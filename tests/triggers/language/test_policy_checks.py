@@ -180,7 +180,6 @@ def test_a_trigger_with_a_mistake_is_known_all_the_same() -> None:
         ("seasons: [{months: [1], categories: [CATEGORY], times: 2}]", 38),
         ("objectives: [{when: customer.app_user, categories: [CATEGORY], times: 2}]", 53),
         ("holdout: {salt: s, percent: 5, except: [CATEGORY]}", 41),
-        ("attempts: {at_most: 5, pause: 90d, except: [CATEGORY]}", 45),
     ],
 )
 def test_a_category_that_no_action_has_is_found(policy: str, column: int) -> None:
