@@ -36,12 +36,18 @@ class Watch:
     decisions: list[Decision] = field(default_factory=list)
     cancellations: list[Cancellation] = field(default_factory=list)
     answers: list[tuple[datetime, NextBestAction, str]] = field(default_factory=list)
+    immediate: set[str] = field(default_factory=set)
+    """The actions that a record led to at once."""
     reversed_: set[str] = field(default_factory=set)
     """Occasions whose payment was reversed."""
     broken: bool = False
     """A promise was broken: what came after that was not taken."""
     changed: bool = False
     """Whether the rule set ever changed."""
+    wall: bool = False
+    """Whether the system acts by the wall's clock, and a late sweep runs at once what was due at several moments."""
+    answering: str = ""
+    """The occasion to which the record belongs that is fed now: what it leads to itself comes beside what was due."""
 
     def paid(self, rules: Rules, event_id: str, amount: int) -> None:
         """A payment came in for the first time."""
@@ -59,6 +65,8 @@ class Watch:
                 self._judge(output)
                 self.broken = False
                 self.actions.append(output)
+                if output.occasion == self.answering:
+                    self.immediate.add(output.action_id)
             elif isinstance(output, Decision):
                 self.decisions.append(output)
             elif isinstance(output, Cancellation):
@@ -93,6 +101,29 @@ class Watch:
         else:
             self._judge_step(rules, action)
         assert action.occasion not in self.reversed_, "its payment was reversed"
+        self._judge_moment(action)
+
+    def _judge_moment(self, action: NextBestAction) -> None:
+        """What timers bring up at one moment says one thing."""
+        if action.occasion == self.answering or self.changed:
+            return
+        due = self._put_off_until(action)
+        if self.wall and due is None:
+            return
+        for one in self.actions:
+            if one.created_at == action.created_at and one.action_id not in self.immediate:
+                same = not self.wall or self._put_off_until(one) == due
+                assert not same, f"two contacts at once: {one.trigger} and {action.trigger} at {action.created_at}"
+
+    def _put_off_until(self, action: NextBestAction) -> str | None:
+        """When a step was due that had been put off."""
+        told = [
+            one.detail["until"]
+            for one in self.decisions
+            if (one.trigger, one.occasion, one.step) == (action.trigger, action.occasion, action.step)
+            and one.outcome == "deferred"
+        ]
+        return told[-1] if told else None
 
     def _judge_pace(self, rules: Rules, action: NextBestAction) -> None:
         for hours, same in zip(

@@ -45,6 +45,7 @@ class Bank(RuleBasedStateMachine):
         self.watch = Watch()
         self.adopt(rules)
         self.wall, self.recode, self.customer = wall, recode, customer
+        self.watch.wall = wall
         self.now = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=hour)
         self.stage = CustomerStage("bank")
         self.state = self.stage.fresh(customer)
@@ -80,7 +81,7 @@ class Bank(RuleBasedStateMachine):
         payment = transaction(name, self.sequence, -amount, self.balance, occurred_at=at, customer_id=self.customer)
         self.watch.paid(self.rules, name, amount)
         self.payments.append(payment)
-        self.feed(payment)
+        self.feed(payment, f"transaction:{name}")
 
     @rule(amounts=st.lists(st.sampled_from([5, 50, 500]), min_size=1, max_size=4), minutes=MINUTES)
     def pay_often(self, amounts: list[int], minutes: int) -> None:
@@ -143,7 +144,7 @@ class Bank(RuleBasedStateMachine):
         record = feedback(f"f{next(self.numbers)}", action, outcome, occurred_at=self.now)
         # Noted first: what comes of it comes after it.
         self.watch.answers.append((self.now, action, outcome))
-        self.feed(record)
+        self.feed(record, action.occasion)
 
     @rule(rules=drawn_rules(), minutes=MINUTES)
     def change_rules(self, rules: Rules, minutes: int) -> None:
@@ -163,12 +164,14 @@ class Bank(RuleBasedStateMachine):
                 self.wait(60)
             self.watch.check_end()
 
-    def feed(self, record: Any) -> None:
+    def feed(self, record: Any, occasion: str = "") -> None:
         self.fed.append(record)
+        self.watch.answering = occasion
         outcome = self.stage.process(record, self.state, self.ruleset, self.clock())
         if outcome is not None:
             assert outcome.rejected is None or record in self.fed[:-1], outcome.rejected
             self.watch.take(outcome.outputs)
+        self.watch.answering = ""
 
     def clock(self) -> int | None:
         return to_ms(self.now) if self.wall else None

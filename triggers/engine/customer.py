@@ -14,14 +14,15 @@ from triggers.engine.evaluation import Evaluation
 from triggers.engine.feedback import ActionView
 from triggers.engine.firing import Cause
 from triggers.engine.holdings import apply_maturity
-from triggers.engine.journeys import end_window
-from triggers.engine.ladder import AFTER_EXHAUSTION, climb, exhausted, give_up
+from triggers.engine.journeys import bring_up, end_window, settle_together
+from triggers.engine.ladder import AFTER_EXHAUSTION, exhausted, give_up
 from triggers.engine.reach import mark_unanswered
 from triggers.engine.seen import from_the_future
 from triggers.engine.signals import apply_behaviour, apply_desk, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
 from triggers.engine.timers import WINDOW, next_due, settle_every
+from triggers.engine.together import Together
 from triggers.engine.transactions import apply_transaction
 from triggers.engine.waits import end_wait
 from triggers.language.derived_events import EXHAUSTED
@@ -102,14 +103,25 @@ class CustomerStage:
         return (True, due)
 
     def _run_due(self, until: int, now: int | None) -> None:
-        """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves."""
+        """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves.
+
+        What those of one moment bring up competes: the same comes of it whether a sweep or the next record runs them.
+        """
         run = self._run
-        state, plan = run.state, run.plan
-        while state.timers:
-            due = min(state.timers.values())
+        timers = run.state.timers
+        while timers:
+            due = min(timers.values())
             if due > until:
                 return
-            name = min(name for name, when in state.timers.items() if when == due)
+            run.together = Together()
+            self._run_moment(due, now)
+            settle_together(run, run.together)
+
+    def _run_moment(self, due: int, now: int | None) -> None:
+        run = self._run
+        state, plan = run.state, run.plan
+        while names := [name for name, when in state.timers.items() if when == due]:
+            name = min(names)
             del state.timers[name]
             # On history a timer runs as of its own time, even when the sweep comes later.
             run.clock = due if now is None else max(state.clock, now)
@@ -136,7 +148,7 @@ class CustomerStage:
             if kind == "l":
                 step, occasion = rest.split(":", 1)
                 run.follow_time([], Cause(f"step:{trigger_id}:{step}:{_moment(due)}", 0, "", run.at))
-                climb(run, trigger, int(step), occasion)
+                bring_up(run, trigger, int(step), occasion)
                 continue
             if kind == "m":
                 index, holding_id = rest.split(":", 1)

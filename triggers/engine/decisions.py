@@ -32,11 +32,10 @@ def decide(
     """
     # A step may be put off more than once.
     told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
-    if not step:
-        if trigger.id in run.woken_by:
-            detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
-        if (trigger.id, occasion) in run.scores:
-            detail = {"score": run.scores[trigger.id, occasion], **(detail or {})}
+    if not step and trigger.id in run.woken_by:
+        detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
+    if (trigger.id, occasion) in run.scores:
+        detail = {"score": run.scores[trigger.id, occasion], **(detail or {})}
     run.outputs.append(
         decision(
             run,

@@ -18,6 +18,7 @@ from triggers.engine.plan import Plan, Sampler, Woken
 from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
+from triggers.engine.together import Together
 from triggers.language.calendar import first_day
 from triggers.language.clauses import Clause
 from triggers.language.model import Expression, Feature, RuleSet, Series, Trigger
@@ -47,6 +48,7 @@ class Evaluation:
         "state",
         "tenant",
         "tier_before",
+        "together",
         "woken_by",
     )
 
@@ -61,12 +63,15 @@ class Evaluation:
     """What derived event each trigger hears at the occasion under way: told in its decision."""
     scores: dict[tuple[str, str], str]
     """The score of each candidate, by trigger and occasion, where several compete now: told in its decision."""
+    together: Together | None
+    """What competes at the moment whose timers run; ``None`` while a record takes effect."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
         self.ruleset: RuleSet | None = None
         self.woken_by = {}
         self.scores = {}
+        self.together = None
         self.scope = Scope()
         self.scope.feature = self._feature
         self.scope.today = self.today

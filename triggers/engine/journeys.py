@@ -13,11 +13,12 @@ from schemas.base import MONEY_LIMIT
 from triggers.engine import offers, window
 from triggers.engine.decisions import decide, report_broken
 from triggers.engine.firing import Cause, held_by_memory, remember
-from triggers.engine.ladder import bank_day, judge, take_step
-from triggers.engine.ranking import by_score
+from triggers.engine.ladder import bank_day, climb, due_step, judge, pass_over, take_step
+from triggers.engine.ranking import by_score, in_tie_order
 from triggers.engine.state import Journey
 from triggers.engine.texts import plain, text_of
 from triggers.engine.timers import occasion_of
+from triggers.engine.together import Shadow, Together
 from triggers.language.model import Choice, Trigger
 from triggers.policy import arbitration, holdout
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
 
 _MAX_JOURNEYS: Final = 100
-Shadow = tuple[Trigger, str, str]
-"""A candidate in shadow: its trigger, its occasion, and what would have become of it."""
 _MONEY_UNIT: Final = Decimal("0.0001")
 
 
@@ -38,7 +37,8 @@ def choose(run: Evaluation, candidates: list[Trigger], cause: Cause) -> None:
     takes the place as well. One in shadow is asked in its turn what would become of it; it takes nobody's place
     and no cap counts it.
 
-    Where the policy has a window, candidates wait for its end, and compete with those of other occasions in it.
+    Where the policy has a window, candidates wait for its end, and compete with those of other occasions in it. Those
+    that timers bring up compete with all that is due at the same moment.
     """
     occasion = cause.occasion
     ready: list[tuple[Trigger, Journey]] = []
@@ -66,26 +66,69 @@ def end_window(run: Evaluation) -> None:
     _settle(run, window.close(run), [])
 
 
+def bring_up(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> None:
+    """The same for a step of a ladder that is due at this moment."""
+    journey = due_step(run, trigger, step, occasion)
+    if journey is not None:
+        assert run.together is not None  # steps are due by timers alone
+        run.together.steps[trigger.id, occasion] = step
+        run.together.ready.append((trigger, journey))
+
+
+def settle_together(run: Evaluation, together: Together) -> None:
+    """Lets what the timers of one moment brought up compete."""
+    run.together = None
+    if together.ready or together.shadows:
+        run.begin(run.clock, None)
+        run.woken_by = together.woken_by
+        _compete(run, in_tie_order(together.ready), together.shadows, together.steps)
+
+
 def _settle(run: Evaluation, ready: list[tuple[Trigger, Journey]], shadows: list[Shadow]) -> None:
+    together = run.together
+    if together is None:
+        _compete(run, ready, shadows, {})
+        return
+    together.ready += ready
+    together.shadows += shadows
+    together.woken_by |= run.woken_by
+
+
+def _compete(
+    run: Evaluation,
+    ready: list[tuple[Trigger, Journey]],
+    shadows: list[Shadow],
+    steps: Mapping[tuple[str, str], int],
+) -> None:
+    """``steps`` has the step that is due of each journey that has begun; the others would begin now."""
     winner: Journey | None = None
     winner_score = ""
+    begun = False
     ranked = by_score(run, ready)
     run.scores = {(trigger.id, journey.occasion): score for trigger, journey, score in ranked if score}
     for trigger, journey, score in ranked:
-        if trigger.status == "shadow":
+        step = steps.get((trigger.id, journey.occasion))
+        if step is None and trigger.status == "shadow":
             would = arbitration.REASON if winner else _would(run, trigger, journey)
             shadows.append((trigger, journey.occasion, would))
         elif winner is not None:
             lost = {"winner": winner.trigger, "winner_score": winner_score}
             if winner.occasion != journey.occasion:
                 lost["winner_occasion"] = winner.occasion
-            decide(run, trigger, journey.occasion, 0, arbitration.REASON, detail=lost)
+            decide(run, trigger, journey.occasion, step or 0, arbitration.REASON, detail=lost)
+            if step is not None:
+                pass_over(run, trigger, journey, step)
+        elif step is not None:
+            if climb(run, trigger, journey, step):
+                winner, winner_score = journey, score
         elif take_step(run, trigger, journey, 0):
             winner, winner_score = journey, score
             remember(run.state, trigger, journey)
             if journey.sent or journey.deadline:
                 run.state.journeys.append(journey)
-                _forget_old(run)
+                begun = True
+    if begun:
+        _forget_old(run)  # once each step that was due has its next timer
     for trigger, occasion, would in shadows:
         detail = {"would": would, "beside": winner.trigger} if winner else {"would": would}
         decide(run, trigger, occasion, 0, "shadow", detail=detail)
@@ -140,6 +183,7 @@ def _journey(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mappi
         complexity=complexity,
         value=_amount(action.value.evaluate(scope) if action.value else None),
         fields={name: text_of(field.evaluate(scope)) for name, field in action.fields.items()},
+        account_id=scope.account.id if scope.account is not None else "",
     )
 
 

@@ -16,7 +16,7 @@ from triggers.engine.handoff import handoff_of
 from triggers.engine.ids import make_id
 from triggers.engine.state import Contact, CustomerState, Journey, Sent
 from triggers.engine.timers import exhaustion_timer, step_timer
-from triggers.engine.window import RETIRED
+from triggers.engine.window import RETIRED, still_true
 from triggers.language.model import Trigger
 from triggers.policy import holdout, preference
 from triggers.policy.candidate import Candidate
@@ -29,18 +29,42 @@ AFTER_EXHAUSTION: Final = "exhausted:"
 _LONGEST_OCCASION: Final = 200
 
 
-def climb(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> None:
-    """A ladder's next step, or one that waited, due now. ``run.scope`` holds the customer."""
-    state = run.state
-    journey = journey_of(state, trigger.id, occasion)
-    if journey is None or journey.cancelled or step >= len(trigger.action.ladder):
+def due_step(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> Journey | None:
+    """The journey of a ladder's next step, or of one that waited, due now: ``None`` where it does not come to it, which
+    is recorded. ``run.scope`` holds the customer.
+    """
+    journey = journey_of(run.state, trigger.id, occasion)
+    if journey is None or journey.cancelled:
+        return None
+    if step >= len(trigger.action.ladder):
+        decide_absent(run, trigger.id, trigger.version, occasion, RETIRED, step=step)
+        pass_over(run, trigger, journey, step)
+        return None
+    needless = _needless(run, trigger, journey, step)
+    if not needless and (journey.sent or still_true(run, trigger, journey, journey.account_id)):
+        return journey
+    if not journey.sent:
+        _drop(run, trigger, journey)
+    return None
+
+
+def climb(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
+    """Takes a step that is due to the gate, as ``take_step``, and passes it over where it is refused."""
+    if not take_step(run, trigger, journey, step):
+        pass_over(run, trigger, journey, step)
+        return False
+    if not journey.sent and not journey.deadline:
+        run.state.journeys.remove(journey)  # the first step waited, and the customer is held out
+    return True
+
+
+def pass_over(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> None:
+    """A step that was due does not go out: the next one comes in its time. Without its first step a ladder is none."""
+    if not journey.sent:
+        _drop(run, trigger, journey)
         return
-    taken = not _needless(run, trigger, journey, step) and _step_or_pass(run, trigger, journey, step)
-    if not journey.sent and not (taken and journey.deadline):
-        # The first step waited, and nothing came of it.
-        state.journeys.remove(journey)
-        if not taken:
-            unremember(state, trigger, journey)
+    journey.deadline = 0
+    _wait_for_next(run, trigger, journey, step)
 
 
 def give_up(run: Evaluation, trigger_id: str, step: int, occasion: str) -> None:
@@ -125,13 +149,10 @@ def bank_day(run: Evaluation) -> date:
     return from_ms(run.clock).astimezone(run.plan.policy.timezone).date()
 
 
-def _step_or_pass(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:
-    """A step, or, where the gate has the last word against it, the next one in its time."""
-    taken = take_step(run, trigger, journey, step)
-    if not taken and journey.sent:
-        journey.deadline = 0
-        _wait_for_next(run, trigger, journey, step)
-    return taken
+def _drop(run: Evaluation, trigger: Trigger, journey: Journey) -> None:
+    """The first step waited, and nothing came of it."""
+    run.state.journeys.remove(journey)
+    unremember(run.state, trigger, journey)
 
 
 def _needless(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> bool:

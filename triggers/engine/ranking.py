@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
 
 
+def in_tie_order(ready: list[tuple[Trigger, Journey]]) -> list[tuple[Trigger, Journey]]:
+    """Candidates of several occasions by priority and trigger id; of one trigger the latest, which knows most."""
+    return sorted(ready, key=lambda one: (-one[0].action.priority, one[0].id, -one[1].at, one[1].occasion))
+
+
 def by_score(run: Evaluation, ready: list[tuple[Trigger, Journey]]) -> list[tuple[Trigger, Journey, str]]:
     """The candidates with their scores, the best first; a tie stays in its order. One alone needs no score."""
     if len(ready) < 2:

@@ -101,6 +101,7 @@ class Journey(msgspec.Struct, array_like=True, gc=False):
 
     ``at`` is the time of the occasion. ``offer`` and its ``complexity`` are those of the first step: every later one
     carries the same. ``deadline`` is when a step that waits for a better moment would have expired; 0 where none waits.
+    ``account_id`` is the account of its event, empty where there was none.
     """
 
     trigger: str
@@ -117,6 +118,7 @@ class Journey(msgspec.Struct, array_like=True, gc=False):
     outcome: str = ""
     cancelled: bool = False
     deadline: int = 0
+    account_id: str = ""
 
     @property
     def last_step(self) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from triggers.engine.decisions import decide, decide_absent
 from triggers.engine.firing import Cause, held_by_memory
-from triggers.engine.ranking import by_score
+from triggers.engine.ranking import by_score, in_tie_order
 from triggers.engine.state import Journey, Proposal
 from triggers.engine.timers import WINDOW
 from triggers.language.model import Trigger
@@ -48,10 +48,7 @@ def enter(run: Evaluation, ready: list[tuple[Trigger, Journey]]) -> None:
 
 
 def close(run: Evaluation) -> list[tuple[Trigger, Journey]]:
-    """The candidates that still stand at the window's end, in the order that settles a tie.
-
-    That is priority, then the trigger's id; of one trigger the latest occasion, which knows most.
-    """
+    """The candidates that still stand at the window's end, in the order that settles a tie."""
     state, plan = run.state, run.plan
     state.timers.pop(WINDOW, None)
     for proposal in state.proposals:
@@ -87,22 +84,28 @@ def _known(run: Evaluation) -> list[tuple[Trigger, Journey]]:
         for proposal in run.state.proposals
         if proposal.journey.trigger in triggers
     ]
-    return sorted(found, key=lambda one: (-one[0].action.priority, one[0].id, -one[1].at, one[1].occasion))
+    return in_tie_order(found)
 
 
 def _stands(run: Evaluation, proposal: Proposal) -> bool:
     """Whether a candidate may still compete; records why not."""
-    state, scope, journey = run.state, run.scope, proposal.journey
+    journey = proposal.journey
     trigger = run.plan.triggers.get(journey.trigger)
     if trigger is None:
         return False
     cause = Cause(journey.occasion, journey.event_key, journey.holding_id, journey.at)
-    held = held_by_memory(state, trigger, cause)
+    held = held_by_memory(run.state, trigger, cause)
     if held is not None:
         decide(run, trigger, journey.occasion, 0, held[0], detail=held[1])
         return False
+    return still_true(run, trigger, journey, proposal.account_id)
+
+
+def still_true(run: Evaluation, trigger: Trigger, journey: Journey, account_id: str) -> bool:
+    """Whether the condition of a candidate that waited holds as far as it can be asked now; records why not."""
+    state, scope = run.state, run.scope
     run.move_to(run.at)  # features by account are those of this account
-    scope.account = state.account_map.get(proposal.account_id)
+    scope.account = state.account_map.get(account_id)
     scope.product = state.holding_map.get(journey.holding_id)
     try:
         for clause in trigger.clauses:

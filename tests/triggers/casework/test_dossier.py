@@ -24,7 +24,7 @@ def history() -> tuple[list[Record], list[Any]]:
     """A ladder that is answered and reversed, one that waits for the morning, one that a cap holds back."""
     rules = ruleset(
         trigger("large", lambda scope: scope.event.amount >= 500, ladder=LADDER, priority=90),
-        trigger("any", lambda scope: scope.event.direction == "debit", priority=10, once_per_ms=DAY),
+        trigger("any", lambda scope: scope.event.direction == "debit", "event.direction", priority=10, once_per_ms=DAY),
         policy=replace(
             NO_LIMITS,
             caps=(Cap(at_most=2, per_ms=30 * DAY),),
