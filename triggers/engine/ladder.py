@@ -41,7 +41,7 @@ def due_step(run: Evaluation, trigger: Trigger, step: int, occasion: str) -> Jou
         pass_over(run, trigger, journey, step)
         return None
     needless = _needless(run, trigger, journey, step)
-    if not needless and (journey.sent or still_true(run, trigger, journey, journey.account_id)):
+    if not needless and (journey.sent or still_true(run, trigger, journey, journey.account_id, features=False)):
         return journey
     if not journey.sent:
         _drop(run, trigger, journey)

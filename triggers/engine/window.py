@@ -101,8 +101,11 @@ def _stands(run: Evaluation, proposal: Proposal) -> bool:
     return still_true(run, trigger, journey, proposal.account_id)
 
 
-def still_true(run: Evaluation, trigger: Trigger, journey: Journey, account_id: str) -> bool:
-    """Whether the condition of a candidate that waited holds as far as it can be asked now; records why not."""
+def still_true(run: Evaluation, trigger: Trigger, journey: Journey, account_id: str, *, features: bool = True) -> bool:
+    """Whether the condition of a candidate that waited holds as far as it can be asked now; records why not.
+
+    Without ``features`` clauses that read one are not asked: over a night a window such as ``today`` has moved on.
+    """
     state, scope = run.state, run.scope
     run.move_to(run.at)  # features by account are those of this account
     scope.account = state.account_map.get(account_id)
@@ -110,6 +113,8 @@ def still_true(run: Evaluation, trigger: Trigger, journey: Journey, account_id: 
     try:
         for clause in trigger.clauses:
             if any(name.partition(".")[0] in _OF_THE_EVENT for name in clause.names):
+                continue
+            if not features and any("." not in name for name in clause.names):
                 continue
             if clause.evaluate(scope) is not True:
                 decide(run, trigger, journey.occasion, 0, NO_LONGER, detail=explain(clause, scope))

@@ -262,7 +262,7 @@ def test_a_state_from_before_steps_had_outcomes_is_read() -> None:
     written = CustomerState.__struct_fields__.index("channel_scores")
     journeys = sections[CustomerState.__struct_fields__.index("journeys")]
     assert [len(sent) for sent in journeys[0][-5]] == [7]
-    journeys[0][-4] = [sent[:5] for sent in journeys[0][-4]]
+    journeys[0][-5] = [sent[:5] for sent in journeys[0][-5]]
     old = person.stage.decode("c1", data[:1] + msgspec.msgpack.encode(sections[:written]))
     assert old.journeys == person.state.journeys
     assert (old.channel_scores, old.unanswered, old.channels_left) == ({}, {}, None)
