@@ -13,6 +13,8 @@ from tests.support.system import Event, System, event
 from tests.support.worker_process import ROOT, WorkerProcess, wait_until
 
 RULES = ROOT / "tests" / "integration" / "rules" / "desks"
+SETTINGS: dict[str, Any] = {"max_batch": 10, "session_timeout_ms": 8_000}
+"""A worker that stands still while customers are published must keep its partitions, on a slow machine too."""
 BRANCHES = [f"B{number}" for number in range(8)]
 CUSTOMERS = 640
 CAPACITY = {"counter": 20, "vip": 10}
@@ -23,7 +25,7 @@ def test_a_killed_worker_neither_overloads_a_manager_nor_assigns_a_customer_twic
     kafka_broker: KafkaBroker, redis_url: str, tmp_path: Path
 ) -> None:
     """Customers of eight branches want more managers than there are; more come later, and everybody has an outcome."""
-    with System(kafka_broker.bootstrap, redis_url, tmp_path, rules=RULES, name="desks", max_batch=10) as system:
+    with System(kafka_broker.bootstrap, redis_url, tmp_path, rules=RULES, name="desks", **SETTINGS) as system:
         system.create_topics()
         steady, doomed = system.start_worker(), system.start_worker()
         _await_both(system, steady, doomed)
