@@ -144,7 +144,8 @@ class KafkaBroker:
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
         draft = properties.with_suffix(".draft")
         draft.write_text(text)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # Any 16 bytes in URL-safe base64; one that begins with "-" would be read as an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()[1:]
         done = subprocess.run(
             [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft)],
             capture_output=True,
