@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import socket
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.journal import RecordBatch
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.bank_history import bank_history
+from tests.support.redis_server import held
 from tests.support.system import Event, System
 from tests.support.worker_process import WorkerProcess, wait_until
 
@@ -68,7 +65,7 @@ def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tm
         worker = system.start_worker()
         worker.wait_for_partitions(system.partitions)
         assert _ready(worker) == (200, {"partitions": "ok", "input": "ok", "store": "ok", "kafka": "ok"})
-        with _held(redis_server):
+        with held(redis_server):
             status, body = _ready(worker)
             assert (status, body["partitions"], body["kafka"]) == (503, "ok", "ok")
             assert body["store"] != "ok"
@@ -139,13 +136,3 @@ def _journal_sizes(system: System) -> tuple[int, int]:
     entries = {(entry.partition, entry.sequence): entry for entry in system.journal()}.values()
     records = sum(isinstance(entry, RecordBatch) for entry in entries)
     return records, len(entries) - records
-
-
-@contextmanager
-def _held(server: EmbeddedRedis) -> Iterator[None]:
-    """It stands still inside: connections stay open, nothing is answered."""
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)

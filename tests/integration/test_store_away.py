@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ from streams.embedded_redis import EmbeddedRedis
 from tests.support.bank_history import bank_history
 from tests.support.kafka_broker import group_offsets
 from tests.support.oracle_check import check_against_oracle, check_straight_pass
+from tests.support.redis_server import held
 from tests.support.system import System
 
 RULES = Path(__file__).parent / "rules" / "independent"
@@ -41,7 +38,7 @@ def test_nothing_is_acknowledged_before_it_is_committed(
 
         worker.pause()
         system.publish(events[half:])
-        with _held(redis_server):
+        with held(redis_server):
             worker.resume()
             worker.wait_for("the store does not answer, waiting for it")
             worker.kill()
@@ -62,13 +59,3 @@ def _offsets(system: System) -> dict[tuple[str, int], int]:
     names = {system.kafka_topic(topic.name): topic.name for topic in CONSUMED}
     found = group_offsets(system.kafka, system.settings.app_id, list(names), system.partitions)
     return {(names[topic], partition): offset for (topic, partition), offset in found.items()}
-
-
-@contextmanager
-def _held(server: EmbeddedRedis) -> Iterator[None]:
-    """It stands still inside: connections stay open, nothing is answered."""
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)

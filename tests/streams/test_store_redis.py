@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -18,7 +16,7 @@ from streams.embedded_redis import EmbeddedRedis, free_port
 from streams.redis_client import Script
 from streams.store import Commit, Ownership, StoreCorrupt, StoreRefused, StoreRolledBack, StoreUnavailable
 from streams.store_redis import RedisStore
-from tests.support.redis_server import RedisClusterServers, ask, wait_until
+from tests.support.redis_server import RedisClusterServers, ask, held, wait_until
 
 P = 3
 PASSWORD = "s3cret/p@ss:#word"  # every part of it has a meaning of its own in a URL
@@ -293,12 +291,8 @@ async def test_a_commit_whose_reply_is_lost_takes_effect_once(server: EmbeddedRe
     own = await store.take_over(P)
     await batch(store, own, 1, Commit("customer", {"a": b"1"}, {}, ("t", 1)))
     await store.announce(P, own.epoch, 2, b"2", "customer", ["a"])
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(StoreUnavailable, match="no answer within"):
-            await store.commit(P, own.epoch, 2, Commit("customer", {"a": b"2"}, {"a": 7}, ("t", 2)))
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
+    with held(server), pytest.raises(StoreUnavailable, match="no answer within"):
+        await store.commit(P, own.epoch, 2, Commit("customer", {"a": b"2"}, {"a": 7}, ("t", 2)))
     await asyncio.to_thread(wait_until, lambda: _position(server, store) == b"2", "the commit is carried out")
     assert await store.commit(P, own.epoch, 2, Commit("customer", {"a": b"2"}, {"a": 7}, ("t", 2))) == 7
     # The connection on which the reply got lost must not serve it to a later step.
@@ -476,14 +470,11 @@ async def test_a_commit_waits_for_its_replica(server: EmbeddedRedis, tmp_path: P
         assert ask(replica, "HGET", store._meta(P), "pos:t") == b"2"
 
         # A repeat writes nothing new. It must wait all the same.
-        os.kill(replica.pid, signal.SIGSTOP)
-        try:
+        with held(replica):
             await store.announce(P, own.epoch, 3, b"3", "customer", [])
             for _ in range(2):
                 with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
                     await store.commit(P, own.epoch, 3, Commit("customer", {}))
-        finally:
-            os.kill(replica.pid, signal.SIGCONT)
         await patient.commit(P, own.epoch, 3, Commit("customer", {}))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +18,16 @@ from streams.embedded_redis import EmbeddedRedis
 
 SLOTS = 16_384
 _READY_S = 30.0
+
+
+@contextmanager
+def held(server: EmbeddedRedis) -> Iterator[None]:
+    """It stands still inside: connections stay open, nothing is answered."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 class RedisClusterServers:
