@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format bench lock clean
+.PHONY: demo test faults lint format bench lock clean
 
 demo: $(READY)
 	$(BIN)/bank-triggers demo
@@ -12,6 +12,10 @@ demo: $(READY)
 # Side by side on the cores there are; four at most, for each starts a broker of its own when a test asks for one.
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# Each fault of the table, those of many moments with a hundred seeds.
+faults: $(READY)
+	$(BIN)/python -m pytest tests/faults --numprocesses 2 --dist worksteal --fault-seeds $(or $(SEEDS),100) $(if $(TABLE),--fault-table $(TABLE))
 
 lint: $(READY)
 	$(BIN)/ruff check .

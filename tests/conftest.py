@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,12 @@ from tests.support.kafka_broker import KafkaBroker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--deep``: properties are looked at for minutes instead of seconds."""
+    """``--deep``: properties are looked at for minutes instead of seconds. The others are those of ``tests/faults``."""
     parser.addoption("--deep", action="store_true", help="look at properties for minutes instead of seconds")
+    faults = parser.getgroup("faults")
+    faults.addoption("--fault-seeds", type=int, metavar="N", help="the faults of many moments with the seeds 1 to N")
+    faults.addoption("--fault-seed", type=int, metavar="S", help="every fault with this seed alone")
+    faults.addoption("--fault-table", type=Path, metavar="FILE", help="write the table to a file too: .json or .md")
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,14 @@ BEGIN = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 DAYS = 120
 
 
-def bank_history(customers: int = 60, days: int = DAYS, seed: int = 7) -> list[Event]:
+def bank_history(
+    customers: int = 60, days: int = DAYS, seed: int = 7, prefix: str = "c", begin: datetime = BEGIN
+) -> list[Event]:
     """The messages in the order in which they are published, about 45 for each customer with the default ``days``."""
     rng = random.Random(seed)
     timed: list[tuple[datetime, int, Event]] = []
     for number in range(customers):
-        for at, item in _customer(rng, f"c{number}", days):
+        for at, item in _customer(rng, f"{prefix}{number}", days, begin):
             timed.append((at, len(timed), item))
             if rng.random() < 0.03:  # delivered twice, soon or late
                 timed.append((at + rng.choice([timedelta(), timedelta(hours=5), timedelta(days=2)]), len(timed), item))
@@ -38,26 +40,26 @@ def bank_history(customers: int = 60, days: int = DAYS, seed: int = 7) -> list[E
     return events
 
 
-def _customer(rng: random.Random, customer: str, days: int) -> Iterator[tuple[datetime, Event]]:
+def _customer(rng: random.Random, customer: str, days: int, begin: datetime) -> Iterator[tuple[datetime, Event]]:
     account = _Account(customer, Decimal(rng.choice([3_000, 11_000, 48_000, 90_000, 260_000])))
     base = {"tenant": "bank", "customer_id": customer}
     yield (
-        BEGIN,
+        begin,
         event(
             "bank.profiles",
             customer,
             **base,
             event_id=f"{customer}-p1",
-            occurred_at=_text(BEGIN),
+            occurred_at=_text(begin),
             sequence=1,
             tier=rng.choice(["low", "mid", "high"]),
             consents={channel: rng.random() < 0.8 for channel in ("sms", "wechat", "email")},
         ),
     )
-    yield from _holding(rng, customer, days)
-    at = BEGIN + timedelta(minutes=rng.randrange(1440))
-    quiet_until = BEGIN
-    while (at := at + timedelta(hours=rng.expovariate(1 / 72))) < BEGIN + timedelta(days=days):
+    yield from _holding(rng, customer, days, begin)
+    at = begin + timedelta(minutes=rng.randrange(1440))
+    quiet_until = begin
+    while (at := at + timedelta(hours=rng.expovariate(1 / 72))) < begin + timedelta(days=days):
         if at < quiet_until:
             continue
         kind = rng.random()
@@ -121,8 +123,8 @@ class _Account:
         return self.book(at, -self._last, reversal_of=f"{self.customer}-t{self._sequence}")
 
 
-def _holding(rng: random.Random, customer: str, days: int) -> Iterator[tuple[datetime, Event]]:
-    bought = BEGIN + timedelta(days=rng.randrange(20), hours=rng.randrange(24))
+def _holding(rng: random.Random, customer: str, days: int, begin: datetime) -> Iterator[tuple[datetime, Event]]:
+    bought = begin + timedelta(days=rng.randrange(20), hours=rng.randrange(24))
     due = bought + timedelta(days=rng.randrange(25, days))
 
     def record(sequence: int, status: str, at: datetime, matures: datetime) -> tuple[datetime, Event]:

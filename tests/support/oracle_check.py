@@ -114,7 +114,7 @@ def _replay(system: System, entries: Sequence[Entry], kafka: Mapping[str, Mappin
     try:
         return replay(entries, stages, system.settings.tenant, read, lambda name: system.rulesets[name])
     except JournalBroken as error:
-        raise AssertionError(f"{error}\nthe journal:\n{_show(entries)}") from error
+        raise AssertionError(f"{error}\nthe journal:\n{show_journal(entries)}") from error
 
 
 def _check_coverage(
@@ -131,7 +131,7 @@ def _check_coverage(
             ]
             covered = oracle.positions.get((topic.name, partition), 0)
             assert covered == end, (
-                f"{where}: the journal covers offsets below {covered}, there are {end}\n{_show(records)}"
+                f"{where}: the journal covers offsets below {covered}, there are {end}\n{show_journal(records)}"
             )
             begins = min((entry.first_offset for entry in records), default=0)
             assert begins == 0, f"{where}: the journal begins at offset {begins}"
@@ -161,7 +161,7 @@ def _check_messages(
         if message not in there:
             same_id = [other for other in first_seen if _id(other) == _id(message)]
             with_other_body = f"\nwith its id, but another body: {_text(same_id[0])}" if same_id else ""
-            around = _show(_around(system, entries, kafka, topic, partition, message))
+            around = show_journal(_around(system, entries, kafka, topic, partition, message))
             raise AssertionError(
                 f"{where}: this message is missing ({len(wanted.keys() - there)} are):\n{_text(message)}"
                 f"{with_other_body}\nthe journal around it:\n{around}"
@@ -171,14 +171,14 @@ def _check_messages(
             tail = [entry for entry in entries if entry.partition == partition][-2 * _AROUND :]
             raise AssertionError(
                 f"{where}: this message should not be there ({len(there - wanted.keys())} such):\n{_text(message)}\n"
-                f"the end of the journal:\n{_show(tail)}"
+                f"the end of the journal:\n{show_journal(tail)}"
             )
     # What several partitions send to one has no order between them: also what the desks send beside customers.
     mixed = placed_by_key(topic) or any(m.by_key for _, m in oracle.messages if m.topic == topic)
     ordered = () if mixed else zip(first_seen, wanted, strict=True)
     for index, (message, right) in enumerate(ordered):
         if message != right:
-            around = _show(_around(system, entries, kafka, topic, partition, right))
+            around = show_journal(_around(system, entries, kafka, topic, partition, right))
             raise AssertionError(
                 f"{where}: the order differs at message {index}:\n{_text(message)}\nexpected:\n{_text(right)}\n"
                 f"the journal around it:\n{around}"
@@ -195,7 +195,7 @@ def _check_states(system: System, entries: Sequence[Entry], oracle: Replay) -> N
             raise AssertionError(
                 f"the state of {key} (stage {stage}, partition {partition}) differs\n"
                 f"store:  {stored.get(where)!r}\noracle: {oracle.states.get(where)!r}\n"
-                f"the end of the journal:\n{_show(tail)}"
+                f"the end of the journal:\n{show_journal(tail)}"
             )
 
 
@@ -257,7 +257,8 @@ def _around(
     return [entry for entry in entries if entry.partition == partition and entry.sequence in sequences]
 
 
-def _show(entries: Sequence[Entry]) -> str:
+def show_journal(entries: Sequence[Entry]) -> str:
+    """One line for each of the first entries."""
     lines = []
     for entry in entries[:400]:
         what = (

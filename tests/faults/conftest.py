@@ -1,0 +1,53 @@
+"""Seeds, the table of faults, and how to repeat a failure. ``tests/support/faults.py`` tells how to write a test."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.support import fault_table
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "many_seeds: a fault of many moments: runs with the seeds 1 to --fault-seeds")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes ``seed`` runs with the seed 1, or with those that the options name."""
+    if "seed" in metafunc.fixturenames:
+        only = metafunc.config.getoption("--fault-seed")
+        many = metafunc.definition.get_closest_marker("many_seeds") is not None
+        last = (metafunc.config.getoption("--fault-seeds") or 1) if many else 1
+        seeds = range(1, last + 1) if only is None else [only]
+        metafunc.parametrize("seed", seeds, ids=[f"seed-{seed}" for seed in seeds])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    assert isinstance(item, pytest.Function)
+    item.user_properties.append((fault_table.FAULT, fault_table.fault_of(item.path.stem, item.module.__doc__)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure says how to repeat it."""
+    report = yield
+    if report.failed:
+        call = getattr(item, "callspec", None)
+        again = f" --fault-seed {call.params['seed']}" if call is not None and "seed" in call.params else ""
+        report.sections.append(("to repeat", f"python -m pytest '{item.nodeid}'{again}"))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table, where seeds or a file were asked for."""
+    file: Path | None = config.getoption("--fault-table")
+    if file is None and config.getoption("--fault-seeds") is None:
+        return
+    reports = [r for found in terminalreporter.stats.values() for r in found if isinstance(r, pytest.TestReport)]
+    rows = fault_table.rows_of(reports)
+    terminalreporter.section("faults")
+    terminalreporter.write_line(fault_table.as_markdown(rows))
+    if file is not None:
+        fault_table.write(rows, file)
