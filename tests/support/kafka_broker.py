@@ -16,6 +16,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,33 +38,82 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from tests.support.tcp_proxy import TcpProxy
+
 VERSION = "4.1.0"
 POM = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "pom.xml"
 START_S = 60.0
+_QUICK_START = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
 
 class BrokerUnavailable(Exception):
     """The broker could not be installed or started; the message says what is missing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A broker's place in its cluster; each is controller too."""
+
+    cluster: str
+    """Any 16 bytes in URL-safe base64; one that begins with "-" would be read as an option."""
+    node: int
+    controllers: Mapping[int, int]
+    """The controllers' ports by node."""
+
+    @staticmethod
+    def of(nodes: int) -> list[Membership]:
+        """Those of a new cluster of so many."""
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()[1:]
+        controllers = {node: _free_port() for node in range(1, nodes + 1)}
+        return [Membership(cluster, node, controllers) for node in controllers]
+
+
 class KafkaBroker:
     """One broker in KRaft mode on loopback. It keeps port and data over ``stop``/``kill`` and ``start``.
 
     ``settings`` are added to ``server.properties`` (for example ``message.max.bytes``). The broker's output is in
-    ``directory/broker.log``. It dies with this process, however this process ends.
+    ``directory/broker.log``. It dies with this process, however this process ends. With ``proxied`` it has a second
+    listener, which it tells its clients to reach through ``proxy``: whoever begins at ``proxied_bootstrap`` stays
+    behind it, whoever begins at ``bootstrap`` beside it. ``membership`` makes it one of a ``KafkaCluster``.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        proxied: bool = False,
+        membership: Membership | None = None,
+    ) -> None:
         self._directory = directory
         self._settings = dict(settings or {})
+        self._membership = membership or Membership.of(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._port = _free_port()
+        self._proxied_port = _free_port() if proxied else 0
+        self._proxy = TcpProxy(self._proxied_port) if proxied else None
 
     @property
     def bootstrap(self) -> str:
         """``host:port`` for clients."""
         return f"127.0.0.1:{self._port}"
+
+    @property
+    def proxy(self) -> TcpProxy:
+        """What lies between this broker and the clients that began at ``proxied_bootstrap``."""
+        assert self._proxy is not None, "this broker was made without a proxy"
+        return self._proxy
+
+    @property
+    def proxied_bootstrap(self) -> str:
+        """``host:port`` for clients that are to reach it through its proxy."""
+        return self.proxy.address
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -73,15 +123,22 @@ class KafkaBroker:
 
     def start(self) -> None:
         """Starts the broker and waits until it answers. Raises ``BrokerUnavailable``."""
+        self.launch()
+        self.wait_until_it_answers()
+
+    def launch(self) -> None:
+        """Starts the process, and waits for nothing: one of several answers only when most of them run."""
         java, jars = _java(), install()
         properties = self._directory / "server.properties"
         if not properties.exists():
             self._format(java, jars, properties)
-        command = [java, "-Xmx512m", "-Xms256m", "-Dorg.apache.logging.log4j.level=WARN", "-cp", f"{jars}/*"]
+        memory = ["-Xmx512m", "-Xms256m"]
+        # Several of them have to share the cores with what is tested: they start in half the time like this.
+        compiler = _QUICK_START if len(self._membership.controllers) > 1 else []
+        command = [java, *memory, *compiler, "-Dorg.apache.logging.log4j.level=WARN", "-cp", f"{jars}/*"]
         with (self._directory / "broker.log").open("ab") as log:
             self._process = subprocess.Popen([*command, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
         self._watcher = die_with_parent(self._process.pid)
-        self._wait_until_it_answers()
 
     def stop(self) -> None:
         """Stops it in order, as an operator would."""
@@ -111,16 +168,24 @@ class KafkaBroker:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.kill()
+        if self._proxy is not None:
+            self._proxy.stop()
 
     def _format(self, java: str, jars: Path, properties: Path) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        controller = _free_port()
+        of = self._membership
+        listeners = [f"PLAINTEXT://127.0.0.1:{self._port}", f"CONTROLLER://127.0.0.1:{of.controllers[of.node]}"]
+        advertised = [f"PLAINTEXT://{self.bootstrap}"]
+        if self._proxy is not None:
+            listeners.append(f"PROXIED://127.0.0.1:{self._proxied_port}")
+            advertised.append(f"PROXIED://{self._proxy.address}")
         lines = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "node.id": str(of.node),
+            "controller.quorum.voters": ",".join(f"{node}@127.0.0.1:{port}" for node, port in of.controllers.items()),
+            "listeners": ",".join(listeners),
+            "advertised.listeners": ",".join(advertised),
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self._directory / "data"),
@@ -144,10 +209,19 @@ class KafkaBroker:
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
         draft = properties.with_suffix(".draft")
         draft.write_text(text)
-        # Any 16 bytes in URL-safe base64; one that begins with "-" would be read as an option.
-        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()[1:]
         done = subprocess.run(
-            [java, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft)],
+            [
+                java,
+                *_QUICK_START,
+                "-cp",
+                f"{jars}/*",
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                of.cluster,
+                "-c",
+                str(draft),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -156,7 +230,8 @@ class KafkaBroker:
             raise BrokerUnavailable(f"formatting the broker's storage failed: {done.stdout}{done.stderr}")
         draft.rename(properties)
 
-    def _wait_until_it_answers(self) -> None:
+    def wait_until_it_answers(self) -> None:
+        """As ``start`` does."""
         assert self._process is not None
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
@@ -194,6 +269,75 @@ class KafkaBroker:
             watcher.wait()
             assert watcher.stdin is not None
             watcher.stdin.close()
+
+
+class KafkaCluster:
+    """Brokers that replicate each other: topics with as many replicas, a write is acknowledged by two of them."""
+
+    def __init__(
+        self, directory: Path, settings: Mapping[str, str] | None = None, *, brokers: int = 3, proxied: bool = False
+    ) -> None:
+        replicated = {
+            "default.replication.factor": str(brokers),
+            "min.insync.replicas": "2",
+            "offsets.topic.replication.factor": str(brokers),
+            "transaction.state.log.replication.factor": str(brokers),
+            "transaction.state.log.min.isr": "2",
+            # A follower that is gone keeps every write waiting until the leader gives it up.
+            "replica.lag.time.max.ms": "3000",
+            **(settings or {}),
+        }
+        self.brokers = {
+            of.node: KafkaBroker(directory / f"broker-{of.node}", replicated, proxied=proxied, membership=of)
+            for of in Membership.of(brokers)
+        }
+
+    @property
+    def bootstrap(self) -> str:
+        """All addresses, for clients."""
+        return ",".join(broker.bootstrap for broker in self.brokers.values())
+
+    @property
+    def proxied_bootstrap(self) -> str:
+        """All addresses, through the proxies."""
+        return ",".join(broker.proxied_bootstrap for broker in self.brokers.values())
+
+    def start(self) -> None:
+        """Starts those that do not run, and waits until all answer and know each other."""
+        stopped = [broker for broker in self.brokers.values() if not broker.running]
+        with ThreadPoolExecutor(len(self.brokers)) as pool:
+            for _ in pool.map(KafkaBroker.launch, stopped):
+                pass
+            for _ in pool.map(KafkaBroker.wait_until_it_answers, stopped):
+                pass
+        self.wait_until_whole()
+
+    def wait_until_whole(self, seconds: float = START_S) -> None:
+        """Waits until every partition there is has all of its replicas in step."""
+        client, deadline = admin(self.bootstrap), time.monotonic() + seconds
+        while True:
+            found = client.list_topics(timeout=10)
+            partitions = [part for topic in found.topics.values() for part in topic.partitions.values()]
+            if len(found.brokers) == len(self.brokers) and all(
+                part.leader != -1 and len(part.isrs) == len(part.replicas) for part in partitions
+            ):
+                return
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"the brokers were not in step within {seconds:.0f} s")
+            time.sleep(0.1)
+
+    def leaders(self, topic: str) -> dict[int, int]:
+        """By partition the node that leads it."""
+        partitions = admin(self.bootstrap).list_topics(topic, timeout=10).topics[topic].partitions
+        return {number: partition.leader for number, partition in partitions.items()}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for broker in self.brokers.values():
+            broker.__exit__(kind, error, tb)
 
 
 def install() -> Path:
