@@ -35,6 +35,7 @@ from pydantic_settings import (
 
 from schemas.base import Identifier
 from schemas.topics import PARTITIONS
+from streams.fail_points import FailPoint, elsewhere, read_fail_point
 
 PREFIX: Final = "BANK_TRIGGERS_"
 CONFIG_VARIABLE: Final = "BANK_TRIGGERS_CONFIG"
@@ -122,6 +123,7 @@ def _read_prefix(value: Any) -> str:
 
 RedisUrl = Annotated[SecretUrl, PlainValidator(_read_redis_url), PlainSerializer(str, return_type=str)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_addresses)]
+FailPointSetting = Annotated[FailPoint | None, PlainValidator(read_fail_point), PlainSerializer(str, return_type=str)]
 Name = Annotated[str, BeforeValidator(_read_name)]
 Prefix = Annotated[str, BeforeValidator(_read_prefix)]
 
@@ -204,6 +206,9 @@ class Settings(BaseSettings):
     dead_letter_window: int = Field(10_000, ge=100, le=10_000_000, description="How many last records those are.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     log_format: Literal["plain", "json"] = Field("plain", description="How a line of the log looks.")
+    fail_point: FailPointSetting = Field(
+        None, description="Where a worker kills itself, for tests of faults; see streams/fail_points.py."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -263,9 +268,19 @@ class Settings(BaseSettings):
             problems.append("redis_password: the URL has a password too; expected one of the two")
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
             problems.append("heartbeat_interval_ms: expected at most a third of session_timeout_ms")
+        if self.fail_point is not None and (hosts := elsewhere(self._hosts())):
+            problems.append(
+                f"fail_point: it kills the worker, for tests on one machine, and {hosts[0]} is another; expected none"
+            )
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def _hosts(self) -> list[str]:
+        """Where Kafka and the store are."""
+        store = urlsplit(self.redis_url.get_secret_value())
+        hosts = [address.rpartition(":")[0].strip("[]") for address in self.kafka_bootstrap]
+        return hosts if store.scheme == "unix" else [*hosts, store.hostname or ""]
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

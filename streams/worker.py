@@ -21,6 +21,7 @@ from streams.app import WorkerApp, WorkerParameters, build_app, run_worker
 from streams.cache import StateCache
 from streams.clock import SystemClock
 from streams.connections import await_kafka, await_store, kafka_options
+from streams.fail_points import arm
 from streams.partition import Limits, Rulesets, Services
 from streams.patience import Patience
 from streams.processor import Processor
@@ -144,6 +145,8 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
         ),
         observe=telemetry.observe,
     )
+    if settings.fail_point is not None:
+        arm(services, settings.fail_point)
     owner = _Owner(Processor(services, kafka_log))
     telemetry.attach(services, owner.processor)
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)

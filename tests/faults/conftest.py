@@ -6,22 +6,31 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.support import fault_table
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "many_seeds: a fault of many moments: runs with the seeds 1 to --fault-seeds")
+    config.addinivalue_line(
+        "markers",
+        "many_seeds(together=n): a fault of many moments, with the seeds 1 to --fault-seeds; n in a row in one process",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes ``seed`` runs with the seed 1, or with those that the options name."""
     if "seed" in metafunc.fixturenames:
         only = metafunc.config.getoption("--fault-seed")
-        many = metafunc.definition.get_closest_marker("many_seeds") is not None
-        last = (metafunc.config.getoption("--fault-seeds") or 1) if many else 1
+        many = metafunc.definition.get_closest_marker("many_seeds")
+        last = 1 if many is None else metafunc.config.getoption("--fault-seeds") or 1
         seeds = range(1, last + 1) if only is None else [only]
-        metafunc.parametrize("seed", seeds, ids=[f"seed-{seed}" for seed in seeds])
+        together = 1 if many is None else many.kwargs.get("together", 1)
+        metafunc.parametrize("seed", [_param(seed, (seed - 1) // together) for seed in seeds])
+
+
+def _param(seed: int, group: int) -> ParameterSet:
+    return pytest.param(seed, id=f"seed-{seed}", marks=pytest.mark.xdist_group(f"seeds-{group}"))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -77,6 +77,9 @@ def test_addresses_by_commas() -> None:
         ("TENANT", "", "at least 1 character"),
         ("REDIS_CLUSTER", "perhaps", "valid boolean"),
         ("LOG_LEVEL", "loud", "'debug', 'info'"),
+        ("FAIL_POINT", "after_lunch:1", "mid_evaluation, after_publish, after_commit with a count"),
+        ("FAIL_POINT", "after_publish", "such as after_publish:7"),
+        ("FAIL_POINT", "after_publish:0", "with a count from 1"),
     ],
 )
 def test_each_mistake_names_setting_and_what_is_right(variable: str, value: str, expected: str) -> None:
@@ -194,8 +197,10 @@ def test_secret_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_TLS_CA_FILE": "/none"}, "kafka_tls_ca_file"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_TLS_KEY_FILE": "/none"}, "kafka_tls_cert_file"),
         ({"SESSION_TIMEOUT_MS": "2000"}, "heartbeat_interval_ms"),
+        ({"FAIL_POINT": "after_commit:1", "KAFKA_BOOTSTRAP": "127.0.0.1:9092,kafka:9092"}, "fail_point"),
+        ({"FAIL_POINT": "after_commit:1", "REDIS_URL": "rediss://user:secret@redis.example/0"}, "fail_point"),
     ],
 )
 def test_settings_that_contradict_each_other(environ: dict[str, str], setting: str) -> None:
-    """A password without TLS or user, a certificate without TLS: refused, not ignored."""
+    """A password without TLS or user, a certificate without TLS, a worker that kills itself: refused, not ignored."""
     assert any(line.startswith(setting + ": ") for line in problems(environ))

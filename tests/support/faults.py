@@ -29,7 +29,7 @@ from typing import Final, TypeVar
 from tests.support.bank_history import BEGIN, bank_history
 from tests.support.oracle_check import Verdict, check_against_oracle, check_straight_pass, show_journal
 from tests.support.system import Event, System
-from tests.support.worker_process import ROOT, WorkerProcess
+from tests.support.worker_process import ROOT, WorkerProcess, wait_until
 
 T = TypeVar("T")
 
@@ -73,6 +73,22 @@ def load(system: System, worker: WorkerProcess, events: Sequence[Event]) -> None
     worker.pause()
     system.publish(events)
     worker.resume()
+
+
+def await_shared(system: System, *workers: WorkerProcess) -> None:
+    """Waits until these workers share all partitions.
+
+    Choose their number so that it divides that of the partitions: where it does not, the assignor of Faust may leave a
+    worker without any.
+    """
+
+    def shared() -> bool:
+        for worker in workers:
+            assert worker.running, f"{worker}"
+        owned = [worker.owned() for worker in workers]
+        return all(owned) and sum(map(len, owned)) == system.partitions == len(frozenset().union(*owned))
+
+    wait_until(shared, "the workers share the partitions")
 
 
 def settle(system: System, *, order_free: bool = True, seconds: float = 90.0) -> Verdict:

@@ -1,0 +1,107 @@
+"""F1: SIGKILL of a worker: mid-evaluation, after publish, after commit, at any moment."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.support.faults import INDEPENDENT, SHIPPED, await_shared, fault_system, history, settle
+from tests.support.system import System
+from tests.support.worker_process import wait_until
+
+SIGKILLED = -9
+TOGETHER = 4
+"""So many seeds in a row share a system, whose steady worker lives through all of their kills."""
+
+
+class Grounds:
+    """One system at a time, for the seeds of one group; every other group runs the triggers that ship."""
+
+    def __init__(self, kafka: str, redis_url: str, folders: pytest.TempPathFactory) -> None:
+        self._where = kafka, redis_url
+        self._folders = folders
+        self._open = ExitStack()
+        self._group: int | None = None
+        self._system: System | None = None
+        self.order_free = True
+
+    @contextmanager
+    def of(self, seed: int) -> Iterator[System]:
+        """The system of a seed, with its steady worker running. One in which something failed is not used again."""
+        group = (seed - 1) // TOGETHER
+        if group != self._group:
+            self.close()
+            self.order_free = group % 2 == 0
+            self._system = self._open.enter_context(
+                fault_system(
+                    *self._where,
+                    self._folders.mktemp("ground"),
+                    name=f"f01-{group}",
+                    rules=INDEPENDENT if self.order_free else SHIPPED,
+                    partitions=5,
+                    max_batch=8,
+                    session_timeout_ms=2_000,
+                )
+            )
+            self._system.start_worker()
+            self._group = group
+        assert self._system is not None
+        try:
+            yield self._system
+        except BaseException as error:
+            self._group = None
+            self._open.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def close(self) -> None:
+        self._group = None
+        self._open.close()
+
+
+@pytest.fixture(scope="session")
+def grounds(kafka: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
+    """The systems of many seeds."""
+    made = Grounds(kafka, redis_url, tmp_path_factory)
+    yield made
+    made.close()
+
+
+@pytest.mark.many_seeds(together=TOGETHER)
+def test_workers_killed_at_each_moment_of_a_batch_lose_nothing_and_repeat_nothing_else(
+    grounds: Grounds, seed: int
+) -> None:
+    """Five workers; one kills itself in the middle of an evaluation, one between publish and commit, one between
+
+    commit and acknowledgement, and one is killed at a moment of the seed's: ids, bodies and states are the oracle's.
+    """
+    rng = random.Random(seed)
+    with grounds.of(seed) as system:
+        (steady,) = (worker for worker in system.workers if worker.running)
+        mid_evaluation = system.start_worker(fail_point=f"mid_evaluation:{rng.randint(1, 150)}")
+        after_publish = system.start_worker(fail_point=f"after_publish:{rng.randint(1, 15)}")
+        after_commit = system.start_worker(fail_point=f"after_commit:{rng.randint(1, 15)}")
+        victim = system.start_worker()
+        workers = [steady, mid_evaluation, after_publish, after_commit, victim]
+        await_shared(system, *workers)
+
+        for worker in workers:
+            worker.pause()
+        system.publish(history(seed, 100, part=(seed - 1) % TOGETHER))
+        done = system.batches_done(victim.owned())
+        for worker in workers:
+            worker.resume()
+        batches, moment = rng.randint(1, 15), rng.uniform(0, 0.03)
+        wait_until(lambda: system.batches_done(victim.owned()) >= done + batches, "the worker to be killed goes on")
+        time.sleep(moment)
+        victim.kill()
+        for worker in (mid_evaluation, after_publish, after_commit):
+            assert worker.wait(30) == SIGKILLED, f"{worker}"
+
+        verdict = settle(system, order_free=grounds.order_free)
+        assert steady.running
+        assert verdict.repeated_batches >= 1, "no batch was published twice"
+        assert verdict.actions >= 300, verdict
