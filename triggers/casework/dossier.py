@@ -186,7 +186,11 @@ def _decision(decision: Decision, candidacy: Candidacy, zone: ZoneInfo) -> str:
     detail = show_detail(decision.detail, zone)
     if decision.outcome == "sent":
         action = candidacy.actions.get(decision.action_id or "")
-        said = f"sent by {decision.channel}" if action is None else f"sent by {_offered(action, zone)}"
+        if decision.reason != "sent":  # by a desk, which also does what nobody is sent for
+            said = f"{MEANINGS.get(decision.reason, decision.reason)} ({decision.reason})"
+            said += f", sent by {_offered(action, zone)}" if action is not None else ""
+        else:
+            said = f"sent by {decision.channel}" if action is None else f"sent by {_offered(action, zone)}"
         return _stepped(decision.step, said + _listed(detail))
     if decision.reason == "shadow":
         would = detail.pop("would", "")

@@ -56,5 +56,23 @@ MEANINGS: Final[Mapping[str, str]] = {
     "opted_out": "the customer withdrew the consent for the channel",
     "excluded": "the customer is blacklisted or works for the bank",
     "corrected": "the day on which the product matures was corrected",
+    # What desks do with a customer.
+    "assigned": "the customer has a manager now",
+    "recalled": "nobody spoke with the customer for too long: another manager has them now",
+    "no_capacity": "no manager of the owning desk has room for another customer",
+    "unknown_manager": "the branch knows no such manager: another branch's, or a mistake in the profile",
+    "handover_approval": "the customer belongs to a higher desk now: the handover was put to a person for approval",
+    "approved": "a person approved the handover: the customer has the new manager now",
+    "rejected": "a person rejected the handover",
+    "no_answer": "nobody answered the request for the handover in time",
+    "unknown_handover": "the answer is about a handover that is not under way",
+    "no_place": "the bank itself has filled the place that was kept with the new manager",
+    "no_longer_promoted": "the customer does not belong to the higher desk any more",
+    "manager_left": "the manager who was to take over has left",
+    "overtaken": "the bank itself has moved the customer",
+    "no_desks": "the rule set has no desks any more",
+    "called": "the new manager has spoken with the customer: the handover is done",
+    "call_missed": "the new manager did not call in time",
+    "handover_escalation": "the branch was asked to see to the call",
 }
-"""By reason: of the gate and of the engine, for what is held back, what waits and what is withdrawn."""
+"""By reason: of the gate, the engine and the desks, for what is done, held back, waits or is withdrawn."""

@@ -11,10 +11,9 @@ from datetime import timedelta
 from typing import Final
 
 from schemas.base import from_ms, to_ms
-from triggers.desk.records import REQUEST, request_record
+from triggers.desk.records import request_id, request_record
 from triggers.desk.state import Client, Move
 from triggers.desk.work import HANDOVER, Work
-from triggers.engine.ids import make_id
 
 _PREFIX: Final = "handover:"
 _ESCALATION_MS: Final = 2 * 86_400_000
@@ -41,7 +40,7 @@ def ask(work: Work, customer: str, client: Client, occasion: str) -> None:
         work.wait(customer, client, "promotion", occasion)
         return
     work.stop_waiting(customer, client)
-    move_id = REQUEST + make_id(work.tenant, work.pool.key, customer, "handover", manager, str(work.clock))
+    move_id = request_id(work.tenant, customer, work.pool.key, "handover", manager, str(work.clock))
     work.pool.count(client, -1)
     client.move = Move(move_id, manager, occasion, work.clock)
     work.pool.count(client, 1)
@@ -131,7 +130,7 @@ def due(work: Work, name: str) -> None:
     else:
         detail = {"handover_id": move.id, "manager_id": move.to}
         work.decide(customer, HANDOVER, occasion, "suppressed", "call_missed", detail)
-        action_id = REQUEST + make_id(work.tenant, move.id, "escalation")
+        action_id = request_id(work.tenant, customer, move.id, "escalation")
         _request(
             work,
             customer,

@@ -15,6 +15,24 @@ REQUEST: Final = "desk:"
 """So begins the id of a request to the bank's own people, which is no contact with the customer."""
 
 
+def request_id(tenant: str, customer: str, *about: str) -> str:
+    """The id of a request about a customer. It ends in a mark by which the customer's stage, which is told of no
+    request, knows an id that a desk gave from any other.
+    """
+    found = make_id(tenant, customer, *about)
+    return f"{REQUEST}{found}.{_mark(tenant, customer, found)}"
+
+
+def is_request_id(tenant: str, customer: str, action_id: str) -> bool:
+    """Whether a desk gave this id to a request about this customer."""
+    found, _, mark = action_id.removeprefix(REQUEST).partition(".")
+    return action_id.startswith(REQUEST) and mark == _mark(tenant, customer, found)
+
+
+def _mark(tenant: str, customer: str, found: str) -> str:
+    return make_id("desk-request", tenant, customer, found)[:16]
+
+
 def step_record(
     tenant: str, pool: str, customer: str, number: int, step: str, desk: str, manager: str, former: str | None, at: int
 ) -> DeskStep:

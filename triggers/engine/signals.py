@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.dead_letter import Reason
 from schemas.decode import Rejected
 from schemas.desk import DeskStep
 from schemas.events import DESK_CHANNELS, Behaviour, Feedback, Profile
 from triggers.desk.customer_side import hear_step, keep_given_manager, note_conversation, take_manager
-from triggers.desk.records import REQUEST
+from triggers.desk.records import REQUEST, is_request_id
 from triggers.engine.derived import settle_tier
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.feedback import RANK, ActionView, find_action, follow_outcome, note_outcome
@@ -84,7 +85,9 @@ def apply_feedback(run: Evaluation, record: Feedback, at: int) -> Rejected | Non
     contact with the customer: it changes nothing here.
     """
     if record.action_id.startswith(REQUEST) and record.channel in DESK_CHANNELS:
-        return None
+        if is_request_id(run.tenant, run.state.key, record.action_id):
+            return None
+        return Rejected(Reason.UNKNOWN_ACTION, "action_id", "no desk has asked anybody for something under this id")
     found = find_action(run.state, record.action_id, record.channel)
     if isinstance(found, Rejected):
         return found

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.base import Record, to_ms
 from tests.support.bank import START, Customer, actions, at, feedback, transaction
+from tests.support.desk_world import DAY_MS, POOL, DeskWorld
 from tests.support.rules import DAY, NO_LIMITS, ruleset, trigger
 from triggers.casework.dossier import Dossier, candidacy_json, considered_at, tell
 from triggers.language.model import Cap, Quiet, Step
@@ -130,3 +131,25 @@ def test_an_action_without_its_decision_is_told_as_such() -> None:
     outputs, _ = history()
     (found,) = dossier_of([actions(outputs)[0]]).close()
     assert tell(found, {}, ZONE)[2].endswith("its decision is not among these records")
+
+
+def test_what_desks_do_with_a_customer_is_told_as_well() -> None:
+    """A request goes out by a channel; what the desk does itself by none. Each says what it means."""
+    world = DeskWorld()
+    world.manager("V1", "vip")
+    world.manager("M1")
+    world.stands("C1", "counter")
+    world.deliver()
+    world.stands("C1", "vip")
+    world.advance(DAY_MS)
+    (request,) = world.requests()
+    world.advance(1)
+    world.answer(request.action_id, "C1", "approved")
+    lines = [line for one in dossier_of(world.outputs).close() for line in tell(one, {}, ZONE)]
+    said = [line for line in lines if line.startswith("  2026")]
+    room = "desk = counter, room = 2"
+    assert said[0].endswith(f"  the customer has a manager now (assigned)  [pool = {POOL}, manager_id = M1, {room}]")
+    asked = "for approval (handover_approval), sent by manager: offer handover_approval, until 2026-03-07 08:00"
+    assert said[1].endswith(f"{asked}  [pool = {POOL}, manager_id = V1, desk = vip]")
+    assert "a person approved the handover: the customer has the new manager now (approved)  [" in said[2]
+    assert len(said) == 3

@@ -8,6 +8,7 @@ from schemas.dead_letter import Reason
 from schemas.decisions import Decision
 from schemas.desk import DeskStep
 from tests.support.desk_world import DAY_MS, HOUR_MS, POOL, START_MS, DeskWorld, desk_rules
+from triggers.desk.records import is_request_id
 from triggers.engine.stage import UnreadableState
 
 
@@ -167,6 +168,7 @@ def test_a_promotion_is_asked_for_at_the_monthly_review() -> None:
     people = {"manager": "V1", "former_manager": "M1"}
     assert request.fields == {"handover_id": request.action_id, "branch": POOL, **people}
     assert world.steps() == []
+    assert is_request_id("bank", "C1", request.action_id)
 
 
 def test_an_approved_handover_goes_its_way() -> None:
@@ -207,6 +209,7 @@ def test_a_call_that_was_missed_goes_to_the_branch(spoken: int | None, missed: b
     assert len(escalations) == missed
     assert all(one.title["zh"] and one.offer_title["zh"] for one in escalations)
     assert all(one.offer == "handover_escalation" and one.manager_id == "V1" for one in escalations)
+    assert all(is_request_id("bank", "C1", one.action_id) for one in escalations)
 
 
 def test_a_talk_with_somebody_else_is_not_the_new_manager_s_call() -> None:

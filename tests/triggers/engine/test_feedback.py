@@ -11,6 +11,7 @@ from schemas.dead_letter import Reason
 from schemas.decode import Rejected
 from tests.support.bank import Customer, actions, at, cancellations, decisions, feedback, transaction
 from tests.support.rules import DAY, HOUR, NO_LIMITS, ruleset, trigger
+from triggers.desk.records import request_id
 from triggers.engine.state import CustomerState
 from triggers.language.model import OnDerived, OnEvent, Policy, Step
 
@@ -90,10 +91,33 @@ def test_what_becomes_of_a_request_to_people_is_no_contact(channel: str) -> None
     """A manager who answers a request has not spoken with the customer; it is not set aside either."""
     person = customer(others=(trigger("hears", on=(OnEvent("feedback"),)),))
     (sent,) = actions(person.outputs)
-    assert person.feed(feedback("f1", sent, "answered", action_id="desk:7", channel=channel, occurred_at=at(1))) == []
+    asked = request_id("bank", "c1", "handover")
+    assert person.feed(feedback("f1", sent, "answered", action_id=asked, channel=channel, occurred_at=at(1))) == []
     assert person.state.contacted == 0
     person.feed(feedback("f2", sent, "answered", action_id="talk:7", channel=channel, occurred_at=at(1)))
     assert person.state.contacted == int(at(1).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    "action_id",
+    [
+        "desk:7",
+        "desk:",
+        "desk:.",
+        request_id("bank", "c2", "handover"),
+        request_id("other", "c1", "handover"),
+        request_id("bank", "c1", "handover")[:-1],
+        request_id("bank", "c1", "handover").replace("desk:", "desk:0"),
+    ],
+)
+def test_an_id_that_no_desk_gave_is_set_aside(action_id: str) -> None:
+    """Mistyped, or of another customer or another bank: what begins as a request's id need not be one."""
+    person = customer()
+    (sent,) = actions(person.outputs)
+    refused = person.feed(feedback("f1", sent, "answered", action_id=action_id, channel="manager", occurred_at=at(1)))
+    assert refused == [
+        Rejected(Reason.UNKNOWN_ACTION, "action_id", "no desk has asked anybody for something under this id")
+    ]
 
 
 def test_feedback_from_another_channel_is_set_aside() -> None:
