@@ -25,8 +25,8 @@ HOURS = {"push": (22, 7), "sms": (18, 10), "wechat": (12, 14), "manager": (17, 9
 class Rules:
     """A rule set as it was drawn: what a checker may know of it."""
 
-    caps: tuple[tuple[int, str, str | None, str | None], ...] = ()
-    """At most, per (``2d``, ``day`` …), category, channel."""
+    caps: tuple[tuple[int, str, str | None, str | None, tuple[str, ...]], ...] = ()
+    """At most, per (``2d``, ``day`` …), category, channel, categories that it lets through."""
     consent: frozenset[str] = frozenset()
     quiet: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
@@ -62,7 +62,8 @@ def drawn_rules(draw: st.DrawFn) -> Rules:
         st.sampled_from(["6h", "2d", "7d", "day", "week", "month"]),
         st.none() | st.sampled_from(["care", "growth"]),
         st.none() | st.sampled_from(CHANNELS),
-    )
+        st.sampled_from([(), (), ("care",), ("growth",)]),
+    ).filter(lambda cap: cap[2] not in cap[4])
     step = st.tuples(
         st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=3, unique=True).map(tuple),
         st.sampled_from([1, 12, 24, 49]),
@@ -134,7 +135,8 @@ def _policy(rules: Rules) -> dict[str, Any]:
             {"at_most": most, "per": per}
             | ({} if category is None else {"category": category})
             | ({} if channel is None else {"channel": channel})
-            for most, per, category, channel in rules.caps
+            | ({"except": list(exempt)} if exempt else {})
+            for most, per, category, channel, exempt in rules.caps
         ],
         "quiet": [
             *(

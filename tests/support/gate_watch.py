@@ -87,14 +87,14 @@ class Watch:
         if action.complexity == "medium" and rules.routed:
             assert action.channel in rules.routed, "on a channel that may not carry it"
         assert not is_quiet(rules, action.channel, at), f"{action.channel} in quiet hours: {at.astimezone(ZONE)}"
-        for most, per, category, channel in rules.caps:
+        for most, per, category, channel, exempt in rules.caps:
             counted = [
                 one
                 for one in [*self.actions, action]
                 if category in (None, one.category) and channel in (None, one.channel) and _within(per, one, at)
             ]
             # One of another category or channel may find a cap full that was lowered since.
-            if action in counted:
+            if action in counted and action.category not in exempt:
                 assert len(counted) <= most, f"{len(counted)} contacts, at most {most} per {per} {category} {channel}"
         if action.step == 0:
             self._judge_pace(rules, action)

@@ -268,6 +268,7 @@ CAP: Final = Form(
         ),
         Key("category", Name(), "Counts contacts of this category only."),
         Key("channel", OneOf(CHANNELS), "Counts contacts on this channel only."),
+        Key("except", Items(Name(), 0, 100), "Categories that are owed: they count, and it never holds them back."),
     ),
 )
 COOLDOWN: Final = Form(

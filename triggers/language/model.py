@@ -378,7 +378,8 @@ class Cap:
     """At most ``at_most`` contacts of a customer, of one category and on one channel where they are given.
 
     They are counted over the last ``per_ms`` or, where ``calendar`` names one, since this day, week (from Monday) or
-    month began in the bank's time zone; ``per_ms`` is then the longest that can be.
+    month began in the bank's time zone; ``per_ms`` is then the longest that can be. Contacts of the categories in
+    ``exempt`` are counted and never held back: they are owed.
     """
 
     at_most: int
@@ -386,6 +387,7 @@ class Cap:
     category: str | None = None
     channel: str | None = None
     calendar: Literal["day", "week", "month"] | None = None
+    exempt: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _caps(reader: Reader, fields: Fields) -> tuple[tuple[Cap, ...], list[Place]]
         cap = _cap(reader, item)
         if cap is None:
             continue
-        what = (cap.per_ms, cap.calendar, cap.category, cap.channel)
+        what = (cap.per_ms, cap.calendar, cap.category, cap.channel, cap.exempt)
         if what in found:
             message = f"two caps count the same contacts: this one and at_most: {found[what].at_most}"
             reader.report(codes.CONTRADICTION, item.place, message)
@@ -140,9 +140,15 @@ def _cap(reader: Reader, node: Node) -> Cap | None:
     at_most = fields.integer("at_most")
     category = fields.identifier("category")
     channel = fields.choice("channel")
+    exempt = _excepted(reader, fields)
+    if category in exempt:
+        message = f'this cap is of the category "{category}" alone, which it lets through'
+        reader.report(codes.CONTRADICTION, fields.key_place("except"), message)
     per = fields.get("per")
     length, calendar = _period(reader, per) if per else (None, None)
-    return Cap(at_most, length, category, channel, calendar) if at_most is not None and length is not None else None
+    if at_most is None or length is None:
+        return None
+    return Cap(at_most, length, category, channel, calendar, exempt)
 
 
 def _period(reader: Reader, node: Node) -> tuple[int | None, Calendar | None]:
@@ -169,8 +175,11 @@ def _attempts(reader: Reader, node: Node) -> Attempts | None:
         return None
     at_most = fields.integer("at_most")
     pause = fields.duration("pause")
-    exempt = [reader.identifier(item) for item in fields.items("except", "categories")]
-    return Attempts(at_most, pause, frozenset(filter(None, exempt))) if at_most and pause else None
+    return Attempts(at_most, pause, _excepted(reader, fields)) if at_most and pause else None
+
+
+def _excepted(reader: Reader, fields: Fields) -> frozenset[str]:
+    return frozenset(filter(None, (reader.identifier(item) for item in fields.items("except", "categories"))))
 
 
 def _check_hold(reader: Reader, fields: Fields, policy: Policy) -> None:

@@ -20,7 +20,9 @@ def named_in(file: str, policy: Fields) -> Iterator[Named]:
     """Every such name, in the order of the keys below. What is none at all was reported when it was read."""
     for name, entry in _entries(_entries(policy.get("holdout")).get("triggers")).items():
         yield Named("trigger", name, Spot(file, entry.place))
-    categories = [_value(cap, "category") for cap in _items(policy.get("caps"))]
+    categories: list[Node | None] = []
+    for cap in _items(policy.get("caps")):
+        categories += [_value(cap, "category"), *_items(_value(cap, "except"))]
     for key in ("attempts", "holdout"):
         spared = _entries(policy.get(key)).get("except")
         categories += _items(spared.value if spared is not None else None)

@@ -17,9 +17,13 @@ REASON: Final = "capped"
 
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
-    """Refuses where a cap's window of contacts is full. A withdrawn contact counts: it may have been read."""
+    """Refuses where a cap's window of contacts is full. A withdrawn contact counts: it may have been read. So does one
+    of a category that the cap lets through: the customer heard from the bank.
+    """
     for cap in policy.caps:
         if cap.category not in (None, candidate.category) or cap.channel not in (None, candidate.channel):
+            continue
+        if candidate.category in cap.exempt:
             continue
         after = _opened(cap, policy.timezone, candidate.now)
         contacts = 0

@@ -36,6 +36,10 @@ def found(today: date | None = None, good: str = GOOD, **files: str) -> list[tup
         ("at_most: 3, per: 7d, channel: push", "at_most: 3, per: 7d, channel: sms", False),
         ("at_most: 3, per: 7d, channel: sms", "at_most: 4, per: 7d, channel: sms, category: care", True),
         ("at_most: 3, per: 7d, category: sales", "at_most: 4, per: 7d, channel: sms, category: care", False),
+        ("at_most: 3, per: 7d, except: [desk]", "at_most: 3, per: 7d, channel: sms", False),
+        ("at_most: 3, per: 7d, except: [desk]", "at_most: 3, per: 7d, category: desk", False),
+        ("at_most: 3, per: 7d, except: [desk]", "at_most: 3, per: 7d, category: care", True),
+        ("at_most: 3, per: 7d, except: [desk]", "at_most: 3, per: 7d, channel: sms, except: [desk, care]", True),
         ("at_most: 2, per: week", "at_most: 2, per: day", True),
         ("at_most: 2, per: month", "at_most: 2, per: day", True),
         ("at_most: 2, per: month", "at_most: 2, per: week", False),
@@ -76,6 +80,8 @@ def test_a_channel_that_no_one_can_be_reached_on_is_found(policy: str, closed: b
         ("at_most: 1, per: month, channel: push", False),
         ("at_most: 0, per: month, channel: sms", False),
         ("at_most: 0, per: week, category: other", False),
+        ("at_most: 0, per: week, except: [retention]", False),
+        ("at_most: 0, per: week, except: [other]", True),
         ("at_most: 0, per: week", True),
     ],
 )
@@ -176,6 +182,7 @@ def test_a_trigger_with_a_mistake_is_known_all_the_same() -> None:
     ("policy", "column"),
     [
         ("caps: [{at_most: 2, per: 7d, category: CATEGORY}]", 40),
+        ("caps: [{at_most: 2, per: 7d, except: [CATEGORY]}]", 39),
         ("attempts: {at_most: 5, pause: 90d, except: [CATEGORY]}", 45),
         ("seasons: [{months: [1], categories: [CATEGORY], times: 2}]", 38),
         ("objectives: [{when: customer.app_user, categories: [CATEGORY], times: 2}]", 53),

@@ -90,6 +90,16 @@ def test_a_cap_of_one_category_on_one_channel_needs_both() -> None:
     assert sent == [[True, True, True], [True, True, False]]
 
 
+def test_a_cap_lets_through_what_is_owed_and_counts_it() -> None:
+    """Contacts of an excepted category are never held back by it; the others find the cap full of them."""
+    owed = trigger("owed", on=(OnEvent("behaviour"),), category="desk")
+    cap = Cap(1, 7 * DAY, exempt=frozenset({"desk"}))
+    customer = Customer(ruleset(owed, trigger("sells"), policy=policy(cap)))
+    assert actions(customer.feed(behaviour("b1", "browse")))
+    assert actions(customer.feed(behaviour("b2", "browse")))
+    assert reasons(customer.feed(transaction("t1", 1, 1, 1))) == [("capped", {"cap": "1", "per": "1w"})]
+
+
 def test_a_cap_looks_back_further_than_a_ladder_is_kept() -> None:
     """A contact of ten months ago still fills a year's cap."""
     customer = Customer(ruleset(trigger("any"), policy=policy(Cap(1, 366 * DAY))))

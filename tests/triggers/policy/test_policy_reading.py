@@ -33,12 +33,16 @@ def test_caps_slide_or_follow_the_calendar() -> None:
           - {at_most: 1, per: day}
           - {at_most: 5, per: week, category: growth}
           - {at_most: 2, per: month, category: growth, channel: sms}
+          - {at_most: 3, per: 9d, except: [desk, notice]}
+          - {at_most: 4, per: 9d}
     """)
     assert policy.caps == (
         Cap(3, 7 * DAY),
         Cap(1, DAY + HOUR, calendar="day"),
         Cap(5, 7 * DAY + HOUR, "growth", calendar="week"),
         Cap(2, 31 * DAY + HOUR, "growth", "sms", "month"),
+        Cap(3, 9 * DAY, exempt=frozenset({"desk", "notice"})),
+        Cap(4, 9 * DAY),
     )
 
 
@@ -66,6 +70,7 @@ def test_what_is_left_out_holds_nothing_back() -> None:
         ("caps: [{at_most: 1001, per: 7d}]", (1, 18, "E014", "from 0 to 1000")),
         ("caps: [{at_most: 1, per: 7d, channel: fax}]", (1, 39, "E013", "expected one of push")),
         ("caps:\n  - {at_most: 1, per: 7d}\n  - {at_most: 2, per: 1w}", (3, 5, "E018", "at_most: 1")),
+        ("caps: [{at_most: 1, per: 7d, category: a, except: [b, a]}]", (1, 43, "E018", "which it lets through")),
         ("cooldown: 3d", (1, 11, "E012", "the keys of a cooldown: all, category, trigger")),
         ("cooldown: {al: 3d}", (1, 12, "E010", 'did you mean "all"?')),
         ("attempts: {at_most: 0, pause: 90d}", (1, 21, "E014", "from 1 to 1000")),

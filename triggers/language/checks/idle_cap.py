@@ -37,6 +37,8 @@ def _covers(wider: Cap, cap: Cap) -> bool:
         return False
     if wider.at_most > cap.at_most:
         return False
+    if cap.category in wider.exempt or (cap.category is None and not wider.exempt <= cap.exempt):
+        return False
     if wider.calendar is None:
         return wider.per_ms >= cap.per_ms
     return cap.calendar is not None and wider.calendar in _WITHIN[cap.calendar]

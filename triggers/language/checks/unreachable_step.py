@@ -25,7 +25,9 @@ def find(drafts: Sequence[Draft]) -> Iterator[Problem]:
             cap
             for cap in draft.policy.caps
             # A ladder may fall into two days, weeks or months, so that such a cap holds it back at times only.
-            if cap.category in (None, category and category.value) and (cap.calendar is None or not cap.at_most)
+            if cap.category in (None, category and category.value)
+            and not (category and category.value in cap.exempt)
+            and (cap.calendar is None or not cap.at_most)
         ]
         times = list(accumulate(step.after_ms for _, step in draft.ladder))
         made = [(at, step.channels) for at, (_, step) in zip(times, draft.ladder, strict=True)]
