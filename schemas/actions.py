@@ -77,6 +77,7 @@ class Cancellation(Record):
         "refused",
         "ended",
         "answered_late",
+        "retired",
     ]
     caused_by: Identifier
     created_at: EventTime

@@ -49,6 +49,8 @@ class Rules:
     expires: int = 48
     silence: int = 3
     """Days."""
+    shadow: frozenset[str] = frozenset()
+    """Triggers on payments that are in shadow."""
     absent: frozenset[str] = frozenset()
     """Triggers on payments that it does not have. (One that comes back knows nothing of the silences before.)"""
 
@@ -84,6 +86,7 @@ def drawn_rules(draw: st.DrawFn) -> Rules:
         once_per=draw(st.sampled_from([0, 0, 2])),
         ladder=((tuple(first), 0, False), *draw(st.lists(step, max_size=2))),
         expires=draw(st.sampled_from([3, 48, 100])),
+        shadow=frozenset(draw(st.lists(st.sampled_from(["any_payment", "huge_payment"]), max_size=1))),
         absent=frozenset(draw(st.lists(st.sampled_from(["any_payment", "big_payment"]), max_size=1))),
     )
 
@@ -101,7 +104,8 @@ def _trigger(rules: Rules, name: str) -> str:
     ladder: list[Any] = [list(rules.ladder[0][0])]
     for channels, after, unless in rules.ladder[1:]:
         ladder.append({"after": f"{after}h", "use": list(channels)} | ({"unless": "opened"} if unless else {}))
-    body: dict[str, Any] = {"trigger": name, "version": 1, "title": name, "owner": "tests", "status": "live"}
+    body: dict[str, Any] = {"trigger": name, "version": 1, "title": name, "owner": "tests"}
+    body["status"] = "shadow" if name in rules.shadow else "live"
     amount = LEAST.get(name)
     if amount is None:
         body["on"] = {"silence": "transaction", "for": f"{rules.silence}d"}

@@ -74,6 +74,7 @@ class Watch:
 
     def _judge(self, action: NextBestAction) -> None:
         rules, at = self.rules_of[action.ruleset], action.created_at
+        assert action.trigger not in rules.absent | rules.shadow, "its trigger is not live"
         assert not self.actions or at >= self.actions[-1].created_at, "time goes back"
         assert at < action.expires_at, "expired when it was sent"
         assert not self.excluded, "a contact with somebody on a list"
@@ -194,7 +195,8 @@ class Watch:
                 found[one.trigger, one.occasion].append(one)
         for candidate, decisions in found.items():
             finals = [one for one in decisions if one.outcome in ("sent", "suppressed")]
-            taken_back = [one for one in decisions if one.outcome == "cancelled"]
+            # With an action it is that one's alone, and the ladder goes on.
+            taken_back = [one for one in decisions if one.outcome == "cancelled" and one.action_id is None]
             assert len(finals) <= 1, f"{candidate} has several last words: {[one.reason for one in finals]}"
             assert len(taken_back) <= 1, f"{candidate} was taken back twice"
             if over:

@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     arbitration.REASON: "another candidate ranked higher",
     window.FULL: "so many candidates waited in the window that it was the last in rank",
     window.NO_LONGER: "when its time came a clause of its condition was not true any more",
-    window.RETIRED: "when its time came its trigger, or that step of it, was not in the rule set any more",
+    window.RETIRED: "its trigger, or that step of it, is not live in the rule set any more",
     channels.REASON: "none of the step's channels was allowed; each has its own reason",
     offers.REASON: "no offer of the catalogue fits the customer on that day",
     "once_per": "it fired for this customer less than its once_per before",

@@ -15,7 +15,7 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
 
     What no trigger reads any more goes; what stayed the same is carried: a wait goes on where its events and its time
     are the same. Timers are set anew, since they follow from the state; only those of ladders stay, also of a trigger
-    that is gone: when its step is due that goes on record, unless the trigger is back by then.
+    that is not live any more: that its ladder ends goes on record (``end_retired``).
     """
     state.ruleset = plan.ruleset.hash
     known = {series.id for series in plan.ruleset.series}

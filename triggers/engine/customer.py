@@ -25,6 +25,7 @@ from triggers.engine.timers import WINDOW, next_due, settle_every
 from triggers.engine.together import Together
 from triggers.engine.transactions import apply_transaction
 from triggers.engine.waits import end_wait
+from triggers.engine.withdrawal import end_retired
 from triggers.language.derived_events import EXHAUSTED
 from triggers.language.model import OnSilence, RuleSet, Trigger
 
@@ -58,7 +59,8 @@ class CustomerStage:
         if now is not None and at > now + plan.policy.skew_ms:
             return Outcome(rejected=from_the_future(plan.policy.skew_ms))
         clock = max(state.clock, at if now is None else now)
-        if state.ruleset != ruleset.hash:
+        adopted = state.ruleset != ruleset.hash
+        if adopted:
             adopt_state(state, plan, clock)
         state.clock = clock
         run.state = state
@@ -67,6 +69,8 @@ class CustomerStage:
         if timers and min(timers.values()) <= clock:
             self._run_due(clock, now)
         run.clock = clock
+        if adopted and (state.journeys or state.proposals):
+            end_retired(run)
         rejected = _APPLY[record.record_type](run, record, at)
         if timers and min(timers.values()) <= clock:
             # A lead time that had passed when its holding became known is due at once.
@@ -79,10 +83,14 @@ class CustomerStage:
     def run_timers(self, state: CustomerState, ruleset: RuleSet, until: int, now: int | None) -> Outcome | None:
         run = self._run
         plan = run.adopt(ruleset)
-        if state.ruleset != ruleset.hash:
+        adopted = state.ruleset != ruleset.hash
+        if adopted:
             adopt_state(state, plan, max(state.clock, now or 0))
         run.state, run.outputs = state, []
         self._run_due(until, now)
+        if adopted and (state.journeys or state.proposals):
+            run.clock = max(state.clock, now or 0)
+            end_retired(run)
         if plan.policy.desks is not None:
             tell_desk(run.tenant, state, plan.policy.desks, run.outputs)
         state.indexed_due = None  # The sweep found this entry: it is written anew or removed.
@@ -140,10 +148,11 @@ class CustomerStage:
                 self._exhausted(trigger_id, rest)
                 continue
             trigger = plan.triggers.get(trigger_id)
+            if kind == "l" and (trigger is None or trigger.status != "live"):
+                step, occasion = rest.split(":", 1)
+                give_up(run, trigger_id, int(step), occasion)
+                continue
             if trigger is None:
-                if kind == "l":
-                    step, occasion = rest.split(":", 1)
-                    give_up(run, trigger_id, int(step), occasion)
                 continue
             if kind == "l":
                 step, occasion = rest.split(":", 1)

@@ -68,11 +68,12 @@ def pass_over(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
 
 
 def give_up(run: Evaluation, trigger_id: str, step: int, occasion: str) -> None:
-    """A step is due whose trigger the rule set does not have any more."""
+    """A step is due whose trigger the rule set does not have any more, or has in shadow."""
     journey = journey_of(run.state, trigger_id, occasion)
     if journey is None or journey.cancelled:
         return
-    decide_absent(run, trigger_id, 0, occasion, RETIRED, step=step)
+    trigger = run.plan.triggers.get(trigger_id)
+    decide_absent(run, trigger_id, trigger.version if trigger is not None else 0, occasion, RETIRED, step=step)
     if not journey.sent:
         run.state.journeys.remove(journey)
 

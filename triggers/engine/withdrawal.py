@@ -13,6 +13,7 @@ from triggers.engine.decisions import decide, decide_absent
 from triggers.engine.outputs import cancellation
 from triggers.engine.state import Journey, Sent
 from triggers.engine.timers import is_step_of
+from triggers.engine.window import RETIRED
 from triggers.engine.window import withdraw as drop_proposals
 from triggers.policy import consent, exclusion
 
@@ -70,6 +71,20 @@ def obey_profile(run: Evaluation, caused_by: str) -> None:
         waiting = [name for name in state.timers if is_step_of(name, journey)]
         if journey.sent and all(sent.withdrawn for sent in journey.sent) and not _steps(waiting):
             _end(run, journey)
+
+
+def end_retired(run: Evaluation) -> None:
+    """Under another rule set: ends the journeys whose trigger is not live any more, in what waits and what holds.
+
+    A trigger that was taken out, or put in shadow, says nothing more to anybody. ``run.clock`` is now.
+    """
+    triggers = run.plan.triggers
+
+    def concerns(journey: Journey) -> bool:
+        trigger = triggers.get(journey.trigger)
+        return (trigger is None or trigger.status != "live") and is_under_way(run, journey)
+
+    take_back(run, concerns, RETIRED, run.plan.ruleset.hash)
 
 
 def end_by_purchase(run: Evaluation, kind: str, caused_by: str) -> None:

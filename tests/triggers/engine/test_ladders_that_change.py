@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from schemas.decisions import Decision
-from tests.support.bank import Customer, actions, at, cancellations, decisions, transaction
-from tests.support.rules import DAY, NO_LIMITS, ruleset, trigger
-from triggers.language.model import Quiet, Step
+from tests.support.bank import Customer, actions, at, behaviour, cancellations, decisions, transaction
+from tests.support.rules import DAY, HOUR, NO_LIMITS, ruleset, trigger
+from triggers.language.model import OnEvent, Quiet, RuleSet, Step
 
 NIGHTS = replace(NO_LIMITS, quiet=(Quiet(frozenset({"push", "sms"}), 9 * 60, 12 * 60),))
 """Quiet from nine to twelve: what begins at ten waits."""
@@ -47,27 +49,91 @@ def test_a_candidate_that_waits_has_a_last_word_where_its_trigger_is_gone() -> N
     assert customer.run_to(at(30)) == []
 
 
-def test_a_further_step_of_a_trigger_that_is_gone_is_on_record() -> None:
-    """The first went out and keeps its word; the second did not."""
-    customer = Customer(ruleset(trigger("any", ladder=LADDER), name="with"), recode=True)
-    customer.feed(transaction("t1", 1, -5, 10))
-    customer.rules = ruleset(name="without")
-    (decision,) = customer.run_to(at(2))
-    assert isinstance(decision, Decision)
-    assert (decision.trigger, decision.step, decision.reason) == ("any", 1, "retired")
-
-
 def test_a_trigger_that_is_back_in_time_goes_on() -> None:
-    """A release that is rolled back leaves no ladder behind."""
+    """A release that is rolled back before the customer was heard of leaves no trace."""
     customer = waiting()
-    customer.feed(transaction("t2", 2, -5, 5, occurred_at=at(minutes=30)))
     customer.rules = ruleset(trigger("any", ladder=LADDER), policy=NIGHTS, name="with")
     assert [action.channel for action in actions(customer.run_to(at(2)))] == ["push", "sms"]
 
 
-def test_what_waits_is_taken_back_where_its_trigger_is_gone() -> None:
-    """A reversal is its last word."""
+GONE = ruleset(trigger("other", lambda _: False), policy=NIGHTS, name="without")
+SHADOW = ruleset(trigger("any", lambda _: False, ladder=LADDER, status="shadow"), policy=NIGHTS, name="shadow")
+OTHER_RULES = pytest.mark.parametrize("rules", [GONE, SHADOW], ids=["gone", "in shadow"])
+
+
+@OTHER_RULES
+def test_what_waits_is_taken_back_when_the_customer_is_heard_of(rules: RuleSet) -> None:
+    """Under the rule set that has its trigger no more, or in shadow; back again, the trigger begins anew."""
+    customer = waiting()
+    customer.rules = rules
+    outputs = customer.feed(transaction("t2", 2, -5, 5, occurred_at=at(minutes=30)))
+    assert decisions(outputs) == [("cancelled", "retired")]
+    assert outputs[0].ruleset == rules.hash
+    customer.rules = ruleset(trigger("any", ladder=LADDER), policy=NIGHTS, name="with")
+    assert customer.run_to(at(2)) == []
+    assert decisions(customer.feed(transaction("t3", 3, -5, 0, occurred_at=at(2, hours=3)))) == [("sent", "sent")]
+
+
+@OTHER_RULES
+@pytest.mark.parametrize("swept", [True, False])
+def test_what_is_on_a_queue_is_withdrawn_and_the_next_step_never_comes(rules: RuleSet, swept: bool) -> None:
+    """Also where a timer alone touches the customer. What has expired needs no word."""
+    policy = replace(NIGHTS, quiet=())
+    customer = Customer(
+        ruleset(trigger("any", ladder=LADDER, expires_ms=3 * DAY), policy=policy, name="on"), recode=True
+    )
+    (sent,) = actions(customer.feed(transaction("t1", 1, -5, 10)))
+    customer.rules = rules
+    if swept:
+        outputs = customer.run_to(at(1))
+        assert decisions(outputs) == [("suppressed", "retired"), ("cancelled", "retired")]
+        assert [one.step for one in outputs if isinstance(one, Decision)] == [1, 0]
+    else:
+        outputs = customer.feed(transaction("t2", 2, -5, 5, occurred_at=at(hours=1)))
+        assert decisions(outputs) == [("cancelled", "retired")]
+    (gone,) = cancellations(outputs)
+    assert (gone.action_id, gone.channel, gone.reason) == (sent.action_id, "push", "retired")
+    assert gone.caused_by == rules.hash
+    assert customer.run_to(at(30)) == []
+
+
+@OTHER_RULES
+def test_a_ladder_that_is_over_is_not_ended_again(rules: RuleSet) -> None:
+    """Its last message has expired: another rule set has nothing to say of it."""
+    customer = Customer(ruleset(trigger("any"), name="on"), recode=True)
+    customer.feed(transaction("t1", 1, -5, 10))
+    customer.run_to(at(10))
+    customer.rules = rules
+    assert customer.feed(transaction("t2", 2, -5, 5, occurred_at=at(10))) == []
+
+
+@OTHER_RULES
+def test_the_ladders_of_other_triggers_go_on(rules: RuleSet) -> None:
+    """Only that of the trigger that is not live any more ends."""
+    stays = trigger("stays", ladder=(Step("sms"), Step("push", after_ms=DAY)), priority=90)
+    both = ruleset(trigger("any", on=(OnEvent("behaviour"),), ladder=LADDER), stays, name="both")
+    customer = Customer(both, recode=True)
+    customer.feed(transaction("t1", 1, -5, 10))
+    customer.feed(behaviour("b1", "login"))
+    customer.rules = ruleset(*rules.triggers, stays, name="left")
+    outputs = customer.run_to(at(2))
+    assert [(one.trigger, one.channel) for one in actions(outputs)] == [("stays", "push")]
+
+
+def test_a_candidate_of_a_window_is_taken_back_as_well() -> None:
+    """It waits for its window's end, and its trigger is in shadow before that."""
+    policy = replace(NO_LIMITS, window_ms=HOUR)
+    customer = Customer(ruleset(trigger("any"), policy=policy, name="on"), recode=True)
+    assert customer.feed(transaction("t1", 1, -5, 10)) == []
+    customer.rules = replace(SHADOW, policy=policy)
+    outputs = customer.feed(transaction("t2", 2, -5, 5, occurred_at=at(minutes=30)))
+    assert decisions(outputs) == [("cancelled", "retired")]
+    assert customer.run_to(at(1)) == []
+
+
+def test_a_reversal_changes_nothing_of_what_is_retired() -> None:
+    """That it is retired was its last word."""
     customer = waiting()
     outputs = customer.feed(transaction("t2", 2, 5, 15, occurred_at=at(minutes=30), reversal_of="t1"))
-    assert decisions(outputs) == [("cancelled", "reversed")]
+    assert decisions(outputs) == [("cancelled", "retired")]
     assert customer.run_to(at(30)) == []
