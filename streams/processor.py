@@ -60,6 +60,8 @@ class Processor:
         self._left: dict[int, tuple[int, int]] = {}
         """Partitions released in good order, whose states are still cached: their epoch and sequence then."""
         self._failed: asyncio.Future[None] | None = None
+        self.failure: Exception | None = None
+        """What made the worker fail, if it has failed."""
         self.takeovers = 0
         """How often partitions were taken over."""
 
@@ -155,6 +157,7 @@ class Processor:
         log.critical("the worker must end: %s: %s", type(error).__name__, error, exc_info=error)
         failed = self.failed()
         if not failed.done():
+            self.failure = error
             failed.set_exception(error)
             failed.exception()  # It is logged: no second report when nobody asks for it.
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    BrokerResponseError,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     KafkaConnectionError,
@@ -48,16 +50,20 @@ _SESSION_LOST: Final = (
 )
 """The broker no longer knows our numbering (its log was truncated, or a batch of ours never reached it)."""
 
+_Place = tuple[str, int | None]
+"""Where something is sent: Kafka's topic and the partition, where it is known."""
+
 
 class PublishRefused(Exception):
-    """Kafka will never take this message: too large, not authorised, no such partition. Names the topic alone."""
+    """This message cannot be sent: larger than a request, no such partition, a bug. Names the topic alone."""
 
 
 class KafkaPublisher:
     """One idempotent producer with ``acks=all`` for all partitions of a worker.
 
-    While Kafka is away ``publish`` waits. A batch whose acknowledgement is in doubt is sent again: ids are
-    deterministic, consumers drop the repeat. ``options`` are those of ``connections.kafka_options``.
+    While Kafka is away ``publish`` waits, and so it does where Kafka refuses what an operator can make it take: a
+    topic's limit was lowered, a permission taken away, a disk is full. A batch whose acknowledgement is in doubt is
+    sent again: ids are deterministic, consumers drop the repeat. ``options``: those of ``connections.kafka_options``.
     """
 
     def __init__(
@@ -74,11 +80,15 @@ class KafkaPublisher:
         self._clock = clock or SystemClock()
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
-        self.away = False
-        """Whether Kafka did not take the last message."""
+        self._waiting: set[_Place] = set()
         self.errors = 0
         """Attempts that Kafka did not take."""
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def away(self) -> bool:
+        """Whether there is something that Kafka does not take."""
+        return bool(self._waiting)
 
     async def start(self) -> None:
         """Connects. Raises aiokafka's errors where no broker answers."""
@@ -115,54 +125,58 @@ class KafkaPublisher:
         await _all(self._send_topic(topic, partition, part) for partition, part in parts.items())
 
     async def _partitions_of(self, topic: str) -> int:
-        delay = _FIRST_SECONDS
-        while True:
-            try:
-                return len(await (await self._current()).partitions_for(topic))
-            except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
-                self._note_away(topic, error)
-            await self._clock.sleep(delay)
-            delay = min(delay * 2, _MOST_SECONDS)
+        with self._taken((topic, None)) as place:
+            delay = _FIRST_SECONDS
+            while True:
+                try:
+                    return len(await (await self._current()).partitions_for(topic))
+                except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
+                    self._note_away(place, error)
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, _MOST_SECONDS)
 
     async def _send_topic(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
-        delay = _FIRST_SECONDS
-        while True:
-            producer = await self._current()
-            try:
-                await _send(producer, topic, partition, messages)
-            except _SESSION_LOST as error:
-                self._note_away(topic, error)
-                await self._renew(producer)
-            except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
-                self._note_away(topic, error)
-            except KafkaError as error:
-                if not error.retriable:
-                    # Its text may quote the message.
-                    raise PublishRefused(
-                        f"Kafka refuses what is published to {topic} partition {partition}: {type(error).__name__}"
-                    ) from None
-                # aiokafka gave up on a batch it had numbered already: the next one would leave a gap behind it.
-                self._note_away(topic, error)
-                await self._renew(producer)
-            else:
-                if self.away:
-                    self.away = False
-                    log.info("Kafka takes messages again")
-                return
-            await self._clock.sleep(delay)
-            delay = min(delay * 2, _MOST_SECONDS)
+        with self._taken((topic, partition)) as place:
+            delay = _FIRST_SECONDS
+            while True:
+                producer = await self._current()
+                try:
+                    await _send(producer, topic, partition, messages)
+                except _SESSION_LOST as error:
+                    self._note_away(place, error)
+                    await self._renew(producer)
+                except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
+                    self._note_away(place, error)
+                except KafkaError as error:
+                    refused = not error.retriable
+                    if refused and not isinstance(error, BrokerResponseError):
+                        raise PublishRefused(
+                            f"what is published to {topic} partition {partition} cannot be sent: {type(error).__name__}"
+                        ) from None
+                    self._note_away(place, error, refused=refused)
+                    # aiokafka gave up on a batch it had numbered already: the next one would leave a gap behind it.
+                    await self._renew(producer)
+                else:
+                    return
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, _MOST_SECONDS)
 
     async def _current(self) -> AIOKafkaProducer:
         async with self._renewing:
-            delay = _FIRST_SECONDS
-            while self._producer is None:
-                try:
-                    self._producer = await self._open()
-                except (KafkaConnectionError, KafkaTimeoutError, OSError) as error:
-                    self._note_away("any topic", error)
-                    await self._clock.sleep(delay)
-                    delay = min(delay * 2, _MOST_SECONDS)
+            if self._producer is None:
+                self._producer = await self._reopen()
             return self._producer
+
+    async def _reopen(self) -> AIOKafkaProducer:
+        with self._taken(("any topic", None)) as place:
+            delay = _FIRST_SECONDS
+            while True:
+                try:
+                    return await self._open()
+                except (KafkaConnectionError, KafkaTimeoutError, OSError) as error:
+                    self._note_away(place, error)
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, _MOST_SECONDS)
 
     async def _renew(self, failed: AIOKafkaProducer) -> None:
         """Leaves a producer whose session is lost; whoever else used it finds the next one too."""
@@ -192,10 +206,35 @@ class KafkaPublisher:
             raise
         return producer
 
-    def _note_away(self, topic: str, error: BaseException) -> None:
+    @contextmanager
+    def _taken(self, place: _Place) -> Iterator[_Place]:
+        """Sends to a place inside; behind it Kafka has taken everything, or nobody waits for that any more."""
+        try:
+            yield place
+        except BaseException:
+            self._waiting.discard(place)
+            raise
+        if place in self._waiting:
+            self._waiting.discard(place)
+            if not self._waiting:
+                log.info("Kafka takes messages again")
+
+    def _note_away(self, place: _Place, error: BaseException, *, refused: bool = False) -> None:
         self.errors += 1
-        if not self.away:
-            self.away = True
+        if place in self._waiting:
+            return
+        others = bool(self._waiting)
+        self._waiting.add(place)
+        topic, partition = place
+        # Only the error's name: its text may quote the message.
+        if refused:
+            log.error(
+                "Kafka refuses what is published to %s partition %s: %s; it is sent again until Kafka takes it",
+                topic,
+                partition,
+                type(error).__name__,
+            )
+        elif not others:
             log.warning("Kafka does not take messages for %s, waiting: %s", topic, type(error).__name__)
 
 

@@ -152,8 +152,10 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
     code = run_worker(app, _resources(store, publisher, owner, patience, ruleset, telemetry))
-    if owner.refusal is not None:
-        raise owner.refusal
+    # What a partition met while it ran counts as what it met when it was taken over.
+    refusal = owner.refusal or owner.processor.failure
+    if isinstance(refusal, Refused):
+        raise refusal
     return code
 
 

@@ -14,8 +14,9 @@ from aiokafka.errors import NotLeaderForPartitionError, OutOfOrderSequenceNumber
 from kafka import KafkaProducer
 
 from streams import publisher as module
-from streams.publisher import KafkaPublisher, PublishRefused
-from tests.support.kafka_broker import Consumed, KafkaBroker, consume_all, create_topics
+from streams.publisher import MAX_REQUEST_BYTES, KafkaPublisher, PublishRefused
+from tests.support.kafka_broker import Consumed, KafkaBroker, consume_all, create_topics, set_topic_config
+from tests.support.worker_process import wait_until
 from triggers.engine.batch import Message
 
 _NAMES = itertools.count()
@@ -101,14 +102,14 @@ async def test_dead_letter_of_nearly_16_mib_fits(kafka: str) -> None:
     assert (await read(kafka, name + "a"))[0].value == value
 
 
-@pytest.mark.parametrize("size", [50_000, 20 * 1024 * 1024])
-async def test_too_large_is_refused_without_its_content(kafka: str, size: int) -> None:
-    """A message that Kafka never takes ends in an error that names the topic and shows nothing of the message."""
+async def test_larger_than_a_request_is_refused_without_its_content(kafka: str) -> None:
+    """A message that no Kafka takes ends in an error that names the topic and shows nothing of the message."""
     name = prefix()
     create_topics(kafka, [name + "a"], config={"max.message.bytes": "10000"})
     async with opened(kafka, name) as publisher:
         with pytest.raises(PublishRefused, match=name + "a") as refused:
-            await publisher.publish(0, [Message("a", b"secret-key", b"secret" * (size // 6))])
+            await publisher.publish(0, [Message("a", b"secret-key", b"secret" * (20 * 1024 * 1024 // 6))])
+        assert not publisher.away
     assert "secret" not in str(refused.value)
     assert len(str(refused.value)) < 300
 
@@ -116,12 +117,35 @@ async def test_too_large_is_refused_without_its_content(kafka: str, size: int) -
 async def test_one_refusal_waits_for_the_other_topics(kafka: str) -> None:
     """A refusal in one topic is raised after the others are done with, and nothing goes on behind it."""
     name = prefix()
-    create_topics(kafka, [name + "a"], config={"max.message.bytes": "10000"})
-    create_topics(kafka, [name + "b"])
+    create_topics(kafka, [name + "a", name + "b"])
     async with opened(kafka, name) as publisher:
         with pytest.raises(PublishRefused):
-            await publisher.publish(0, [Message("a", b"k", b"x" * 50_000), Message("b", b"k", b"v")])
+            await publisher.publish(0, [Message("a", b"k", b"x" * MAX_REQUEST_BYTES), Message("b", b"k", b"v")])
         assert [one.value for one in await read(kafka, name + "b")] == [b"v"]
+
+
+async def test_what_a_topic_does_not_take_waits_until_it_does(kafka: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A topic's limit is lowered: publishing there waits, elsewhere it goes on; raised again, nothing is missing."""
+    name = prefix()
+    create_topics(kafka, [name + "a", name + "b"], config={"max.message.bytes": "10000"})
+    async with opened(kafka, name) as publisher:
+        large = [Message("a", b"secret-key", b"secret" * 5_000)]
+        waiting = asyncio.create_task(publisher.publish(0, large))
+        await asyncio.to_thread(wait_until, lambda: publisher.away, "the refusal is noticed", 30)
+        for number in range(3):
+            await publisher.publish(1, [Message("b", b"k", b"%d" % number)])
+            assert publisher.away, "what goes to another partition says nothing of the one that waits"
+        assert not waiting.done()
+        await asyncio.to_thread(set_topic_config, kafka, name + "a", LARGE)
+        await asyncio.wait_for(waiting, 60)
+        assert not publisher.away
+        assert publisher.errors >= 1
+        await publisher.publish(0, [Message("a", b"k", b"next")])
+    assert [one.value for one in await read(kafka, name + "a")] == [large[0].value, b"next"]
+    assert [one.value for one in await read(kafka, name + "b")] == [b"0", b"1", b"2"]
+    said = [record.getMessage() for record in caplog.records if record.name == module.__name__]
+    assert sum(f"refuses what is published to {name}a partition 0: MessageSizeTooLarge" in text for text in said) == 1
+    assert not any("secret" in text for text in said)
 
 
 async def test_missing_partition_is_refused(kafka: str) -> None:
