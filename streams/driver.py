@@ -141,6 +141,17 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         """Sets the next offset of each partition; what was buffered for another offset is dropped by the client."""
         await self.call_thread(self._seek_all, positions)
 
+    def end(self, tp: TP) -> int | None:
+        """The next offset to be written, as of the last fetch; ``None`` where none of this assignment returned yet.
+
+        Read from any thread at each look for due timers: Faust's `assignment` and `highwater` build a set each time.
+        """
+        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001  no other cheap reader
+        assignment = None if subscription is None else subscription.assignment
+        # aiokafka's partition is a named tuple as Faust's is: they are equal, and so is their hash.
+        state = None if assignment is None else assignment.state_value(tp)
+        return None if state is None else cast("int | None", state.highwater)
+
     async def check_coordinator(self) -> None:
         """Raises what keeps the client from taking part in its group."""
         await self.call_thread(self._check_coordinator)
@@ -222,6 +233,11 @@ class Consumer(stock.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def lag(self, tp: TP, position: int) -> int | None:
+        """How many records lie at or after a position, as of the last fetch; ``None`` before the first."""
+        end = self._thread.end(tp)
+        return None if end is None else max(0, end - position)
 
     # Fetching
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from importlib.metadata import packages_distributions
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import faust
@@ -21,6 +21,7 @@ from streams.app import WorkerApp, WorkerParameters, build_app, run_worker
 from streams.cache import StateCache
 from streams.clock import SystemClock
 from streams.connections import await_kafka, await_store, kafka_options
+from streams.driver import Consumer
 from streams.fail_points import arm
 from streams.partition import Limits, Rulesets, Services
 from streams.patience import Patience
@@ -133,7 +134,9 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
         source=kafka_log,
         clock=clock,
         clock_mode=settings.clock,
-        lag=lambda topic, partition, position: _lag(app_holder, topic, partition, position),
+        lag=lambda topic, partition, position: cast(Consumer, app_holder[0].consumer).lag(
+            TP(topic, partition), position
+        ),
         limits=Limits(
             max_batch=settings.max_batch,
             max_batch_seconds=settings.max_batch_ms / 1000,
@@ -216,16 +219,6 @@ class _Owner:
 
     def failed(self) -> asyncio.Future[None]:
         return self.processor.failed()
-
-
-def _lag(app_holder: list[WorkerApp], topic: str, partition: int, position: int) -> int | None:
-    """How many records lie at or after a position, as of the last fetch; ``None`` before the first."""
-    consumer = app_holder[0].consumer
-    tp = TP(topic, partition)
-    if tp not in consumer.assignment():
-        return None
-    end = consumer.highwater(tp)
-    return None if end is None else max(0, end - position)
 
 
 def _parameters(settings: Settings, options: Mapping[str, Any]) -> WorkerParameters:

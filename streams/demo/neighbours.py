@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 from types import TracebackType
 from typing import Final, Self, get_args
@@ -14,7 +14,7 @@ from schemas.events import Channel
 from streams.kits.notifier import Notifier, NotifierConfig, Verdict
 from streams.simulator.desks import answer_to
 from streams.simulator.outreach import SimulatedOutreach
-from streams.simulator.publish import BankPublisher, Pace, Published
+from streams.simulator.publish import BankPublisher, Handed, Pace, Published
 from streams.simulator.records import BankRecord
 
 CLIENT: Final = {"api_version": (2, 1)}
@@ -61,7 +61,8 @@ class BankThread:
 
 
 class NotifierThread:
-    """One notifier of all channels. ``latencies`` are seconds from publishing an event to reading its action.
+    """One notifier of all channels. ``latencies`` are seconds from publishing an event to reading its action, where the
+    action was decided at the event's own time: what waited for a quiet night or a holiday to end waited on purpose.
 
     Feedback is sent until ``hush``; it goes on reading until it is left.
     """
@@ -136,10 +137,20 @@ class NotifierThread:
         answer = answer_to(record)
         if answer is not None and not self._hushed.is_set():
             self._people.send(answer)
-        kind, _, event_id = record.occasion.partition(":")
-        # A ladder's later steps come days after their event: only the first is an answer to it.
-        if kind == "transaction" and record.step == 0 and event_id in self._published.when:
-            self.latencies.append(time.monotonic() - self._published.when[event_id])
+        seconds = latency(record, self._published.when, time.monotonic())
+        if seconds is not None:
+            self.latencies.append(seconds)
+
+
+def latency(action: NextBestAction, when: Mapping[str, Handed], now: float) -> float | None:
+    """The seconds since the event that an action answers at once was handed to Kafka; ``None`` for other actions.
+
+    A ladder's later steps, and what was put off, bear a later time than their event.
+    """
+    handed = when.get(action.occasion.partition(":")[2])
+    if handed is None or action.step != 0 or to_ms(action.created_at) != handed.occurred_ms:
+        return None
+    return now - handed.seconds
 
 
 def _record_time(record: object) -> int:

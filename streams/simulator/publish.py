@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kafka import KafkaProducer
 
@@ -21,17 +21,24 @@ class PublishingFailed(Exception):
     """Kafka did not take a message of the simulated bank."""
 
 
+class Handed(NamedTuple):
+    """When an event was handed to Kafka, by ``time.monotonic``, and its own time."""
+
+    seconds: float
+    occurred_ms: int
+
+
 @dataclass(slots=True)
 class Published:
     """What was published so far. ``where`` is filled in as acknowledgements come.
 
-    ``when`` maps an event id to the monotonic time in seconds at which it was first handed to Kafka.
+    ``when`` maps an event id to when it was first handed to Kafka.
     """
 
     count: int = 0
     reached_ms: int = 0
     """The simulated time up to which everything was published."""
-    when: dict[str, float] = field(default_factory=dict)
+    when: dict[str, Handed] = field(default_factory=dict)
     where: list[tuple[BankRecord, tuple[str, int, int]]] = field(default_factory=list)
     """Topic, partition and offset of the records that are not plain events."""
 
@@ -55,7 +62,7 @@ class BankPublisher:
     def send(self, record: BankRecord) -> None:
         """Hands one message to Kafka, without waiting for its acknowledgement."""
         if record.event_id is not None and record.what == "event":
-            self.published.when.setdefault(record.event_id, time.monotonic())
+            self.published.when.setdefault(record.event_id, Handed(time.monotonic(), record.occurred_ms))
         sent = self._producer.send(self._prefix + record.topic, key=record.key, value=record.value)
         sent.add_errback(self._errors.append)
         if record.what != "event" or record.reverses is not None:

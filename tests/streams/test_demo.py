@@ -13,12 +13,15 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from schemas.actions import NextBestAction
+from schemas.base import to_ms
 from schemas.dead_letter import DEAD_LETTER_HEADER, Reason
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import BEHAVIOUR, CONSUMED, DEAD_LETTERS, DECISIONS, JOURNAL_TOPIC, TOPIC, TOPICS
@@ -26,6 +29,7 @@ from streams.commands.library import SHIPPED
 from streams.publisher import partition_of
 from streams.simulator import BankPlan, BankRecord, simulate_bank
 from streams.simulator.identities import whose_it_is
+from streams.simulator.publish import Handed
 from streams.stages import Routes
 from triggers.desk.managers import ManagerStage
 from triggers.desk.stage import DeskStage
@@ -40,6 +44,7 @@ with warnings.catch_warnings():
     # kafka-python reads its own data by a call that Python 3.11 deprecates.
     warnings.simplefilter("ignore", DeprecationWarning)
     from streams.demo.check import Evidence, Finding, Verdict, verify
+    from streams.demo.neighbours import latency
     from streams.demo.stories import stories
     from streams.demo.tap import QUEUES, Kept, Place, Tally
     from streams.demo.view import JsonView, LineView, LiveView, Progress, Summary, View, make_view
@@ -276,6 +281,27 @@ class TestCheck:
 
         with pytest.raises(KeyboardInterrupt):
             verify(evidence, stop)
+
+
+class TestLatency:
+    """What counts as the time from an event to its action."""
+
+    def test_an_action_at_its_events_own_time_counts(self, evidence: Evidence) -> None:
+        """From handing the event to Kafka, by one clock; an action on an event that is not known does not count."""
+        action = _first_action(evidence)
+        event_id = action.occasion.partition(":")[2]
+        at = to_ms(action.created_at)
+        assert latency(action, {event_id: Handed(100.0, at)}, 100.25) == 0.25
+        assert latency(action, {"another": Handed(100.0, at)}, 100.25) is None
+
+    def test_what_waited_on_purpose_does_not(self, evidence: Evidence) -> None:
+        """Put off over quiet hours, or a ladder's later step: the wait is the bank's will, not the worker's."""
+        action = _first_action(evidence)
+        when = {action.occasion.partition(":")[2]: Handed(100.0, to_ms(action.created_at))}
+        night = timedelta(hours=9)
+        put_off = action.model_copy(update={"created_at": action.created_at + night})
+        assert latency(put_off, when, 100.25) is None
+        assert latency(action.model_copy(update={"step": 1}), when, 100.25) is None
 
 
 class TestView:
@@ -676,6 +702,16 @@ def _tally(evidence: Evidence) -> Tally:
 def _body(kept: Kept) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.json.decode(kept.value or b"")
     return body
+
+
+def _first_action(evidence: Evidence) -> NextBestAction:
+    """The first step of an action that a transaction led to."""
+    place, index = _find(
+        evidence,
+        QUEUES,
+        lambda body: body["type"] == "action" and body["step"] == 0 and body["occasion"].startswith("transaction:"),
+    )
+    return NextBestAction.model_validate_json(evidence.log[place][index].value or b"")
 
 
 def _find(evidence: Evidence, topics: tuple[str, ...], wanted: Callable[[dict[str, Any]], bool]) -> tuple[Place, int]:

@@ -274,7 +274,8 @@ def test_publisher_keeps_order_and_places() -> None:
     for record, place in published.where:
         assert standing[place] == (record.key, record.value)
     assert {id(record) for record, _ in published.where} >= {id(r) for r in records if r.what != "event"}
-    assert published.when.keys() == {record.event_id for record in records if record.what == "event"}
+    events = {record.event_id: record.occurred_ms for record in records if record.what == "event"}
+    assert {event_id: handed.occurred_ms for event_id, handed in published.when.items()} == events
     wanted = defaultdict(list)
     for record in records:
         wanted[record.topic, record.key].append(record.value)
