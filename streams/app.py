@@ -28,6 +28,7 @@ class WorkerParameters:
 
     ``bootstrap`` are ``host:port`` pairs. ``instance_id`` makes membership static: a restarted worker gets its
     partitions back without a rebalance, but one that stops for good is noticed only after ``session_timeout_s``.
+    ``fetch_wait_ms`` is how long a broker may hold a fetch that finds nothing.
     ``max_poll_records`` bounds the records of one fetch over all partitions, ``max_fetch_bytes`` the bytes of one
     partition.
     ``credentials`` is one of ``faust.auth`` and carries the TLS context with it.
@@ -40,6 +41,7 @@ class WorkerParameters:
     heartbeat_interval_s: float = 1.0
     commit_interval_s: float = 1.0
     request_timeout_s: float = 30.0
+    fetch_wait_ms: int = 100
     max_poll_records: int = 4096
     max_fetch_bytes: int = 1024 * 1024
     instance_id: str | None = None
@@ -58,6 +60,7 @@ class WorkerApp(faust.App):
     logger = faust_logger
     BootStrategy = _Boot
     partition_owner: PartitionOwner
+    fetch_wait_ms: int
     resources: AbstractAsyncContextManager[Any] | None = None
 
     async def on_start(self) -> None:
@@ -100,6 +103,7 @@ def build_app(parameters: WorkerParameters, owner: PartitionOwner, topics: Seque
         datadir=Path(tempfile.gettempdir()) / parameters.app_id,
     )
     app.partition_owner = owner
+    app.fetch_wait_ms = parameters.fetch_wait_ms
     attach_agents(app, topics, parameters.topic_prefix)
     return app
 

@@ -166,6 +166,12 @@ class Settings(BaseSettings):
         6_000, ge=1_000, le=300_000, description="After so long without a heartbeat a worker's partitions move on."
     )
     heartbeat_interval_ms: int = Field(1_000, ge=100, le=60_000, description="Between two heartbeats.")
+    fetch_wait_ms: int = Field(
+        100,
+        ge=1,
+        le=5_000,
+        description="How long a broker may hold a fetch that finds nothing.",
+    )
     max_poll_records: int = Field(32_768, ge=1, le=100_000, description="Records of one fetch, over all partitions.")
 
     redis_url: RedisUrl = Field(

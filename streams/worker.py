@@ -229,6 +229,7 @@ def _parameters(settings: Settings, options: Mapping[str, Any]) -> WorkerParamet
         session_timeout_s=settings.session_timeout_ms / 1000,
         heartbeat_interval_s=settings.heartbeat_interval_ms / 1000,
         request_timeout_s=settings.kafka_request_timeout_ms / 1000,
+        fetch_wait_ms=settings.fetch_wait_ms,
         max_poll_records=settings.max_poll_records,
         instance_id=settings.instance_id,
         credentials=_credentials(settings, options),

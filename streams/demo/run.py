@@ -175,6 +175,8 @@ class _Demo:
             "namespace": "demo",
             "partitions": str(self._partitions),
             "startup_seconds": "20",
+            # The embedded broker answers a fetch that finds nothing after this time, whatever comes meanwhile.
+            "fetch_wait_ms": "20",
             # On a slow machine a second late is days late: feedback for what is forgotten, and no flood.
             "dead_letter_percent": "0",
             "log_level": "warning",

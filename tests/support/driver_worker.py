@@ -166,6 +166,7 @@ def main() -> int:
         session_timeout_s=plan.session_timeout_s,
         heartbeat_interval_s=0.3,
         commit_interval_s=0.3,
+        fetch_wait_ms=20,  # the embedded broker holds a fetch so long, whatever comes meanwhile
         max_poll_records=plan.max_poll_records,
         instance_id=plan.instance_id,
     )
