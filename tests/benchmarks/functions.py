@@ -1,4 +1,4 @@
-"""The Python that the engine writes for a rule set: what it asks of the triggers, of tiers and of tags."""
+"""The Python that the engine writes for a rule set: usual transactions, what it asks of triggers, tiers and tags."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from schemas.topics import TOPIC as TOPICS
 from tests.benchmarks.work import RULES, TOPIC, transactions
 from triggers.engine.derived_look import source_of
 from triggers.engine.plan import Plan
+from triggers.engine.usual import UsualTransactions
 from triggers.language.loader import load_ruleset
 
-ABOUT: Final = "prints the functions that the engine makes of conditions, tiers and tags"
+ABOUT: Final = "prints the functions that the engine makes of usual transactions, conditions, tiers and tags"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +34,7 @@ def run(given: argparse.Namespace) -> None:
     record = next(found, None)
     if record is None:
         raise SystemExit(f"the work of the benchmarks has no {given.kind}; it has card, transfer and salary")
+    print(UsualTransactions(plan).source(record))
     print(plan.woken("transaction", given.kind).source(record))
     touched = plan.touched("transaction")
     if touched.tierings or touched.tags:

@@ -85,6 +85,7 @@ class MeasuredEvaluation(Evaluation):
     Which moments those are depends on the customer and its events alone, and begins anew with ``begin_customer``.
     """
 
+    quick = False
     __slots__ = ("_by_trigger", "_every", "_turn", "readings")
 
     def __init__(self, tenant: str, measures: tuple[Measure, ...], every: int) -> None:

@@ -77,6 +77,7 @@ class TracedEvaluation(Evaluation):
     ``guards`` are the findings of the conditions beside ``when``.
     """
 
+    quick = False
     __slots__ = ("_probes", "guards", "trace", "watched")
 
     def __init__(self, tenant: str, watched: Container[str]) -> None:

@@ -6,7 +6,7 @@ A stage has one and uses it again for each record and timer; nothing of it outli
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from schemas.base import Record, from_ms, to_ms
@@ -23,6 +23,9 @@ from triggers.language.calendar import first_day
 from triggers.language.clauses import Clause
 from triggers.language.model import Expression, Feature, RuleSet, Series, Trigger
 
+if TYPE_CHECKING:
+    from triggers.engine.usual import UsualTransactions
+
 _HOUR_MS: Final = 3_600_000
 _MOST_DAYS: Final = 10_000
 """The hours, a year of them, whose day is remembered: timers come at any."""
@@ -33,12 +36,12 @@ class Evaluation:
     """``at`` is the event's own time and ends its windows; ``clock`` is when the system acts. Both in ms."""
 
     __slots__ = (
-        "_before",
         "_begun",
         "_day",
         "_days",
         "_features",
         "at",
+        "before",
         "clock",
         "outputs",
         "plan",
@@ -49,6 +52,7 @@ class Evaluation:
         "tenant",
         "tier_before",
         "together",
+        "usual",
         "woken_by",
     )
 
@@ -65,6 +69,11 @@ class Evaluation:
     """The score of each candidate, by trigger and occasion, where several compete now: told in its decision."""
     together: Together | None
     """What competes at the moment whose timers run; ``None`` while a record takes effect."""
+    usual: UsualTransactions | None
+    """The functions of usual transactions, once one has come."""
+
+    quick: ClassVar[bool] = True
+    """Whether a usual transaction may go its own way. One that notes what it sees in between does without."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
@@ -78,7 +87,8 @@ class Evaluation:
         self.scope.business_days_until = self._business_days_until
         self.scope.slots = self._slots
         self._features: dict[int, Any] = {}
-        self._before = Before()
+        self.before = Before()
+        self.usual = None
         self._day: tuple[int, int, date] | None = None
         self._days: dict[int, tuple[int, int, date]] = {}
         self._begun: dict[str, tuple[date, int]] = {}
@@ -88,6 +98,7 @@ class Evaluation:
         if self.ruleset is not ruleset:
             self.plan = Plan(ruleset)
             self.ruleset = ruleset
+            self.usual = None
             self._day = None
             self._days = {}
             self._begun = {}
@@ -165,7 +176,7 @@ class Evaluation:
 
     def remember_before(self, account: Account | None) -> None:
         """Keeps the values before the event that some expression reads."""
-        plan, before = self.plan, self._before
+        plan, before = self.plan, self.before
         plan.keep_before(before, self.state)
         before.account = None
         if account is not None and plan.before_account:
@@ -174,9 +185,20 @@ class Evaluation:
 
     def wake(self, woken: list[Trigger], cause: Cause) -> None:
         """Evaluates the triggers in turn; those whose condition is true go to the gate as candidates."""
-        candidates = self._judged(woken, cause) if type(woken) is Woken else self._asked(woken, cause)
+        candidates = self._judged(woken, cause) if type(woken) is Woken else self.ask_each(woken, cause)
         if candidates:
             choose(self, candidates, cause)
+
+    def show(self, at: int, event: Record, account: Account) -> None:
+        """Makes ready as ``begin``, where a transaction has taken effect already and ``before`` is filled."""
+        self.begin(at, event)
+        self.scope.account = account
+        if self.plan.reads_before:
+            self.scope.before = self.before
+
+    def propose(self, candidates: list[Trigger], cause: Cause) -> None:
+        """Takes triggers that fire to the gate."""
+        choose(self, candidates, cause)
 
     def _judged(self, woken: Woken, cause: Cause) -> list[Trigger]:
         scope, state = self.scope, self.state
@@ -186,10 +208,11 @@ class Evaluation:
             try:
                 return judge(scope, state.memory, state.series, self.at)
             except Exception:  # noqa: BLE001  # a broken rule: which one shows when they are asked one by one
-                return self._asked(possible, cause)
-        return self._asked(possible, cause)
+                return self.ask_each(possible, cause)
+        return self.ask_each(possible, cause)
 
-    def _asked(self, possible: list[Trigger], cause: Cause) -> list[Trigger]:
+    def ask_each(self, possible: list[Trigger], cause: Cause) -> list[Trigger]:
+        """The triggers that fire, asked one by one: one that is broken is reported."""
         scope, state = self.scope, self.state
         candidates: list[Trigger] = []
         sees = self.plan.sees
@@ -287,7 +310,7 @@ class Evaluation:
             if level.id in held:
                 continue
             if not level.by_account or (account is not None and _series_name(level.id, account) not in held):
-                self._set_level(level, self.at - 1, 0)
+                self.sample_level(level, self.at - 1, 0)
 
     def sample_levels(self, key: int) -> None:
         """Notes what holds now."""
@@ -297,9 +320,9 @@ class Evaluation:
                 continue
             samples = held.get(level.id)
             if samples is None or level.where is not None:
-                self._set_level(level, at, key)
+                self.sample_level(level, at, key)
                 continue
-            # As ``_set_level``, in the usual case: a series of the customer that is known.
+            # As ``sample_level``, in the usual case: a series of the customer that is known.
             value = level.evaluate(scope)
             if value is None:
                 samples.end_level(at, key, level.retain_ms, level.most)
@@ -313,7 +336,7 @@ class Evaluation:
         """
         for level in self.plan.derived_levels:
             if not level.by_account or self.scope.account is not None:
-                self._set_level(level, at, key)
+                self.sample_level(level, at, key)
 
     def sample_late_levels(self, key: int) -> None:
         """Notes, at its place in the past, what held at the time of a record that came late."""
@@ -331,30 +354,27 @@ class Evaluation:
         flows = self.plan.flows.get(kind)
         if flows is None:
             return
-        at, scope = self.at, self.scope
-        account, held = scope.account, self.state.series
-        known: Any = None
-        packed = None
-        for flow in flows.of(scope.record):
-            where = flow.where
-            if where is not None and where(scope) is not True:
-                continue
-            value = flow.evaluate(scope)
-            if value is None:
-                continue
-            name = flow.id
-            if flow.by_account:
-                if account is None:
-                    continue
-                name = _series_name(name, account)
-            if value is not known:  # mostly all of them sample the amount
-                known, packed = value, pack(value)
-            samples = held.get(name)
-            if samples is None:
-                samples = held[name] = SeriesState()
-            samples.add_flow(at, key, packed, value, flow.retain_ms, flow.most)
+        for flow in flows.of(self.scope.record):
+            self.sample_flow(flow, key)
 
-    def _set_level(self, level: Sampler, at: int, key: int) -> None:
+    def sample_flow(self, flow: Sampler, key: int) -> None:
+        """Notes the event in one flow series of its shape."""
+        scope, name = self.scope, flow.id
+        if flow.by_account:
+            if scope.account is None:
+                return
+            name = _series_name(name, scope.account)
+        value = self._value(flow)
+        if value is None:
+            return
+        held = self.state.series
+        samples = held.get(name)
+        if samples is None:
+            samples = held[name] = SeriesState()
+        samples.add_flow(self.at, key, pack(value), value, flow.retain_ms, flow.most)
+
+    def sample_level(self, level: Sampler, at: int, key: int) -> None:
+        """Notes what one level is."""
         value = self._value(level)
         if value is not None:
             self._samples(level).set_level(at, key, pack(value), value, level.retain_ms, level.most)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from triggers.engine.windows import Window
 from triggers.language.compiler import PARTS, Generator, build_function, term_of
 from triggers.language.model import Expression
-from triggers.language.tree import FeatureReference, Term
+from triggers.language.tree import FeatureReference, Logic, Not, Term
 
 UNREAD: Final = object()
 """In a local: nothing has read the feature yet."""
@@ -56,6 +56,16 @@ class FusedGenerator(Generator):
         if term is not None:
             return self.holds(term, known)
         return ast.parse(f"{self.keep(expression.evaluate).id}(s) is True", mode="eval").body
+
+    def inlined(self, term: Term, known: dict[str, str]) -> ast.expr:
+        """The value of a term as one expression. ``known`` are names with a value, as for ``holds``."""
+        if isinstance(term, Logic | Not):
+            return self._three_valued(term)[0]
+        guards, value = self._strict(term, dict(known))
+        if not guards:
+            return value
+        unknown = guards[0] if len(guards) == 1 else ast.BoolOp(ast.Or(), guards)
+        return ast.IfExp(unknown, ast.Constant(None), value)
 
     def value_of(self, expression: Expression) -> ast.expr:
         """The value of an expression; of a feature by itself, as most measures are, without a call more."""
@@ -114,7 +124,13 @@ def statements(text: str) -> list[ast.stmt]:
 
 def text_of_function(definition: ast.FunctionDef, constants: Mapping[str, Any]) -> str:
     """A function as it may be read; ``k0``, ``k1`` … are explained under it."""
-    known = "\n".join(
-        f"# {name}: {getattr(value, 'id', None) or getattr(value, 'name', value)}" for name, value in constants.items()
-    )
+    known = "\n".join(f"# {name}: {_title(value)}" for name, value in constants.items())
     return f"{ast.unparse(ast.fix_missing_locations(definition))}\n{known}\n"
+
+
+def _title(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, map(_title, value)))
+    if callable(value):
+        return value.__qualname__.partition(".")[0]
+    return getattr(value, "id", None) or getattr(value, "name", value)

@@ -100,6 +100,12 @@ class Woken(list[Trigger]):
 
         self.source = source
 
+        def cases_of(event: Any) -> list[Case]:
+            """What is left to ask of events such as this one."""
+            return cases(self.possible.of(event))
+
+        self.cases_of = cases_of
+
 
 class Possible(list[Trigger]):
     """The triggers that the shape of an event leaves.

@@ -18,7 +18,8 @@ from schemas.decode import Rejected
 
 _ROW: Final = Struct("<Qq")
 _SIZE: Final = _ROW.size
-_PRUNE_EVERY: Final = 16
+pack_seen: Final = _ROW.pack
+PRUNED_BYTES: Final = 16 * _SIZE
 
 
 def event_key(event_id: str) -> int:
@@ -50,12 +51,16 @@ class Seen(msgspec.Struct, array_like=True, gc=False):
         if at > self.newest:
             self.newest = at
         rows = self.rows
-        rows += _ROW.pack(key, at)
+        rows += pack_seen(key, at)
         # Pruned at a size, not at a time: the same events leave the same bytes however they were batched.
-        if not len(rows) % (_PRUNE_EVERY * _SIZE):
-            floor = self.newest - lateness
-            if min(memoryview(rows).cast("q")[1::2]) < floor:
-                self.rows = bytearray().join(_ROW.pack(*row) for row in _ROW.iter_unpack(rows) if row[1] >= floor)
+        if not len(rows) % PRUNED_BYTES:
+            self.prune(lateness)
+
+    def prune(self, lateness: int) -> None:
+        """Forgets what no repeat can reach any more; asked whenever the rows are a multiple of ``PRUNED_BYTES``."""
+        rows, floor = self.rows, self.newest - lateness
+        if min(memoryview(rows).cast("q")[1::2]) < floor:
+            self.rows = bytearray().join(_ROW.pack(*row) for row in _ROW.iter_unpack(rows) if row[1] >= floor)
 
 
 def admit(seen: dict[str, Seen], kind: str, key: int, at: int, lateness: int) -> Rejected | bool:

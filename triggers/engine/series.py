@@ -33,9 +33,9 @@ ROW_BYTES: Final = _ROW.size
 """What a sample takes."""
 _SIZE: Final = ROW_BYTES
 _FIELDS: Final = 3
-_TIME: Final = Struct("<q").unpack_from
-_pack_row: Final = _ROW.pack
-_unpack_row: Final = _ROW.unpack_from
+time_at: Final = Struct("<q").unpack_from
+pack_row: Final = _ROW.pack
+unpack_row: Final = _ROW.unpack_from
 
 
 class SeriesState(msgspec.Struct, array_like=True, gc=False):
@@ -72,17 +72,17 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
         """Places a sample at its time and drops those older than ``retain_ms`` against the newest."""
         rows = self.rows
         if rows:
-            newest = _TIME(rows, len(rows) - _SIZE)[0]
+            newest = time_at(rows, len(rows) - _SIZE)[0]
             if at < newest:
                 if at >= newest - retain_ms:
                     self._place(at, key, packed, value, retain_ms)
                 return
         if packed is not None and self.others is None:
-            rows += _pack_row(at, key, packed)
+            rows += pack_row(at, key, packed)
         else:
             self._place(at, key, packed, value, retain_ms)
-        if _TIME(rows)[0] < at - retain_ms:
-            self._forget(at - retain_ms, level=False)
+        if time_at(rows)[0] < at - retain_ms:
+            self.forget(at - retain_ms, level=False)
         if len(rows) > most:
             self._fold(most, retain_ms, level=False)
 
@@ -90,20 +90,20 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
         """Notes the value of a level that holds from now on; nothing where it is what held before."""
         rows = self.rows
         if rows:
-            newest, _, held = _unpack_row(rows, len(rows) - _SIZE)
+            newest, _, held = unpack_row(rows, len(rows) - _SIZE)
             if (held == packed) if self.others is None else (self.others[-1] == _to_other(value)):
                 return
             # What holds now is the newest sample, whatever the clock of its publisher says.
             if at < newest:
                 at = newest
         if packed is not None and self.others is None:
-            rows += _pack_row(at, key, packed)
+            rows += pack_row(at, key, packed)
         else:
             self._place(at, key, packed, value, retain_ms)
         keep_from = at - retain_ms
         # The oldest is mostly the one that was in force when the window began, which stays: then nothing is to be done.
-        if _TIME(rows)[0] < keep_from and (self.folded is not None or _second(rows) < keep_from):
-            self._forget(keep_from, level=True)
+        if time_at(rows)[0] < keep_from and (self.folded is not None or _second(rows) < keep_from):
+            self.forget(keep_from, level=True)
         if len(rows) > most:
             self._fold(most, retain_ms, level=True)
 
@@ -116,9 +116,9 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
     def add_late_level(self, at: int, key: int, value: Any, retain_ms: int, most: int) -> None:
         """Places, among what is known, the value that a level had at a time in the past."""
         rows = self.rows
-        newest = max(at, _TIME(rows, len(rows) - _SIZE)[0]) if rows else at
+        newest = max(at, time_at(rows, len(rows) - _SIZE)[0]) if rows else at
         self._place(at, key, pack(value), value, retain_ms)
-        self._forget(newest - retain_ms, level=True)
+        self.forget(newest - retain_ms, level=True)
         if len(rows) > most:
             self._fold(most, retain_ms, level=True)
 
@@ -130,24 +130,24 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
             self._fold_one(at, packed if self.others is None else value, retain_ms)
             return
         index = len(self)
-        if rows and at < _TIME(rows, len(rows) - _SIZE)[0]:
+        if rows and at < time_at(rows, len(rows) - _SIZE)[0]:
             index = bisect_right(self.times, at)
-        rows[index * _SIZE : index * _SIZE] = _pack_row(at, key, packed if self.others is None else 0)
+        rows[index * _SIZE : index * _SIZE] = pack_row(at, key, packed if self.others is None else 0)
         if self.others is not None:
             self.others.insert(index, _to_other(value))
 
-    def _forget(self, keep_from: int, *, level: bool) -> None:
+    def forget(self, keep_from: int, *, level: bool) -> None:
         """Drops the samples before ``keep_from``.
 
         Of a level the newest of them stays: its value is in force at the window's beginning.
         """
         if self.folded is not None:
-            self.folded.forget(keep_from, _TIME(self.rows)[0], level=level)
+            self.folded.forget(keep_from, time_at(self.rows)[0], level=level)
             if not self.folded.rows:
                 self.folded = None
         # One by one from the oldest: there are few, and each is met once.
         rows, stale = self.rows, 0
-        while stale * _SIZE < len(rows) and _TIME(rows, stale * _SIZE)[0] < keep_from:
+        while stale * _SIZE < len(rows) and time_at(rows, stale * _SIZE)[0] < keep_from:
             stale += 1
         stale -= level
         if stale > 0:
@@ -171,8 +171,8 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
         del self.rows[: count * _SIZE]
         if self.others is not None:
             del self.others[:count]
-        newest = _TIME(self.rows, len(self.rows) - _SIZE)[0]
-        self.folded.forget(newest - retain_ms, _TIME(self.rows)[0], level=level)
+        newest = time_at(self.rows, len(self.rows) - _SIZE)[0]
+        self.folded.forget(newest - retain_ms, time_at(self.rows)[0], level=level)
 
     def _fold_one(self, at: int, value: Any, retain_ms: int) -> None:
         assert self.folded is not None
@@ -212,7 +212,7 @@ def pack(value: Any) -> int | None:
 
 def _second(rows: bytearray) -> int:
     """The time of the second sample; beyond any where there is one only."""
-    return _TIME(rows, _SIZE)[0] if len(rows) > _SIZE else _INT64
+    return time_at(rows, _SIZE)[0] if len(rows) > _SIZE else _INT64
 
 
 def _to_other(value: Any) -> Other:

@@ -18,6 +18,10 @@ from triggers.engine.series import SeriesState
 
 _HEARD: Final = Struct("<qQ")
 _REMEMBERED: Final = 4
+pack_heard: Final = _HEARD.pack
+HEARD_BYTES: Final = _HEARD.size
+"""What one event takes among the latest of its kind, of which there are ``MOST_HEARD`` bytes at most."""
+MOST_HEARD: Final = _REMEMBERED * HEARD_BYTES
 
 
 class Account(msgspec.Struct, array_like=True, gc=False):
@@ -170,13 +174,13 @@ class Heard(msgspec.Struct, array_like=True, gc=False):
         """
         rows = self.rows
         newest = _HEARD.unpack_from(rows, len(rows) - _HEARD.size)[0] if rows else at
-        rows += _HEARD.pack(at, key)
+        rows += pack_heard(at, key)
         if newest > at:
             self.rows = rows = bytearray().join(_HEARD.pack(*row) for row in sorted(_HEARD.iter_unpack(rows)))
         else:
             newest = at
-        if len(rows) > _REMEMBERED * _HEARD.size:
-            del rows[: _HEARD.size]
+        if len(rows) > MOST_HEARD:
+            del rows[:HEARD_BYTES]
         return newest
 
     def remove(self, key: int) -> bool:
