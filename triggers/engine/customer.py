@@ -59,8 +59,9 @@ class CustomerStage:
         if now is not None and at > now + plan.policy.skew_ms:
             return Outcome(rejected=from_the_future(plan.policy.skew_ms))
         clock = max(state.clock, at if now is None else now)
-        adopted = state.ruleset != ruleset.hash
-        if adopted:
+        moved = False
+        if state.ruleset != ruleset.hash:
+            moved = bool(state.ruleset)
             adopt_state(state, plan, clock)
         state.clock = clock
         run.state = state
@@ -69,7 +70,7 @@ class CustomerStage:
         if timers and min(timers.values()) <= clock:
             self._run_due(clock, now)
         run.clock = clock
-        if adopted and (state.journeys or state.proposals):
+        if moved and (state.journeys or state.proposals):
             end_retired(run)
         rejected = _APPLY[record.record_type](run, record, at)
         if timers and min(timers.values()) <= clock:
@@ -83,12 +84,13 @@ class CustomerStage:
     def run_timers(self, state: CustomerState, ruleset: RuleSet, until: int, now: int | None) -> Outcome | None:
         run = self._run
         plan = run.adopt(ruleset)
-        adopted = state.ruleset != ruleset.hash
-        if adopted:
+        moved = False
+        if state.ruleset != ruleset.hash:
+            moved = bool(state.ruleset)
             adopt_state(state, plan, max(state.clock, now or 0))
         run.state, run.outputs = state, []
         self._run_due(until, now)
-        if adopted and (state.journeys or state.proposals):
+        if moved and (state.journeys or state.proposals):
             run.clock = max(state.clock, now or 0)
             end_retired(run)
         if plan.policy.desks is not None:
