@@ -91,16 +91,20 @@ def await_shared(system: System, *workers: WorkerProcess) -> None:
     wait_until(shared, "the workers share the partitions")
 
 
-def settle(system: System, *, order_free: bool = True, seconds: float = 90.0) -> Verdict:
+def settle(system: System, *, order_free: bool = True, once: bool = False, seconds: float = 90.0) -> Verdict:
     """Waits until the lag is zero, then compares with the oracle and, where the triggers allow it, in no order at all.
 
-    ``order_free`` needs ``INDEPENDENT`` rules and one rule set. Workers go on; publish nothing meanwhile. Raises
-    ``AssertionError`` with all that differs.
+    ``order_free`` needs ``INDEPENDENT`` rules and one rule set; with ``once`` its input is each message's first copy.
+    Workers go on; publish nothing meanwhile. Raises ``AssertionError`` with all that differs.
     """
     system.wait_until_drained(seconds)
     differences: list[str] = []
     verdict = _compared(lambda: check_against_oracle(system), differences)
-    if order_free and _compared(lambda: check_straight_pass(system), differences) is None and verdict is not None:
+    if (
+        order_free
+        and _compared(lambda: check_straight_pass(system, once=once), differences) is None
+        and verdict is not None
+    ):
         differences.append(f"the journal:\n{show_journal(system.journal())}")
     if verdict is None or differences:
         raise AssertionError("\n".join(differences))
