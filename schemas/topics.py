@@ -23,6 +23,7 @@ from schemas.events import (
 )
 from schemas.identity import IdentityDecision, IdentityMember, IdentityRedirect
 from schemas.journal import RecordBatch, TimerBatch
+from schemas.rulesets import RuleSetDocument
 
 _DAY_MS: Final = 86_400_000
 _MAX_VALUE_BYTES: Final = 1_048_588
@@ -130,6 +131,7 @@ IDENTITY_MEMBERS: Final = "identity.members"
 IDENTITY_REDIRECTS: Final = "identity.redirects"
 IDENTITY_DECISIONS: Final = "identity.decisions"
 JOURNAL_TOPIC: Final = "outreach.journal"
+RULESETS: Final = "outreach.rulesets"
 DEAD_LETTERS: Final = "bank.dead-letters"
 
 TOPICS: Final[tuple[Topic, ...]] = (
@@ -253,6 +255,20 @@ TOPICS: Final[tuple[Topic, ...]] = (
         consumers=("trigger-system",),
         about="Which batches were run, in which order.",
         retention_ms=14 * _DAY_MS,
+    ),
+    Topic(
+        name=RULESETS,
+        models=(RuleSetDocument,),
+        key=("ruleset",),
+        direction="internal",
+        owner="trigger-system",
+        producers=("trigger-system",),
+        consumers=("trigger-system",),
+        about="Every rule set that a worker ran, by its hash: what the journal's batches were run under.",
+        # Compacted: the last message of each hash stays.
+        retention_ms=400 * _DAY_MS,
+        cleanup_policy="compact",
+        max_message_bytes=16 * 1024 * 1024,
     ),
     Topic(
         name=DEAD_LETTERS,

@@ -74,7 +74,7 @@ def arm(services: Services, point: FailPoint) -> None:
                 for method in ("process", "run_timers"):
                     setattr(stage, method, _before(pass_by, getattr(stage, method)))
         case "after_publish":
-            services.publisher.publish = _after(services.publisher.publish, pass_by)  # type: ignore[method-assign]
+            services.publisher.publish = _after_batch(services.publisher.publish, pass_by)  # type: ignore[method-assign]
         case "after_commit":
             services.store.commit = _after(services.store.commit, pass_by)  # type: ignore[method-assign]
 
@@ -83,6 +83,15 @@ def _before(act: Callable[[], None], method: Callable[..., Any]) -> Callable[...
     def call(*args: Any) -> Any:
         act()
         return method(*args)
+
+    return call
+
+
+def _after_batch(publish: Callable[..., Awaitable[None]], act: Callable[[], None]) -> Callable[..., Any]:
+    async def call(partition: int, messages: Any, *, first: Any = None) -> None:
+        await publish(partition, messages, first=first)
+        if first is not None:  # a journal entry: it is a batch
+            act()
 
     return call
 

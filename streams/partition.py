@@ -25,8 +25,11 @@ from triggers.language.model import RuleSet
 class Publisher(Protocol):
     """Sends messages and waits until every one is acknowledged."""
 
-    async def publish(self, partition: int, messages: Sequence[Message]) -> None:
+    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message) -> None:
         """Sends all to the same partition number, in order per topic. Returns when every one is acknowledged.
+
+        ``first``, the journal entry, is acknowledged before any other is sent: should the store be lost, the journal
+        tells of everything that was published.
 
         Waits while Kafka is away; an error it raises is final and ends the worker.
         """
@@ -143,6 +146,7 @@ class Rulesets:
         self._in_force = in_force
         self._load_document = load_document
         self._kept: set[str] = set()
+        self._older: dict[str, RuleSet] = {}
 
     @property
     def in_force(self) -> str:
@@ -162,12 +166,15 @@ class Rulesets:
         ruleset = self._in_force()
         if ruleset.hash == ruleset_hash:
             return ruleset
+        if ruleset_hash in self._older:
+            return self._older[ruleset_hash]
         document = await self._patience.insist(lambda: self._store.get_ruleset(ruleset_hash))
         if document is None:
             raise RulesetUnknown(ruleset_hash, partition)
         ruleset = self._load_document(document)
         if ruleset.hash != ruleset_hash:
             raise RulesetUnknown(ruleset_hash, partition)
+        self._older[ruleset_hash] = ruleset
         return ruleset
 
 
@@ -272,7 +279,7 @@ class Partition:
         """Publishes and commits; returns when (ms) everything was acknowledged. Adds both ends to ``times``."""
         services = self._services
         journal = Message(JOURNAL_TOPIC, str(self.number).encode(), intent)
-        await services.publisher.publish(self.number, [*result.messages, journal])
+        await services.publisher.publish(self.number, result.messages, first=journal)
         sent_ms = services.clock.now_ms()
         times.append(time.perf_counter())
         changes = Commit(

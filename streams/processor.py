@@ -11,14 +11,16 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import ValidationError
 
 from schemas.journal import JOURNAL, RecordBatch
+from streams.catch_up import ReadAhead, catch_up, run_again
+from streams.journal import Journal, Journalled
 from streams.owner import Owner
 from streams.partition import Partition, Services
-from streams.refusals import RecordsLost, StateLost, WentBack
+from streams.refusals import RecordsLost, StateForgotten, StateLost, WentBack
 from streams.stages import Route
 from streams.store import Fenced, Ownership, StoreCorrupt, StoreRolledBack
 from triggers.engine.batch import RawRecord, decode_batch
@@ -53,9 +55,10 @@ class Offsets(Protocol):
 class Processor:
     """The owner of this worker's partitions. All of its methods belong to one event loop."""
 
-    def __init__(self, services: Services, offsets: Offsets) -> None:
+    def __init__(self, services: Services, offsets: Offsets, journal: Journal) -> None:
         self._services = services
         self._offsets = offsets
+        self._journal = journal
         self._owners: dict[int, Owner] = {}
         self._left: dict[int, tuple[int, int]] = {}
         """Partitions released in good order, whose states are still cached: their epoch and sequence then."""
@@ -73,11 +76,12 @@ class Processor:
     async def take_over(self, assigned: AbstractSet[tuple[str, int]]) -> Mapping[tuple[str, int], int]:
         """Takes exactly these partitions (Kafka topic, partition) and returns the next offset to read of each.
 
-        Raises each partition's epoch and runs its unfinished batch, if it has one, before anything else. States
+        Raises each partition's epoch and runs its unfinished batch, if it has one, before anything else; where the
+        store was put back to an older state, all that the journal says was done since. States
         stay cached through a rebalance; they are used again only if nobody owned the partition in between, and
         dropped here where the partition did not come back.
 
-        Raises ``Refused`` (``StateLost``, ``RecordsLost``, ``RulesetUnknown``) or ``StoreCorrupt``: nothing may be
+        Raises ``Refused`` (``StateLost``, ``RecordsLost``, ``RulesetUnknown`` ...) or ``StoreCorrupt``: nothing may be
         read then, the worker must end.
         """
         topics: dict[int, list[Route]] = defaultdict(list)
@@ -86,9 +90,11 @@ class Processor:
         await self.release(set(self._owners))
         for number in [number for number in self._left if number not in topics]:
             self._forget(number)
-        committed, spans = await asyncio.gather(self._offsets.committed(assigned), self._offsets.spans(assigned))
+        committed, spans, newest = await asyncio.gather(
+            self._offsets.committed(assigned), self._offsets.spans(assigned), self._journal.newest(set(topics))
+        )
         taken = await asyncio.gather(
-            *(self._take(number, routes, committed, spans) for number, routes in topics.items()),
+            *(self._take(number, routes, committed, spans, newest[number]) for number, routes in topics.items()),
             return_exceptions=True,
         )
         owners: dict[Owner, bool] = {}
@@ -167,6 +173,7 @@ class Processor:
         routes: Sequence[Route],
         committed: Mapping[tuple[str, int], int | None],
         spans: Mapping[tuple[str, int], tuple[int, int]],
+        newest: int,
     ) -> tuple[Owner, bool]:
         """The new owner of a partition, and whether it has lost it again already."""
         services = self._services
@@ -174,36 +181,48 @@ class Processor:
         if taken.intent is not None or self._left.get(number) != (taken.epoch - 1, taken.sequence):
             services.cache.drop(number)
         self._left.pop(number, None)
-        entry = None if taken.intent is None else _read_intent(taken, number)
-        positions = {}
-        for route in routes:
-            key = (route.kafka_topic, number)
-            positions[route.topic.name] = _position(route, taken, entry, number, committed[key], spans[key])
-        partition = Partition(number, services, taken, positions)
+        if newest and not taken.known:
+            for route in routes:
+                _check_held(route, taken, None, number, committed)
+            raise StateForgotten(number, newest)
+        lost, unfinished = False, None if taken.intent is None else _read_intent(taken, number)
+        try:
+            if newest > taken.sequence + (unfinished is not None):
+                taken, unfinished = await self._catch_up(number, taken, newest, spans)
+            positions = {}
+            for route in routes:
+                _check_held(route, taken, unfinished, number, committed)
+                positions[route.topic.name] = _position(
+                    route, taken, unfinished, number, spans[route.kafka_topic, number]
+                )
+            partition = Partition(number, services, taken, positions)
+            if unfinished is not None:
+                log.info("partition %d: the batch %d of its last owner is run again", number, unfinished.entry.sequence)
+                await run_again(services, partition, unfinished)
+        except StoreRolledBack as error:
+            raise WentBack(number, error) from error
+        except Fenced:
+            lost = True
+            ends = {route.topic.name: spans[route.kafka_topic, number][1] for route in routes}
+            partition = Partition(number, services, taken, ends)
         owner = Owner(partition, services, self._fail)
-        if taken.intent is not None and entry is not None:
-            try:
-                await self._run_again(partition, entry, taken.intent)
-            except StoreRolledBack as error:
-                raise WentBack(number, error) from error
-            except Fenced:
-                return owner, True
-        if services.clock_mode == "record":
+        if services.clock_mode == "record" and not lost:
             await self._recall_time(owner, routes, spans)
-        return owner, False
+        return owner, lost
 
-    async def _run_again(self, partition: Partition, entry: Any, intent: bytes) -> None:
-        services = self._services
-        log.info("partition %d: the batch %d of its last owner is run again", partition.number, entry.sequence)
-        ruleset = await services.rulesets.named(entry.ruleset, partition.number)
-        if isinstance(entry, RecordBatch):
-            route = services.routes.of_topic(entry.topic)
-            records = await services.source.read(
-                route.kafka_topic, partition.number, entry.first_offset, entry.last_offset
-            )
-            await partition.run_records(entry, intent, records, ruleset)
-        else:
-            await partition.run_timers(entry, intent, ruleset)
+    async def _catch_up(
+        self, number: int, taken: Ownership, newest: int, spans: Mapping[tuple[str, int], tuple[int, int]]
+    ) -> tuple[Ownership, Journalled | None]:
+        log.warning(
+            "partition %d: the store was put back to batch %d, the journal reaches to %d: what was done in between is "
+            "done again, and nothing of it is sent again",
+            number,
+            taken.sequence,
+            newest,
+        )
+        ends = {where: end for where, (_, end) in spans.items()}
+        batches = self._journal.after(number, taken.sequence)
+        return await catch_up(self._services, number, taken, batches, ReadAhead(self._services.source, ends))
 
     async def _recall_time(
         self, owner: Owner, routes: Sequence[Route], spans: Mapping[tuple[str, int], tuple[int, int]]
@@ -219,9 +238,29 @@ class Processor:
                 partition.watermark.saw(route.topic.name, decoded)
 
 
-def _read_intent(taken: Ownership, number: int) -> Any:
+def _check_held(
+    route: Route,
+    taken: Ownership,
+    unfinished: Journalled | None,
+    number: int,
+    committed: Mapping[tuple[str, int], int | None],
+) -> None:
+    """Raises where the group has read a topic of which the store knows nothing."""
+    read = committed[route.kafka_topic, number]
+    if read and route.topic.name not in taken.positions and _first_offset(route, unfinished) is None:
+        raise StateLost(route.kafka_topic, number, read)
+
+
+def _first_offset(route: Route, unfinished: Journalled | None) -> int | None:
+    """Where the unfinished batch begins, if it is one of this topic."""
+    entry = None if unfinished is None else unfinished.entry
+    return entry.first_offset if isinstance(entry, RecordBatch) and entry.topic == route.topic.name else None
+
+
+def _read_intent(taken: Ownership, number: int) -> Journalled:
+    data = taken.intent or b""
     try:
-        entry = JOURNAL.validate_json(taken.intent or b"")
+        entry = JOURNAL.validate_json(data)
     except ValidationError as error:
         raise StoreCorrupt(f"the intent of partition {number} is no journal entry: {error}") from error
     if entry.sequence != taken.sequence + 1 or entry.partition != number:
@@ -229,25 +268,20 @@ def _read_intent(taken: Ownership, number: int) -> Any:
             f"the intent of partition {number} is of batch {entry.sequence} of partition {entry.partition}; "
             f"the last committed batch is {taken.sequence}"
         )
-    return entry
+    return Journalled(entry, data)
 
 
-def _position(
-    route: Route, taken: Ownership, entry: Any, number: int, committed: int | None, span: tuple[int, int]
-) -> int:
+def _position(route: Route, taken: Ownership, unfinished: Journalled | None, number: int, span: tuple[int, int]) -> int:
     """The next offset to read of a topic, if what Kafka and the store say fits together."""
     start, end = span
     position = taken.positions.get(route.topic.name)
-    if position is None and committed:
-        raise StateLost(route.kafka_topic, number, committed)
-    unfinished = isinstance(entry, RecordBatch) and entry.topic == route.topic.name
+    first = _first_offset(route, unfinished)
     if position is None:
         # The very first batch of a topic may be the unfinished one: the log began there when it was announced.
-        position = entry.first_offset if unfinished else start
-    elif unfinished and entry.first_offset != position:
+        position = start if first is None else first
+    elif first is not None and first != position:
         raise StoreCorrupt(
-            f"the intent of {route.topic.name} partition {number} begins at offset {entry.first_offset}, "
-            f"its position is {position}"
+            f"the intent of {route.topic.name} partition {number} begins at offset {first}, its position is {position}"
         )
     if not start <= position <= end:
         raise RecordsLost(route.kafka_topic, number, position, start, end)

@@ -102,11 +102,13 @@ class KafkaPublisher:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def publish(self, partition: int, messages: Sequence[Message]) -> None:
+    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message | None = None) -> None:
         """Sends all, in order per topic and partition; returns when every one is acknowledged.
 
-        Raises ``PublishRefused``.
+        ``first`` is acknowledged before any other is sent. Raises ``PublishRefused``.
         """
+        if first is not None:
+            await self._send_topic(self._prefix + first.topic, partition, [first])
         by_topic: dict[str, list[Message]] = {}
         for message in messages:
             by_topic.setdefault(message.topic, []).append(message)

@@ -6,6 +6,7 @@ Each names the topic, the partition and what an operator can do. They end the wo
 from __future__ import annotations
 
 _ACCEPT = "bank-triggers state accept-loss"
+_REBUILD = "bank-triggers state rebuild"
 
 
 class Refused(Exception):
@@ -18,9 +19,32 @@ class StateLost(Refused):
     def __init__(self, topic: str, partition: int, committed: int) -> None:
         super().__init__(
             f"the state of {topic} partition {partition} is lost: the consumer group has read up to offset "
-            f"{committed}, the store holds no position for it. Restore the store from a backup, or go on "
-            f"from there without it: {_ACCEPT} --partition {partition}"
+            f"{committed}, the store holds no position for it. {_ways_on(partition)}"
         )
+
+
+class StateForgotten(Refused):
+    """The journal says that batches of the partition were run, the store knows nothing of it."""
+
+    def __init__(self, partition: int, batches: int) -> None:
+        super().__init__(
+            f"the state of partition {partition} is lost: the journal has {batches} batches of it, the store none. "
+            f"{_ways_on(partition)}"
+        )
+
+
+class JournalBroken(Refused):
+    """The journal does not tell what happened after the batch up to which the store reaches."""
+
+    def __init__(self, partition: int, sequence: int, why: str) -> None:
+        super().__init__(
+            f"the store was put back to batch {sequence} of partition {partition}, and the journal {why}: what was "
+            f"done in between is not known. {_ways_on(partition)}"
+        )
+
+
+class JournalUnreadable(Refused):
+    """Something in the journal is no entry of this partition."""
 
 
 class RecordsLost(Refused):
@@ -46,6 +70,13 @@ class RulesetUnknown(Refused):
             "this worker does not run; under another one it could send other actions a second time. Start a worker "
             f"with that rule set, or give the batch up with: {_ACCEPT} --partition {partition} --abandon-batch"
         )
+
+
+def _ways_on(partition: int) -> str:
+    return (
+        f"Restore the store from a backup; or rebuild it from what Kafka keeps: {_REBUILD} --partition {partition}; "
+        f"or go on without what it knew: {_ACCEPT} --partition {partition}"
+    )
 
 
 class PartitionTaken(Refused):

@@ -57,6 +57,25 @@ class KafkaLog:
         """As ``processor.Offsets.committed``."""
         return await self._patience.insist(lambda: self._committed(partitions))
 
+    async def tails(self, topic: str, partitions: AbstractSet[int], offsets: int) -> Mapping[int, list[RawRecord]]:
+        """The records at the last so many offsets of each partition of a topic (Kafka's name)."""
+        return await self._patience.insist(lambda: self._tails(topic, partitions, offsets))
+
+    async def _tails(self, topic: str, partitions: AbstractSet[int], offsets: int) -> Mapping[int, list[RawRecord]]:
+        found: dict[int, list[RawRecord]] = {number: [] for number in partitions}
+        tps = [TopicPartition(topic, number) for number in sorted(partitions)]
+        async with self._consumer() as consumer:
+            starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+            left = {tp for tp in tps if starts[tp] < ends[tp]}
+            consumer.assign(left)
+            for tp in left:
+                consumer.seek(tp, max(starts[tp], ends[tp] - offsets))
+            while left:
+                for tp, records in (await consumer.getmany(*left, timeout_ms=500)).items():
+                    found[tp.partition].extend(record for record in records if record.offset < ends[tp])
+                left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+        return found
+
     async def _read(self, topic: str, partition: int, first: int, last: int) -> list[RawRecord]:
         tp = TopicPartition(topic, partition)
         records: list[RawRecord] = []

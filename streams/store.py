@@ -113,10 +113,14 @@ class Store(Protocol):
     async def positions(self, partition: int) -> Mapping[str, int]:
         """The committed positions of a partition, without taking it over."""
 
-    async def reset_positions(self, partition: int, positions: Mapping[str, int]) -> None:
+    async def last_batch(self, partition: int) -> int | None:
+        """The number of the last committed batch; ``None`` for a partition that is not known. Nobody is fenced off."""
+
+    async def reset_positions(self, partition: int, positions: Mapping[str, int], sequence: int = 0) -> None:
         """Sets the given positions of a partition no worker owns: an operator's decision. Raises its epoch.
 
-        The partition is known from then on. Raises ``IntentPending``.
+        The partition is known from then on. The numbers of its batches go on behind ``sequence``, where they have not
+        come so far. Raises ``IntentPending``.
         """
 
     async def abandon_intent(self, partition: int) -> int | None:
@@ -137,6 +141,19 @@ class Store(Protocol):
 
     async def resume(self, partition: int) -> bool:
         """Takes the mark of ``halt`` away: an operator's decision. Whether there was one."""
+
+    def apart(self) -> Store:
+        """A store for copies of partitions, beside the partitions themselves. It is closed with this one."""
+
+    async def clear(self, partition: int) -> None:
+        """Deletes all that a store of copies holds of a partition. ``ValueError`` for one that is no such store."""
+
+    async def promote(self, partition: int, last_batch: int | None) -> None:
+        """Puts the copy in the partition's place, in one atomic step. Whoever owned the partition is fenced off.
+
+        ``last_batch`` is what the method of that name said before the copy was begun. Raises ``Fenced`` where batches
+        were run since then, and ``StoreRolledBack`` where there is no copy; neither changes anything.
+        """
 
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         """Keeps a rule set's document under its hash, for whoever must run a batch again under it."""

@@ -15,6 +15,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.partitions: dict[int, _Partition] = {}
         self.rulesets: dict[str, str] = {}
+        self.copies: dict[int, _Partition] = {}
 
     def partition(self, number: int) -> _Partition:
         return self.partitions.setdefault(number, _Partition())
@@ -84,12 +85,18 @@ class MemoryStore:
     async def positions(self, partition: int) -> Mapping[str, int]:
         return dict(self.backend.partition(partition).positions)
 
-    async def reset_positions(self, partition: int, positions: Mapping[str, int]) -> None:
+    async def last_batch(self, partition: int) -> int | None:
+        p = self.backend.partition(partition)
+        return p.sequence if p.known else None
+
+    async def reset_positions(self, partition: int, positions: Mapping[str, int], sequence: int = 0) -> None:
         p = self.backend.partition(partition)
         if p.intent is not None:
             raise IntentPending(f"batch {p.sequence + 1} of partition {partition} is announced and not committed")
         p.epoch += 1
         p.known = True
+        if sequence > p.sequence:
+            p.sequence, p.sequence_epoch = sequence, 0
         p.positions.update(positions)
 
     async def abandon_intent(self, partition: int) -> int | None:
@@ -113,6 +120,24 @@ class MemoryStore:
         was, p.halted = p.halted, None
         return was is not None
 
+    def apart(self) -> MemoryStore:
+        copies = MemoryBackend()
+        copies.partitions = self.backend.copies
+        return _Copies(copies)
+
+    async def clear(self, partition: int) -> None:  # noqa: ARG002 - the contract's
+        raise ValueError("only a store of copies is cleared")
+
+    async def promote(self, partition: int, last_batch: int | None) -> None:
+        p = self.backend.partition(partition)
+        if await self.last_batch(partition) != last_batch:
+            raise Fenced(f"a worker has run batches of partition {partition} meanwhile")
+        copy = self.backend.copies.get(partition)
+        if copy is None or not copy.known:
+            raise StoreRolledBack(f"the copy of partition {partition} is not there")
+        copy.epoch, copy.halted = p.epoch + 1, p.halted
+        self.backend.partitions[partition] = self.backend.copies.pop(partition)
+
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         if self.backend.rulesets.setdefault(ruleset_hash, document) != document:
             raise StoreCorrupt(f"another document is kept as rule set {ruleset_hash}")
@@ -125,6 +150,11 @@ class MemoryStore:
 
     async def close(self) -> None:
         return None
+
+
+class _Copies(MemoryStore):
+    async def clear(self, partition: int) -> None:
+        self.backend.partitions.pop(partition, None)
 
 
 @dataclass(slots=True)

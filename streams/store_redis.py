@@ -6,6 +6,7 @@ one node):
 - ``{ns:p}:meta``: a hash: epoch, sequence, intent, positions and what each stage holds (``lua/fence.lua``)
 - ``{ns:p}:state:<stage>``: a hash, key to state
 - ``{ns:p}:due:<stage>``: a sorted set, key by due time in ms
+- ``{ns:p}:copy:meta`` and so on: the same of a copy that is being made, until it takes the partition's place
 - ``ns:ruleset:<hash>``: a rule set's document, in a slot of its own
 
 Why one hash for all states of a stage and not a key for each: with 100,000 states of 300 bytes (Redis 6.2) the hash
@@ -35,7 +36,14 @@ class RedisStore:
     """``streams.store.Store`` in Redis. Made by ``connect``; one store serves any number of partitions at once."""
 
     def __init__(
-        self, client: RedisClient, *, namespace: str, stages: Sequence[str], wait_replicas: int, wait_timeout_s: float
+        self,
+        client: RedisClient,
+        *,
+        namespace: str,
+        stages: Sequence[str],
+        wait_replicas: int,
+        wait_timeout_s: float,
+        copies: bool = False,
     ) -> None:
         for name in (namespace, *stages):
             if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
@@ -45,6 +53,7 @@ class RedisStore:
         self._stages = tuple(stages)
         self._wait_replicas = wait_replicas
         self._wait_timeout_s = wait_timeout_s
+        self._copies = copies
 
     @classmethod
     def connect(
@@ -84,10 +93,7 @@ class RedisStore:
         return self._client.address
 
     async def take_over(self, partition: int) -> Ownership:
-        keys = [self._meta(partition)]
-        for stage in self._stages:
-            keys += self._stage_keys(partition, stage)
-        reply = await self._run(_TAKE_OVER, partition, keys, self._stages)
+        reply = await self._run(_TAKE_OVER, partition, self._all_keys(partition, copy=self._copies), self._stages)
         return self._read(partition, lambda: self._ownership(*reply))
 
     async def announce(
@@ -143,8 +149,12 @@ class RedisStore:
         meta = await self._client.step(lambda: self._client.any.hgetall(self._meta(partition)))
         return self._read(partition, lambda: _positions(meta))
 
-    async def reset_positions(self, partition: int, positions: Mapping[str, int]) -> None:
-        arguments = [part for item in positions.items() for part in item]
+    async def last_batch(self, partition: int) -> int | None:
+        number = await self._client.step(lambda: self._client.any.hget(self._meta(partition), "seq"))
+        return self._read(partition, lambda: None if number is None else int(number))
+
+    async def reset_positions(self, partition: int, positions: Mapping[str, int], sequence: int = 0) -> None:
+        arguments = [sequence, *(part for item in positions.items() for part in item)]
         await self._run(_RESET_POSITIONS, partition, [self._meta(partition)], arguments)
 
     async def abandon_intent(self, partition: int) -> int | None:
@@ -160,6 +170,25 @@ class RedisStore:
 
     async def resume(self, partition: int) -> bool:
         return bool(await self._client.step(lambda: self._client.any.hdel(self._meta(partition), "halt")))
+
+    def apart(self) -> RedisStore:
+        return RedisStore(
+            self._client,
+            namespace=self._namespace,
+            stages=self._stages,
+            wait_replicas=self._wait_replicas,
+            wait_timeout_s=self._wait_timeout_s,
+            copies=True,
+        )
+
+    async def clear(self, partition: int) -> None:
+        if not self._copies:
+            raise ValueError("only a store of copies is cleared")
+        await self._client.step(lambda: self._client.any.unlink(*self._all_keys(partition, copy=self._copies)))
+
+    async def promote(self, partition: int, last_batch: int | None) -> None:
+        keys = [*self._all_keys(partition, copy=False), *self._all_keys(partition, copy=True)]
+        await self._run(_PROMOTE, partition, keys, ["" if last_batch is None else last_batch])
 
     async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
         key, data = self._ruleset(ruleset_hash), document.encode()
@@ -186,13 +215,22 @@ class RedisStore:
         await self._client.close()
 
     def _meta(self, partition: int) -> str:
-        return f"{{{self._namespace}:{partition}}}:meta"
+        return f"{self._tag(partition, copy=self._copies)}meta"
 
     def _stage_keys(self, partition: int, stage: str) -> tuple[str, str]:
         if stage not in self._stages:
             raise ValueError(f"{stage!r} is not a stage of this store: {', '.join(self._stages)} are")
-        tag = f"{{{self._namespace}:{partition}}}"
-        return f"{tag}:state:{stage}", f"{tag}:due:{stage}"
+        tag = self._tag(partition, copy=self._copies)
+        return f"{tag}state:{stage}", f"{tag}due:{stage}"
+
+    def _all_keys(self, partition: int, *, copy: bool) -> list[str]:
+        """In the order in which the scripts expect them."""
+        tag = self._tag(partition, copy=copy)
+        pairs = ((f"{tag}state:{stage}", f"{tag}due:{stage}") for stage in self._stages)
+        return [f"{tag}meta", *(key for pair in pairs for key in pair)]
+
+    def _tag(self, partition: int, *, copy: bool) -> str:
+        return f"{{{self._namespace}:{partition}}}:{'copy:' if copy else ''}"
 
     def _ruleset(self, ruleset_hash: str) -> str:
         return f"{self._namespace}:ruleset:{ruleset_hash}"
@@ -254,6 +292,7 @@ _COMMIT = Script.load("commit")
 _RESET_POSITIONS = Script.load("reset_positions")
 _ABANDON_INTENT = Script.load("abandon_intent")
 _HALT = Script.load("halt")
+_PROMOTE = Script.load("promote")
 
 _REFUSALS = {b"fenced": Fenced, b"behind": StoreRolledBack, b"corrupt": StoreCorrupt}
 

@@ -23,12 +23,14 @@ from streams.clock import SystemClock
 from streams.connections import await_kafka, await_store, kafka_options
 from streams.driver import Consumer
 from streams.fail_points import arm
+from streams.journal import KafkaJournal
 from streams.partition import Limits, Rulesets, Services
 from streams.patience import Patience
 from streams.processor import Processor
 from streams.publisher import KafkaPublisher
 from streams.refusals import Refused
 from streams.replay import KafkaLog, KafkaUnavailable
+from streams.ruleset_log import ruleset_message
 from streams.settings import Settings
 from streams.stages import Routes
 from streams.store import Store, StoreUnavailable
@@ -150,11 +152,11 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     )
     if settings.fail_point is not None:
         arm(services, settings.fail_point)
-    owner = _Owner(Processor(services, kafka_log))
+    owner = _Owner(Processor(services, kafka_log, KafkaJournal(kafka_log, settings.topic_prefix)))
     telemetry.attach(services, owner.processor)
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
-    code = run_worker(app, _resources(store, publisher, owner, patience, ruleset, telemetry))
+    code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, ruleset, telemetry))
     # What a partition met while it ran counts as what it met when it was taken over.
     refusal = owner.refusal or owner.processor.failure
     if isinstance(refusal, Refused):
@@ -178,6 +180,7 @@ async def _resources(
     publisher: KafkaPublisher,
     owner: _Owner,
     patience: Patience,
+    tenant: str,
     ruleset: RuleSet,
     telemetry: Telemetry,
 ) -> AsyncIterator[None]:
@@ -186,6 +189,8 @@ async def _resources(
     try:
         # Kept before the first batch names it: whoever must run that batch again finds the rule set by its hash.
         await patience.insist(lambda: store.put_ruleset(ruleset.hash, ruleset.document))
+        # On Kafka too, for the day when the store is lost.
+        await publisher.publish(0, [ruleset_message(tenant, ruleset)])
         log.info("rule set %s with %d triggers", ruleset.hash, len(ruleset.triggers))
         async with telemetry.serve():
             yield

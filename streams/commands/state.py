@@ -8,12 +8,14 @@ import typer
 
 from streams.clock import SystemClock
 from streams.commands.console import ConfigOption, fail, run, say, settings_or_exit
+from streams.commands.rebuild import EXAMPLE, rebuild
 from streams.connections import await_kafka, await_store, kafka_options
 from streams.patience import Patience
 from streams.settings import Settings
 from streams.store import IntentPending
 
 app = typer.Typer(help="The state in the store.", no_args_is_help=True)
+app.command(name="rebuild", epilog=EXAMPLE)(rebuild)
 
 
 @app.command(name="accept-loss", epilog="Example: bank-triggers state accept-loss --partition 3")
@@ -70,6 +72,7 @@ async def _resume(settings: Settings, partitions: list[int]) -> set[int]:
 
 async def _accept(settings: Settings, partition: int, *, abandon_batch: bool) -> list[str]:
     # Only here: Faust and the clients take as long to import as an author's command takes to run.
+    from streams.journal import KafkaJournal
     from streams.replay import KafkaLog, KafkaUnavailable
     from streams.worker import make_routes, open_store
 
@@ -83,8 +86,10 @@ async def _accept(settings: Settings, partition: int, *, abandon_batch: bool) ->
         routes = make_routes(settings)
         pairs = {(topic, partition) for topic in routes.kafka_topics}
         spans, committed = await kafka.spans(pairs), await kafka.committed(pairs)
+        newest = await KafkaJournal(kafka, settings.topic_prefix).newest({partition})
         held = await store.positions(partition)
-        if abandon_batch and (number := await store.abandon_intent(partition)) is not None:
+        number = await store.abandon_intent(partition) if abandon_batch else None
+        if number is not None:
             done.append(f"partition {partition}: batch {number} is given up")
         positions = {}
         for pair in sorted(pairs):
@@ -94,8 +99,9 @@ async def _accept(settings: Settings, partition: int, *, abandon_batch: bool) ->
             if held.get(topic) != goes_on:
                 positions[topic] = goes_on
                 done.append(f"{pair[0]} partition {partition}: goes on at offset {goes_on}")
-        if positions:
-            await store.reset_positions(partition, positions)
+        if positions or number is not None:
+            # A number that no batch has: whoever runs the journal again sees that something was given up here.
+            await store.reset_positions(partition, positions, max(newest[partition], number or 0) + 1)
     finally:
         await store.close()
     return done

@@ -864,9 +864,9 @@ class TestTakeOver:
         gate = asyncio.Event()
         plain = publisher.publish
 
-        async def slow(partition: int, messages: Any) -> None:
+        async def slow(partition: int, messages: Any, *, first: Message) -> None:
             await gate.wait()
-            await plain(partition, messages)
+            await plain(partition, messages, first=first)
 
         publisher.publish = slow  # type: ignore[method-assign]
         await worker.take_over(0)

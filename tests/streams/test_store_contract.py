@@ -405,6 +405,73 @@ async def test_resetting_makes_a_partition_known(store: Store) -> None:
     assert (await store.take_over(P + 1)).known
 
 
+async def test_numbers_go_on_behind_what_an_operator_says(store: Store) -> None:
+    """So that no two batches of a partition ever have one number; they never go back."""
+    assert await store.last_batch(P) is None
+    await store.reset_positions(P, {"t": 20}, sequence=7)
+    assert (await store.take_over(P)).sequence == await store.last_batch(P) == 7
+    await store.reset_positions(P, {"t": 20}, sequence=3)
+    own = await store.take_over(P)
+    assert own.sequence == 7
+    await batch(store, own, 8, Commit("customer", {}, {}, ("t", 21)))
+
+
+async def test_a_copy_takes_the_partitions_place(clients: Connect) -> None:
+    """States, timers, positions and an announced batch of the copy; nothing of what was there but its halt."""
+    worker, operator = clients(), clients()
+    own = await worker.take_over(P)
+    await batch(worker, own, 1, Commit("customer", {"old": b"1"}, {"old": 5}, ("t", 50)))
+    await worker.halt(P, own.epoch, "a flood")
+    copies = operator.apart()
+    mine = await copies.take_over(P)
+    await batch(copies, mine, 1, Commit("customer", {"a": b"1", "b": b"2"}, {"b": 9}, ("t", 60)))
+    await batch(copies, mine, 2, Commit("desk", {"d": b"3"}, {}, ("u", 7)))
+    await copies.announce(P, mine.epoch, 3, b"intent", "customer", [])
+    assert await contents(worker) == {"old": b"1"}
+
+    await operator.promote(P, last_batch=1)
+    with pytest.raises(Fenced) as refusal:
+        await worker.announce(P, own.epoch, 2, b"intent", "customer", [])
+    assert type(refusal.value) is Fenced
+    own = await worker.take_over(P)
+    assert (own.sequence, own.intent, own.known) == (2, b"intent", True)
+    assert (own.positions, own.next_due, own.halted) == ({"t": 60, "u": 7}, {"customer": 9}, "a flood")
+    assert await contents(worker) == {"a": b"1", "b": b"2"}
+    assert await contents(worker, "desk") == {"d": b"3"}
+    assert await contents(copies) == {}
+    assert await copies.last_batch(P) is None
+
+
+async def test_a_copy_of_a_lost_partition_takes_its_place(store: Store) -> None:
+    """Though a worker that was refused has taken the partition over meanwhile."""
+    copies = store.apart()
+    await batch(copies, await copies.take_over(P), 1, Commit("customer", {"a": b"1"}, {}, ("t", 1)))
+    refused = await store.take_over(P)
+    assert not refused.known
+    await store.promote(P, last_batch=None)
+    own = await store.take_over(P)
+    assert (own.sequence, own.positions) == (1, {"t": 1})
+    assert own.epoch > refused.epoch
+
+
+async def test_a_copy_is_not_put_over_batches_that_were_run_meanwhile(store: Store) -> None:
+    """Nor is a copy that is not there, or was cleared."""
+    copies = store.apart()
+    await batch(copies, await copies.take_over(P), 1, Commit("customer", {"a": b"1"}, {}, ("t", 1)))
+    await batch(store, await store.take_over(P), 1, Commit("customer", {"new": b"1"}, {}, ("t", 9)))
+    with pytest.raises(Fenced) as refusal:
+        await store.promote(P, last_batch=None)
+    assert type(refusal.value) is Fenced
+    await copies.clear(P)
+    assert await contents(copies) == {}
+    with pytest.raises(StoreRolledBack):
+        await store.promote(P, last_batch=1)
+    assert (await store.take_over(P)).positions == {"t": 9}
+    assert await contents(store) == {"new": b"1"}
+    with pytest.raises(ValueError, match="copies"):
+        await store.clear(P)
+
+
 async def test_positions_are_not_reset_under_an_announced_batch(store: Store) -> None:
     """Its commit would set its own position over the operator's."""
     own = await store.take_over(P)

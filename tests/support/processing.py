@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from schemas.events import Behaviour, Feedback
 from schemas.journal import JOURNAL, RecordBatch, TimerBatch
 from schemas.topics import JOURNAL_TOPIC, TOPIC
 from streams.cache import StateCache
+from streams.journal import Journalled
 from streams.owner import Owner
 from streams.partition import BatchReport, Limits, Rulesets, Services
 from streams.patience import Patience
@@ -218,10 +219,10 @@ class FakePublisher:
         self.interrupter = interrupter
         self.messages: list[tuple[int, Message]] = []
 
-    async def publish(self, partition: int, messages: Sequence[Message]) -> None:
+    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message) -> None:
         await self.interrupter.at("before publish")
-        self.messages += [(partition, message) for message in messages]
-        journal = JOURNAL.validate_json(messages[-1].value or b"")
+        self.messages += [(partition, message) for message in (*messages, first)]
+        journal = JOURNAL.validate_json(first.value or b"")
         self.trace.append(("publish", journal.sequence))
         await self.interrupter.at("after publish")
 
@@ -233,6 +234,18 @@ class FakePublisher:
                 entry = JOURNAL.validate_json(message.value or b"")
                 assert entries.setdefault(entry.sequence, entry) == entry, "a batch was run again as another batch"
         return [entries[sequence] for sequence in sorted(entries)]
+
+    async def newest(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """As ``streams.journal.Journal``."""
+        return {number: max((e.sequence for e in self.journal(number)), default=0) for number in partitions}
+
+    async def after(self, partition: int, sequence: int) -> AsyncIterator[Journalled]:
+        """As ``streams.journal.Journal``: in the order they were published, repeats too."""
+        for number, message in list(self.messages):
+            if number == partition and message.topic == JOURNAL_TOPIC:
+                entry = JOURNAL.validate_json(message.value or b"")
+                if entry.sequence > sequence:
+                    yield Journalled(entry, message.value or b"")
 
     def outputs(self, partition: int) -> dict[bytes, str]:
         """Body → topic of what was published beside the journal; a repeat has the very same body."""
@@ -286,7 +299,7 @@ class World:
             limits=self.limits,
             observe=self.reports.append,
         )
-        return Worker(self, Processor(services, self.log), store, cache)
+        return Worker(self, Processor(services, self.log, publisher), store, cache)
 
     def states(self, partition: int = 0) -> dict[str, bytes]:
         """What the store holds of the toy stage."""

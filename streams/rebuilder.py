@@ -1,0 +1,251 @@
+"""A rebuild as an operator asks for it: which partitions, what of them Kafka still has, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas.base import from_ms, to_ms
+from schemas.decisions import Decision
+from schemas.decode import decode
+from schemas.topics import DECISIONS, TOPIC
+from streams.cache import StateCache
+from streams.catch_up import SILENT
+from streams.clock import SystemClock
+from streams.connections import kafka_options
+from streams.journal import KafkaJournal
+from streams.partition import Rulesets, Services
+from streams.patience import Patience
+from streams.rebuild import NothingKept, Plan, make_plan, rebuild, tell
+from streams.refusals import Refused
+from streams.replay import KafkaLog, KafkaUnavailable
+from streams.ruleset_log import read_rulesets
+from streams.settings import Settings
+from streams.store import Store, StoreUnavailable
+from streams.topic_reader import partition_counts, read_topic
+from streams.worker import make_routes
+from triggers.casework.recall import is_contact, recall_contacts
+from triggers.engine.plan import Plan as EnginePlan
+from triggers.engine.state import CustomerState
+from triggers.language.loader import from_document
+from triggers.language.model import RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an operator asked for. ``partitions``: ``None`` for all that are lost. ``rulesets`` are at hand, by hash."""
+
+    partitions: Sequence[int] | None
+    rulesets: Mapping[str, RuleSet]
+    incomplete: bool = False
+    replace: bool = False
+    dry_run: bool = False
+
+
+class Rebuilder:
+    """Plans and carries out what an operator asked for; ``say`` is given every line for the operator."""
+
+    def __init__(self, settings: Settings, store: Store, request: Request, say: Callable[[str], None]) -> None:
+        clock = SystemClock()
+        self._settings = settings
+        self._store = store
+        self._request = request
+        self._say = say
+        self._options = kafka_options(settings)
+        self._patience = Patience("the store", clock, (StoreUnavailable,))
+        self._log = KafkaLog(self._options, settings.app_id, Patience("Kafka", clock, (KafkaUnavailable,)))
+        self._journal = KafkaJournal(self._log, settings.topic_prefix)
+        self._routes = make_routes(settings)
+        self._clock = clock
+        self._rulesets: dict[str, RuleSet] = dict(request.rulesets)
+
+    async def run(self, agree: Callable[[int], None]) -> None:
+        """Plans all, asks once (``agree`` is told how many partitions), then rebuilds one after the other.
+
+        Raises ``Refused``, and ``Fenced`` where a worker has run batches of a partition meanwhile.
+        """
+
+        request = self._request
+        plans: list[tuple[Plan, int | None]] = []
+        refused: list[str] = []
+        for number in await self._partitions():
+            last_batch = await self._last_batch(number)
+            if last_batch is not None and not request.replace:
+                self._say(
+                    f"partition {number} is not lost: the store holds it up to batch {last_batch} (else: --replace)"
+                )
+                continue
+            try:
+                plan = await self._plan(number)
+            except NothingKept as error:
+                if request.partitions is not None or await self._was_read(number):
+                    refused.append(str(error))
+                continue
+            for line in tell(plan):
+                self._say(line)
+            plans.append((plan, last_batch))
+        if any(plan.lost for plan, _ in plans):
+            self._tell_what_is_lost([plan for plan, _ in plans if plan.lost])
+            if not request.incomplete:
+                refused.append(
+                    "Kafka no longer keeps all that was done: restore the store from a backup, or rebuild from what "
+                    "there is with --incomplete"
+                )
+        for plan, _ in plans:
+            await self._find_rulesets(plan.partition, plan.rulesets, {plan.newest_ruleset} | plan.rulesets)
+        if refused:
+            raise Refused("\n".join(refused))
+        if request.dry_run or not plans:
+            self._say("nothing was changed" if plans else "nothing is to be rebuilt")
+            return
+        agree(len(plans))
+        for plan, last_batch in plans:
+            await self._carry_out(plan, last_batch)
+
+    async def _last_batch(self, number: int) -> int | None:
+        return await self._patience.insist(lambda: self._store.last_batch(number))
+
+    async def _partitions(self) -> Sequence[int]:
+
+        counts = await partition_counts(self._options)
+        count = min(counts.get(topic, 0) for topic in self._routes.kafka_topics)
+        wanted = self._request.partitions
+        if wanted is None:
+            return range(count)
+        for number in wanted:
+            if number >= count:
+                raise Refused(f"there is no partition {number}; the topics have {count}")
+        return sorted(set(wanted))
+
+    async def _plan(self, number: int) -> Plan:
+
+        spans, committed = await self._kafka_knows(number)
+        return await make_plan(number, self._journal, {topic: start for topic, (start, _) in spans.items()}, committed)
+
+    async def _was_read(self, number: int) -> bool:
+        _, committed = await self._kafka_knows(number)
+        return any(committed.values())
+
+    async def _kafka_knows(self, number: int) -> tuple[dict[str, tuple[int, int]], dict[str, int | None]]:
+        """The spans and the group's offsets of a partition's topics, by the registry's names."""
+        pairs = {(topic, number) for topic in self._routes.kafka_topics}
+        spans, committed = await self._log.spans(pairs), await self._log.committed(pairs)
+        names = {topic: self._routes.of_kafka(topic).topic.name for topic in self._routes.kafka_topics}
+        return (
+            {names[topic]: span for (topic, _), span in spans.items()},
+            {names[topic]: offset for (topic, _), offset in committed.items()},
+        )
+
+    def _tell_what_is_lost(self, plans: Sequence[Plan]) -> None:
+        since = from_ms(max(plan.since_ms for plan in plans)).isoformat()
+        self._say(
+            f"what was processed before {since} stays unknown: balances, windows, holdings, profiles with their "
+            "consents and refusals, handovers, waiting steps; contacts are taken from the decisions. Have profiles and "
+            "open holdings published again before a worker starts"
+        )
+
+    async def _find_rulesets(self, number: int, wanted: Collection[str], needed: Collection[str]) -> None:
+        """Loads the rule sets, from where they are kept, and keeps them in the store. Raises ``Refused``."""
+
+        missing = set(wanted) - self._rulesets.keys()
+        for name in sorted(missing):
+            document = await self._document(name)
+            if document is not None:
+                self._rulesets[name] = from_document(document)
+        if missing := missing - self._rulesets.keys():
+            settings = self._settings
+            found = await read_rulesets(self._options, settings.topic_prefix, settings.tenant, missing)
+            self._rulesets |= {name: from_document(document) for name, document in found.items()}
+        for name in wanted:
+            if name in needed and (name not in self._rulesets or self._rulesets[name].hash != name):
+                raise Refused(
+                    f"batches of partition {number} were run under rule set {name}, which neither the store nor Kafka "
+                    "keeps as this program reads it; give its folder: --rules FOLDER"
+                )
+
+    async def _document(self, name: str) -> str | None:
+        return await self._patience.insist(lambda: self._store.get_ruleset(name))
+
+    async def _keep(self, ruleset: RuleSet) -> None:
+        await self._patience.insist(lambda: self._store.put_ruleset(ruleset.hash, ruleset.document))
+
+    async def _carry_out(self, plan: Plan, last_batch: int | None) -> None:
+
+        settings, number = self._settings, plan.partition
+        for name in plan.rulesets:
+            await self._keep(self._rulesets[name])
+        services = Services(
+            tenant=settings.tenant,
+            store=self._store,
+            patience=self._patience,
+            publisher=SILENT,
+            cache=StateCache(settings.cache_states, settings.cache_mib * 1024 * 1024),
+            routes=self._routes,
+            rulesets=Rulesets(self._store, self._patience, lambda: self._rulesets[plan.newest_ruleset], from_document),
+            source=self._log,
+            clock=self._clock,
+            clock_mode=settings.clock,
+            lag=lambda _topic, _partition, _position: None,
+        )
+        spans, committed = await self._kafka_knows(number)
+        prefix = settings.topic_prefix
+        ends = {(prefix + topic, number): end for topic, (_, end) in spans.items()}
+        contacts = await self._contacts(plan) if plan.lost and plan.first > 1 else {}
+        await rebuild(services, plan, self._journal, ends, committed, contacts, last_batch)
+        positions = await self._patience.insist(lambda: self._store.positions(number))
+        states = 0
+        for stage in self._routes.stages:
+            async for _ in self._store.states(number, stage):
+                states += 1
+        self._say(
+            f"partition {number} is rebuilt: {states} states"
+            + (f", contacts of {len(contacts)} customers from before" if plan.lost else "")
+            + "; a worker goes on at "
+            + ", ".join(f"{topic} {offset}" for topic, offset in sorted(positions.items()))
+        )
+
+    async def _contacts(self, plan: Plan) -> Mapping[str, CustomerState]:
+        """The contacts before the first batch, as far back as the newest policy looks. Raises ``Refused``."""
+        settings, engine = self._settings, EnginePlan(self._rulesets[plan.newest_ruleset])
+        # On the records' own time the newest of them is all there is to look back from.
+        floor = plan.since_ms - engine.contact_ms if settings.clock == "wall" else None
+        decisions: dict[str, Decision] = {}
+        begins: int | None = None
+        async for raw in read_topic(self._options, settings.topic_prefix + DECISIONS, partition=plan.partition):
+            decision = decode(TOPIC[DECISIONS], settings.tenant, raw.key, raw.value)
+            if raw.timestamp >= plan.since_ms or not isinstance(decision, Decision):
+                continue
+            at = to_ms(decision.decided_at)
+            if begins is None:
+                begins = at if raw.offset > 0 else 0
+            if is_contact(decision) and (floor is None or at >= floor):
+                decisions[decision.decision_id] = decision
+        if floor is None:
+            floor = max((to_ms(one.decided_at) for one in decisions.values()), default=0) - engine.contact_ms
+        if begins is not None and begins > floor:
+            raise Refused(
+                f"partition {plan.partition}: contacts before {from_ms(begins).isoformat()} are unknown, since the "
+                f"decisions are no longer kept, and the policy looks back to {from_ms(floor).isoformat()}: caps "
+                "could be exceeded. Restore the store from a backup"
+            )
+        await self._find_rulesets(plan.partition, {one.ruleset for one in decisions.values()}, ())
+        return recall_contacts(decisions.values(), engine, self._rulesets)
+
+
+async def check_nobody_runs(settings: Settings) -> None:
+    """Refuses where workers run: what they would do meanwhile would be lost."""
+
+    admin = AIOKafkaAdminClient(**kafka_options(settings))
+    try:
+        await admin.start()
+        (answer,) = await admin.describe_consumer_groups([settings.app_id])
+    finally:
+        await admin.close()
+    members = len(answer.groups[0][5])
+    if members:
+        raise Refused(
+            f"{members} workers of the group {settings.app_id} run (one that was killed counts for "
+            f"{settings.session_timeout_ms / 1000:g} s): stop them first"
+        )
