@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults lint format bench lock clean
+.PHONY: demo test faults lint format bench bench-quick lock clean
 
 demo: $(READY)
 	$(BIN)/bank-triggers demo
@@ -26,19 +26,29 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The figures of the README, one table for each mode; drain runs on real Kafka and Redis.
+# The figures of the README, one table for each mode, with JSON beside it in build/bench; drain runs on real Kafka and
+# Redis, beside peers that it sets up in ~/.cache. Nothing else should run on the machine meanwhile.
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks drain
-	$(BIN)/python -m tests.benchmarks engine
+	$(BIN)/python -m tests.benchmarks drain --events 120000 --customers 12000 --json build/bench/drain.json
+	$(BIN)/python -m tests.benchmarks engine --json build/bench/engine.json
 	$(BIN)/python -m tests.benchmarks backtest
 	$(BIN)/python -m tests.benchmarks authoring
 	$(BIN)/python -m tests.benchmarks expressions
 
-# Pins every dependency with its hashes. Run it after changing pyproject.toml.
+bench-quick: $(READY)
+	$(BIN)/python -m tests.benchmarks drain --events 30000 --customers 3000 --rounds 3 --peers targets \
+		--json build/bench/quick-drain.json
+	$(BIN)/python -m tests.benchmarks engine --events 60000 --rounds 3 --json build/bench/quick-engine.json
+
+# Pins every dependency with its hashes, those of the benchmarks' peers too. Run it after changing pyproject.toml.
+PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+PEERS := tests/benchmarks/peers/requirements
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(PIN) --extra dev --output-file requirements.lock pyproject.toml
+	$(PIN) --output-file $(PEERS)/quix.txt $(PEERS)/quix.in
+	$(PIN) --output-file $(PEERS)/bytewax.txt $(PEERS)/bytewax.in
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

@@ -1,4 +1,10 @@
-"""Drain: a backlog in a real Kafka, one worker, beside a bare aiokafka loop and stock Faust agents."""
+"""Drain: a backlog in a real Kafka, one worker, beside bare loops and the peers on the same topics.
+
+Profiles and holdings are known before the clock starts, to the worker as to every peer; the clock then runs from the
+first batch of transactions to the last commit. Each contender is a process of its own, one after another, and whose
+turn it is first changes from round to round. What does not publish the ids of the pure engine's actions and decisions
+is void.
+"""
 
 from __future__ import annotations
 
@@ -6,65 +12,79 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Final
 
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from redis import Redis
 
 from streams.embedded_redis import EmbeddedRedis
-from tests.benchmarks.work import RULES, TOPIC, machine, profiles, transactions
+from tests.benchmarks.contest import (
+    CEILING,
+    PEERS,
+    QUIX,
+    STOCK,
+    WORKER,
+    WORKER_DELIVERY,
+    WORKER_STATE,
+    Contender,
+    Figure,
+    difference,
+    run_peer,
+)
+from tests.benchmarks.expectation import Expectation, expect, outputs_of
+from tests.benchmarks.peers.environments import versions
+from tests.benchmarks.peers.task import Task
+from tests.benchmarks.work import RULES, TOPIC, holdings, machine, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import System
 from tests.support.worker_process import wait_until
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-STOCK = "stock Faust, same job"
-ABOUT = "one worker drains a backlog of a real Kafka, beside stock Faust agents"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One contender in one round. ``cpu_seconds`` are its process's own; ``memory_mib`` the worker's peak."""
-
-    contender: str
-    events: int
-    seconds: float
-    cpu_seconds: float
-    memory_mib: float | None = None
-    actions: int | None = None
-
-    @property
-    def rate(self) -> float:
-        """Events a second."""
-        return self.events / self.seconds
-
-    @property
-    def cpu(self) -> float:
-        """Microseconds of processor time for an event: steadier than the rate where the machine is shared."""
-        return self.cpu_seconds / self.events * 1e6
+ABOUT: Final = "one worker drains a backlog of a real Kafka, beside bare loops and the peers"
+TARGETS: Final[tuple[tuple[str, float], ...]] = ((CEILING, 0.35), (STOCK, 8.0), (QUIX, 1.5))
+"""How many times as fast as these the worker is to be."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
     parser.add_argument("--events", type=int, default=200_000, help="transactions of a round")
     parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--stock-events", type=int, default=20_000, help="of these, how many the stock agent reads")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers; the peers know the default")
+    names = ", ".join(peer.name for peer in PEERS)
+    parser.add_argument(
+        "--peers",
+        type=chosen,
+        default=list(PEERS),
+        metavar="all|targets|none|NAME[;NAME]",
+        help=f"who takes part; targets: those that the worker is to outdo ({names})",
+    )
     parser.add_argument("--json", type=Path, help="write every figure to this file")
+
+
+def chosen(text: str) -> list[Contender]:
+    """The peers that an option names."""
+    wanted = {
+        "all": [peer.name for peer in PEERS],
+        "targets": [name for name, _ in TARGETS],
+        "none": [],
+    }.get(text, text.split(";"))
+    unknown = set(wanted) - {peer.name for peer in PEERS}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}")
+    return [peer for peer in PEERS if peer.name in wanted]
 
 
 def run(given: argparse.Namespace) -> None:
     """Starts a Kafka and a Redis, runs the rounds and prints the table."""
+    peers = given.peers
+    if given.rules.resolve() != RULES.resolve():
+        peers = [peer for peer in peers if not peer.has_rules]
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
         with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
@@ -77,18 +97,25 @@ def run(given: argparse.Namespace) -> None:
                     rules=given.rules.resolve(),
                     events=given.events,
                     customers=given.customers,
-                    stock_events=min(given.stock_events, given.events),
-                    check=number == 0,
+                    number=number,
+                    peers=peers,
                 )
                 rounds.append(figures)
                 print(
-                    f"round {number + 1}: " + ", ".join(f"{f.contender} {f.rate:,.0f}/s" for f in figures), flush=True
+                    f"round {number + 1}: "
+                    + ", ".join(f"{f.contender} {f.void or f'{f.rate:,.0f}/s'}" for f in figures),
+                    flush=True,
                 )
-    print(f"{given.events:,} transactions of {given.customers:,} customers, {given.rounds} rounds; {machine()}")
-    print("the worker's actions, decisions and states equal the oracle's in round 1")
+    work = f"{given.events:,} transactions of {given.customers:,} customers, {given.rounds} rounds"
+    header = f"{work}; {machine()}\n{versions()}"
+    print(header)
+    print("in round 1 the worker's actions, decisions and states equal the oracle's, in each round the ids do")
     print(table(rounds))
+    print(targets(rounds))
+    print(promises(peers))
     if given.json is not None:
-        given.json.write_text(as_json(rounds), "utf-8")
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(as_json(header, rounds, peers), "utf-8")
 
 
 def run_round(
@@ -99,44 +126,50 @@ def run_round(
     rules: Path,
     events: int,
     customers: int,
-    stock_events: int,
-    check: bool,
+    number: int = 0,
+    peers: Sequence[Contender] = (),
 ) -> list[Figure]:
-    """Publishes the work to topics of its own and runs the contenders on it, one after another.
+    """Publishes the work to topics of its own and runs the contenders on it, one after another; the worker is first in
+    what is returned.
 
-    With ``check`` what the worker published and kept is compared with the oracle's; a difference raises.
+    In the first round what the worker published and kept is compared with the oracle's; a difference raises.
     """
     with System(kafka, redis_url, folder, rules=rules, name="bench", session_timeout_ms=6_000) as system:
         system.create_topics()
-        system.publish(profiles(customers))
-        system.publish(transactions(events, customers))
-        topic, count = system.kafka_topic(TOPIC), str(stock_events)
-        changelog = NewTopic(f"j-{system.name}-states-changelog", system.partitions, 1)
-        admin = AdminClient({"bootstrap.servers": kafka})
-        for created in admin.create_topics([changelog]).values():
-            created.result()
-        return [
-            _script("bare aiokafka loop", "bare_loop.py", kafka, topic, str(events)),
-            _worker(system, redis_url, events, check=check),
-            # After the worker's outputs were compared: the stock job publishes among them.
-            _script(STOCK, "stock_faust.py", kafka, topic, count, str(rules), f"j-{system.name}", "job"),
-            _script(
-                "stock Faust, decode", "stock_faust.py", kafka, topic, count, str(rules), f"d-{system.name}", "decode"
-            ),
-        ]
+        before, flow = [*profiles(customers), *holdings(customers)], list(transactions(events, customers))
+        expected = expect(outputs_of(rules, [*before, *flow], system.partitions))
+        system.publish(before)
+        system.start_worker()
+        system.wait_until_drained(300)
+        system.stop_workers()
+        system.publish(flow)
+
+        def peer_run(index: int, peer: Contender) -> Figure:
+            workspace = folder / f"{system.name}-peer-{index}"
+            workspace.mkdir()
+            task = Task(
+                bootstrap=kafka,
+                prefix=system.settings.topic_prefix,
+                out=f"{system.name}-peer-{index}.",
+                known=len(before),
+                events=events,
+                folder=str(workspace),
+                partitions=system.partitions,
+                outputs=len(expected.ids),
+                output_bytes=expected.mean_bytes,
+            )
+            return run_peer(peer, task, expected.ids)
+
+        runs: list[Callable[[], Figure]] = [partial(_worker, system, redis_url, events, expected, check=number == 0)]
+        runs += [partial(peer_run, index, peer) for index, peer in enumerate(peers)]
+        figures: dict[int, Figure] = {}
+        for turn in range(len(runs)):
+            place = (turn + number) % len(runs)
+            figures[place] = runs[place]()
+        return [figure for _, figure in sorted(figures.items())]
 
 
-def _script(contender: str, script: str, *arguments: str) -> Figure:
-    done = subprocess.run(
-        [sys.executable, str(HERE / script), *arguments], capture_output=True, timeout=300, check=True
-    )
-    answer = json.loads(
-        done.stdout[done.stdout.index(b"{") : done.stdout.index(b"}") + 1]
-    )  # Faust draws a spinner around it
-    return Figure(contender, answer["events"], answer["seconds"], answer["cpu"])
-
-
-def _worker(system: System, redis_url: str, events: int, *, check: bool) -> Figure:
+def _worker(system: System, redis_url: str, events: int, expected: Expectation, *, check: bool) -> Figure:
     """Measured from the worker's first commit of transactions to its last, without what the first batches did."""
     redis = Redis.from_url(redis_url)
 
@@ -150,13 +183,16 @@ def _worker(system: System, redis_url: str, events: int, *, check: bool) -> Figu
     wait_until(lambda: done() >= events, "the worker has drained the topic", 600)
     seconds = time.perf_counter() - began
     used = _cpu_seconds(worker.process.pid) - used
-    system.wait_until_drained(120)
+    system.wait_until_drained(300)
     status = Path(f"/proc/{worker.process.pid}/status").read_text("utf-8")
     memory = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     system.stop_workers()
     redis.close()
-    actions = check_against_oracle(system).actions if check else None
-    return Figure("one worker", events - before, seconds, used, memory, actions)
+    if check:
+        check_against_oracle(system)
+    actions = {body["action_id"] for body in system.actions()}
+    void = difference(actions | {body["decision_id"] for body in system.decisions()}, expected.ids)
+    return Figure(WORKER, events - before, seconds, used, memory, len(actions), void)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -166,21 +202,62 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def table(rounds: Sequence[Sequence[Figure]]) -> str:
-    """Median and range of each contender, and its ratio to the stock agent, round by round."""
-    names = [figure.contender for figure in rounds[0]]
-    stock = names.index(STOCK)
-    lines = [f"{'':22}{'events/s':>12}{'range':>22}{'x stock':>10}{'CPU us/event':>14}{'memory MiB':>12}"]
-    for index, name in enumerate(names):
-        rates = [figures[index].rate for figures in rounds]
-        ratio = statistics.median(figures[index].rate / figures[stock].rate for figures in rounds)
-        memory = max((figures[index].memory_mib or 0) for figures in rounds)
+    """Median and range of each contender, and how many times as fast as it the worker is, round by round.
+
+    A contender that is void in one round is void: the row says why, and nothing else.
+    """
+    lines = [f"{'':24}{'events/s':>12}{'range':>20}{'worker / it':>14}{'CPU us/event':>14}{'memory MiB':>12}"]
+    for of_one in zip(*rounds, strict=True):
+        name = of_one[0].contender
+        why = next((figure.void for figure in of_one if figure.void), "")
+        if why:
+            lines.append(f"{name:24}{why:>12}")
+            continue
+        rates = [figure.rate for figure in of_one]
+        ratio = _ratio(rounds, name)
+        shown = "" if ratio is None else f"{ratio:.2f}"
+        memory = max((figure.memory_mib or 0) for figure in of_one)
         span = f"{min(rates):,.0f}-{max(rates):,.0f}"
-        shown = f"{memory:,.0f}" if memory else ""
-        cpu = statistics.median(figures[index].cpu for figures in rounds)
-        lines.append(f"{name:22}{statistics.median(rates):>12,.0f}{span:>22}{ratio:>10.1f}{cpu:>14.1f}{shown:>12}")
+        cpu = statistics.median(figure.cpu for figure in of_one)
+        lines.append(
+            f"{name:24}{statistics.median(rates):>12,.0f}{span:>20}{shown:>14}{cpu:>14.1f}"
+            f"{f'{memory:,.0f}' if memory else '':>12}"
+        )
     return "\n".join(lines)
 
 
-def as_json(rounds: Sequence[Sequence[Figure]]) -> str:
-    """Every figure of every round."""
-    return json.dumps([[{**asdict(figure), "rate": figure.rate} for figure in figures] for figures in rounds], indent=1)
+def targets(rounds: Sequence[Sequence[Figure]]) -> str:
+    """What the worker is to reach against others, and what it reached."""
+    lines = []
+    for name, wanted in TARGETS:
+        ratio = _ratio(rounds, name)
+        if ratio is not None:
+            met = "met" if ratio >= wanted else "not met"
+            lines.append(f"target: {wanted:g} times as fast as {name}: {ratio:.2f}, {met}")
+    return "\n".join(lines) or "no target: what it is measured against took no part, or is void"
+
+
+def _ratio(rounds: Sequence[Sequence[Figure]], name: str) -> float | None:
+    """How many times as fast as another the worker is: the median of the rounds. ``None`` where one of them is void."""
+    ratios = []
+    for figures in rounds:
+        by_name = {figure.contender: figure for figure in figures}
+        worker, other = by_name[WORKER], by_name.get(name)
+        if other is None or worker.void or other.void:
+            return None
+        ratios.append(worker.rate / other.rate)
+    return statistics.median(ratios)
+
+
+def promises(peers: Sequence[Contender]) -> str:
+    """What each contender keeps, and what it promises of what it sends."""
+    rows = [(WORKER, WORKER_STATE, WORKER_DELIVERY), *((peer.name, peer.state, peer.delivery) for peer in peers)]
+    return "\n".join(f"{name}\n    state: {state}\n    delivery: {delivery}" for name, state, delivery in rows)
+
+
+def as_json(header: str, rounds: Sequence[Sequence[Figure]], peers: Sequence[Contender]) -> str:
+    """Every figure of every round, and what each contender promises."""
+    told = {WORKER: {"state": WORKER_STATE, "delivery": WORKER_DELIVERY}}
+    told |= {peer.name: {"state": peer.state, "delivery": peer.delivery} for peer in peers}
+    every = [[{**asdict(figure), "rate": figure.rate} for figure in figures] for figures in rounds]
+    return json.dumps({"of": header, "promises": told, "rounds": every}, indent=1)

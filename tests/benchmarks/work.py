@@ -21,7 +21,16 @@ _START: Final = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
 
 def machine() -> str:
     """What the figures were measured on."""
-    return f"{cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}"
+    facts = [f"{cpu_count()} cores", _first("/proc/cpuinfo", "model name"), _first("/proc/meminfo", "MemTotal")]
+    return ", ".join([*filter(None, facts), f"Python {platform.python_version()}", platform.platform()])
+
+
+def _first(path: str, name: str) -> str:
+    """What the kernel (Linux) says under a name; empty where it says nothing."""
+    if not Path(path).exists():
+        return ""
+    lines = Path(path).read_text("utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def profiles(customers: int) -> Iterator[Event]:

@@ -128,7 +128,7 @@ class KafkaBroker:
 
     def launch(self) -> None:
         """Starts the process, and waits for nothing: one of several answers only when most of them run."""
-        java, jars = _java(), install()
+        java, jars = find_java(), install()
         properties = self._directory / "server.properties"
         if not properties.exists():
             self._format(java, jars, properties)
@@ -342,37 +342,51 @@ class KafkaCluster:
 
 def install() -> Path:
     """The folder with Kafka's jars; fetches them when they are not there yet. Raises ``BrokerUnavailable``."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bank-triggers"
-    jars = cache / f"kafka-{VERSION}"
-    wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
-    cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f"kafka-{VERSION}.lock"):
+    return install_jars(f"kafka-{VERSION}", POM)
+
+
+def install_jars(name: str, pom: Path) -> Path:
+    """The folder ``name`` of the cache with the jars that a ``pom.xml`` asks for; fetches them when it is another one.
+
+    Raises ``BrokerUnavailable``.
+    """
+    jars = cache_folder() / name
+    wanted = hashlib.sha256(pom.read_bytes()).hexdigest()
+    with locked(jars.with_name(f"{name}.lock")):
         mark = jars / "pom.sha256"
         if not mark.exists() or mark.read_text() != wanted:
-            fresh = cache / f"kafka-{VERSION}.fetching"
+            fresh = jars.with_name(f"{name}.fetching")
             shutil.rmtree(fresh, ignore_errors=True)
-            _fetch(fresh)
+            _fetch(fresh, pom)
             (fresh / "pom.sha256").write_text(wanted)
             shutil.rmtree(jars, ignore_errors=True)
             fresh.rename(jars)
     return jars
 
 
-def _fetch(directory: Path) -> None:
+def cache_folder() -> Path:
+    """Where what was fetched is kept, outside the tree."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bank-triggers"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
+def _fetch(directory: Path, pom: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise BrokerUnavailable("mvn (Apache Maven) is not on the PATH: it fetches the Kafka broker of these tests")
     done = subprocess.run(
-        [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={directory}"],
+        [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={directory}"],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise BrokerUnavailable(f"fetching Apache Kafka {VERSION} with mvn failed: {done.stdout}{done.stderr}")
+        raise BrokerUnavailable(f"fetching the jars of {pom.name} with mvn failed: {done.stdout}{done.stderr}")
 
 
-def _java() -> str:
+def find_java() -> str:
+    """The ``java`` to use. Raises ``BrokerUnavailable``."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     if java is None:
@@ -383,7 +397,8 @@ def _java() -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Holds a lock file: one process at a time is inside."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

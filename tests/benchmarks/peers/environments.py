@@ -1,0 +1,85 @@
+"""What the peers run in: a Python environment of each library's own, and the jars of Kafka Streams.
+
+Both are made once per machine, in the cache folder outside the tree, from pins with hashes (Maven checks its own).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from tests.support.kafka_broker import VERSION, BrokerUnavailable, cache_folder, find_java, install_jars, locked
+
+HERE: Final = Path(__file__).parent
+_PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class PeerUnavailable(Exception):
+    """A peer cannot be set up here; the message says why."""
+
+
+def own_python() -> list[str]:
+    """This environment's Python, for what it has the libraries of."""
+    return [sys.executable]
+
+
+def python_with(library: str) -> list[str]:
+    """The Python of a library's own environment, made of ``requirements/LIBRARY.txt``. Raises ``PeerUnavailable``."""
+    pins = HERE / "requirements" / f"{library}.txt"
+    name = f"{library}-{_PYTHON}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+    folder = cache_folder() / "peers" / name
+    folder.parent.mkdir(exist_ok=True)
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    with locked(folder.with_name(f"{name}.lock")):
+        if not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _call([sys.executable, "-m", "venv", str(folder)], "an environment")
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+            _call([*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(pins)], library)
+            ready.touch()
+    return [str(python)]
+
+
+def java_with_streams() -> list[str]:
+    """The Java of Kafka Streams, ready for a source file. Raises ``PeerUnavailable``."""
+    try:
+        jars = install_jars("kafka-streams-peer", HERE / "pom.xml")
+        return [find_java(), "-Xmx1g", "-cp", f"{jars}/*"]
+    except BrokerUnavailable as error:
+        raise PeerUnavailable(last_line(str(error))) from error
+
+
+def versions() -> str:
+    """What the contenders run on, by name and version."""
+    own = [f"{name} {version(name)}" for name in ("aiokafka", "confluent-kafka", "faust-streaming")]
+    pins = [
+        line.replace("==", " ")
+        for asked in sorted((HERE / "requirements").glob("*.in"))
+        for line in asked.read_text("utf-8").splitlines()
+    ]
+    streams = re.search(
+        r"<artifactId>kafka-streams</artifactId>\s*<version>(.+?)<", (HERE / "pom.xml").read_text("utf-8")
+    )
+    assert streams is not None
+    return f"Kafka {VERSION}; own: {', '.join(own)}; peers: {', '.join(pins)}, kafka-streams {streams[1]}"
+
+
+def last_line(text: str) -> str:
+    """The last line that says anything, cut to what a table can hold."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines or ["no word why"])[-1][:160]
+
+
+def _call(command: list[str], what: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    except subprocess.TimeoutExpired as error:
+        raise PeerUnavailable(f"{what} could not be installed within {error.timeout:.0f} s") from error
+    if done.returncode:
+        raise PeerUnavailable(f"{what} could not be installed: {last_line(done.stderr or done.stdout)}")

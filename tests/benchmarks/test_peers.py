@@ -1,0 +1,229 @@
+"""The peers of the drain benchmark: the job by hand is the engine's, and what does not yield its ids does not count."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from streams.publisher import partition_of
+from tests.benchmarks import contest, drain
+from tests.benchmarks.contest import CEILING, PEERS, QUIX, STOCK, WORKER, Contender, Figure, answer_of, difference
+from tests.benchmarks.expectation import Expectation, expect, outputs_of
+from tests.benchmarks.peers import environments, job
+from tests.benchmarks.peers.environments import PeerUnavailable, python_with
+from tests.benchmarks.peers.task import Task
+from tests.benchmarks.work import RULES, holdings, profiles, transactions
+from tests.support.system import Event
+
+_PARTITIONS: Final = 4
+_TASK: Final = Task("nowhere:9092", "in.", "out.", known=2, events=3, folder="/nowhere", partitions=_PARTITIONS)
+
+
+@pytest.fixture(scope="module")
+def history() -> list[Event]:
+    """Enough for each of the ten triggers to fire, be outranked, be capped and be put off by its own memory."""
+    return [*profiles(300), *holdings(300), *transactions(6_000, 300)]
+
+
+@pytest.fixture(scope="module")
+def made(history: list[Event]) -> list[Any]:
+    """What the engine makes of it."""
+    return outputs_of(RULES, history, _PARTITIONS)
+
+
+@pytest.fixture(scope="module")
+def expected(made: list[Any]) -> Expectation:
+    """What a peer must make of it."""
+    return expect(made)
+
+
+def _records(history: Iterable[Event]) -> Iterable[tuple[str, int, str, dict[str, Any]]]:
+    for event in history:
+        assert event.key is not None
+        yield event.topic, partition_of(event.key, _PARTITIONS), event.key.decode(), json.loads(event.value)
+
+
+def _ids(outputs: Iterable[job.Output]) -> list[str]:
+    return [output[f"{output['type']}_id"] for output in outputs]
+
+
+def test_the_job_by_hand_yields_what_the_engine_yields(history: list[Event], expected: Expectation) -> None:
+    """The same ids of actions and decisions, none twice, over a store that keeps states as JSON, as the peers' do."""
+    store: dict[str, str] = {}
+
+    def get(customer: str) -> job.State | None:
+        return json.loads(store[customer]) if customer in store else None
+
+    def put(customer: str, state: job.State) -> None:
+        store[customer] = json.dumps(state)
+
+    by_hand = job.Job()
+    outputs = [
+        output
+        for topic, partition, customer, record in _records(history)
+        for output in by_hand.take(topic, partition, customer, record, get, put)
+    ]
+
+    ids = _ids(outputs)
+    assert len(ids) == len(set(ids))
+    assert difference(ids, expected.ids) == ""
+    fired = {output["trigger"] for output in outputs if output["type"] == "action"}
+    assert fired == {path.stem for path in RULES.glob("*.yaml")} - {"policy", "calendar"}
+    reasons = {output["reason"] for output in outputs if output["type"] == "decision"}
+    assert reasons == {"sent", "outranked", "once_per", "not_rearmed", "capped"}
+    steps = {output["step"] for output in outputs if output["type"] == "action"}
+    assert steps == {0, 1}
+
+
+def test_the_job_by_hand_says_the_same_of_each_action(history: list[Event], made: list[Any]) -> None:
+    """Not the ids alone: channel, value and time are those of the engine's actions."""
+    engine = {output.action_id: output.__dict__ for output in made if output.record_type == "action"}
+    states: dict[str, job.State] = {}
+    by_hand = job.Job()
+    for topic, partition, customer, record in _records(history):
+        for output in by_hand.take(topic, partition, customer, record, states.get, states.__setitem__):
+            if output["type"] == "action":
+                action = engine.pop(output["action_id"])
+                assert Decimal(output["value"]) == action["value"], output
+                assert datetime.fromisoformat(output["created_at"]) == action["created_at"], output
+                for name in ("channel", "category", "priority", "template", "offer", "step"):
+                    assert output[name] == action[name], output
+    assert not engine
+
+
+def test_timers_may_wait_for_the_customers_next_record_or_the_end(history: list[Event], expected: Expectation) -> None:
+    """As on Bytewax: nobody's timer runs before the next record, and the same comes of it."""
+    states: dict[str, job.State] = defaultdict(job.fresh)
+    reached: dict[int, int] = {}
+    outputs = []
+    for topic, partition, customer, record in _records(history):
+        outputs += job.apply(topic, customer, record, states[customer])
+        reached[partition] = job.time_of(record)
+    for customer, state in states.items():
+        outputs += job.run_timers(customer, state, reached[partition_of(customer.encode(), _PARTITIONS)])
+
+    assert difference(_ids(outputs), expected.ids) == ""
+
+
+def test_a_repeated_record_changes_nothing_by_hand(history: list[Event], expected: Expectation) -> None:
+    """A peer that reads its input twice after a crash must not yield more."""
+    states: dict[str, job.State] = {}
+    by_hand = job.Job()
+    outputs = []
+    for topic, partition, customer, record in _records(history):
+        for _ in range(2):
+            outputs += by_hand.take(topic, partition, customer, record, states.get, states.__setitem__)
+
+    assert difference(_ids(outputs), expected.ids) == ""
+    assert len(outputs) == len(expected.ids)
+
+
+def test_a_single_id_that_is_missing_or_too_many_is_told(expected: Expectation) -> None:
+    """The first id, in their order, that is on one side only."""
+    first, second = sorted(expected.ids)[:2]
+    assert difference(expected.ids, expected.ids) == ""
+    assert difference(expected.ids - {second}, expected.ids) == (
+        f"void: id {second} is missing (1 missing, 0 too many)"
+    )
+    assert difference(expected.ids, expected.ids - {first}) == (
+        f"void: id {first} should not be there (0 missing, 1 too many)"
+    )
+
+
+def _round(**rates: float) -> list[Figure]:
+    names = {"worker": WORKER, "ceiling": CEILING, "stock": STOCK, "quix": QUIX}
+    return [Figure(names[name], 1_000, 1_000 / rate, 0.01) for name, rate in rates.items()]
+
+
+def test_a_void_contender_has_no_figures_and_meets_no_target() -> None:
+    """Its row says why, though it was void in one round only; the others keep their figures."""
+    rounds = [_round(worker=100, ceiling=200, stock=10, quix=50), _round(worker=120, ceiling=200, stock=10, quix=50)]
+    rounds[1][3] = replace(rounds[1][3], void="void: id abc is missing (1 missing, 0 too many)")
+
+    rows = {line[:24].strip(): line for line in drain.table(rounds).splitlines()}
+    assert rows[QUIX].split(maxsplit=2)[2] == "void: id abc is missing (1 missing, 0 too many)"
+    assert "110" in rows[WORKER]
+    assert "0.55" in rows[CEILING]
+    assert "11.00" in rows[STOCK]
+    assert drain.targets(rounds) == (
+        "target: 0.35 times as fast as aiokafka loop: 0.55, met\ntarget: 8 times as fast as stock Faust: 11.00, met"
+    )
+
+
+def test_a_void_worker_meets_no_target() -> None:
+    """However fast it was."""
+    figures = _round(worker=1_000, ceiling=200, stock=10, quix=50)
+    figures[0] = replace(figures[0], void="void: id abc should not be there (0 missing, 1 too many)")
+
+    assert "no target" in drain.targets([figures])
+    assert "should not be there" in drain.table([figures])
+
+
+def test_a_peer_that_cannot_be_set_up_is_shown_with_the_reason() -> None:
+    """It is not left out."""
+
+    def refuse() -> list[str]:
+        raise PeerUnavailable("quix could not be installed: no route to host")
+
+    peer = Contender("somebody", "quix.py", refuse, "none", "none")
+    figure = contest.run_peer(peer, _TASK, ())
+
+    assert figure == Figure("somebody", void="not set up: quix could not be installed: no route to host")
+    assert "not set up: quix could not be installed: no route to host" in drain.table([[*_round(worker=1), figure]])
+
+
+def test_an_environment_that_cannot_be_made_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is begun anew the next time, in the cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(environments.sys, "executable", "/bin/false")
+    with pytest.raises(PeerUnavailable, match="an environment could not be installed"):
+        python_with("quix")
+    assert not list(tmp_path.rglob(".ready"))
+
+
+def test_the_answer_is_found_among_what_a_library_prints() -> None:
+    """Faust draws a spinner, others log."""
+    assert answer_of('\x1b[?25l{"no": 1\n{"events": 3, "seconds": 1.5, "cpu": 1}\nbye\n') == {
+        "events": 3,
+        "seconds": 1.5,
+        "cpu": 1,
+    }
+    assert answer_of("nothing\n") is None
+
+
+def test_the_peers_are_pinned_and_name_no_registry() -> None:
+    """Every requirement has one version and its hashes."""
+    for pins in sorted((environments.HERE / "requirements").glob("*.txt")):
+        text = pins.read_text("utf-8")
+        assert "://" not in text, pins
+        entries = [line for line in text.splitlines() if line and line[0] not in " #"]
+        assert entries
+        assert all("==" in line and line.endswith("\\") for line in entries), pins
+        assert text.count("--hash=sha256:") >= len(entries)
+
+
+def test_the_versions_stand_in_the_header() -> None:
+    """Those of the pins, and of the environment that runs the loops and the worker."""
+    told = environments.versions()
+    for name in ("aiokafka", "confluent-kafka", "faust-streaming", "quixstreams", "bytewax", "kafka-streams"):
+        assert re.search(rf"\b{name} \d+\.\d+", told), told
+
+
+def test_every_contender_says_what_it_promises_and_is_there() -> None:
+    """Its script too."""
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+    for peer in PEERS:
+        assert (environments.HERE / peer.script).exists(), peer
+        told = drain.promises([peer])
+        assert peer.state in told
+        assert peer.delivery in told
+    assert {name for name, _ in drain.TARGETS} <= {peer.name for peer in PEERS}
