@@ -5,6 +5,7 @@ counted over all of its partitions:
 
 - ``mid_evaluation``: a record (or a key whose timers are due) is about to be evaluated; nothing of its batch is
   published.
+- ``mid_publish``: the journal entry of a batch is acknowledged, and none of its messages is sent.
 - ``after_publish``: all messages of a batch are acknowledged, and nothing of it is committed.
 - ``after_commit``: a batch is committed, and its records are not acknowledged to Kafka.
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Place = Literal["mid_evaluation", "after_publish", "after_commit"]
+Place = Literal["mid_evaluation", "mid_publish", "after_publish", "after_commit"]
 _PLACES: Final[dict[str, Place]] = {place: place for place in get_args(Place)}
 _HERE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -73,6 +74,8 @@ def arm(services: Services, point: FailPoint) -> None:
             for stage in map(services.routes.stage, services.routes.stages):
                 for method in ("process", "run_timers"):
                     setattr(stage, method, _before(pass_by, getattr(stage, method)))
+        case "mid_publish":
+            services.publisher.publish = _amid_batch(services.publisher.publish, pass_by)  # type: ignore[method-assign]
         case "after_publish":
             services.publisher.publish = _after_batch(services.publisher.publish, pass_by)  # type: ignore[method-assign]
         case "after_commit":
@@ -83,6 +86,16 @@ def _before(act: Callable[[], None], method: Callable[..., Any]) -> Callable[...
     def call(*args: Any) -> Any:
         act()
         return method(*args)
+
+    return call
+
+
+def _amid_batch(publish: Callable[..., Awaitable[None]], act: Callable[[], None]) -> Callable[..., Any]:
+    async def call(partition: int, messages: Any, *, first: Any = None) -> None:
+        if first is not None:  # a journal entry: it is a batch
+            await publish(partition, [], first=first)
+            act()
+        await publish(partition, messages)
 
     return call
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import JOURNAL_TOPIC
 from streams import worker
 from streams.fail_points import FailPoint, arm, read_fail_point
 from streams.partition import Services
 from streams.settings import load_settings
 from tests.support.processing import START_MS, Raw, World, behaviour, feedback
 from tests.support.rules import ruleset
-from tests.support.toy_stage import BEHAVIOUR, FEEDBACK
+from tests.support.toy_stage import BEHAVIOUR, EVERY, FEEDBACK
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,9 @@ from tests.support.toy_stage import BEHAVIOUR, FEEDBACK
     [
         ("mid_evaluation:1", ("announce", 1)),
         ("mid_evaluation:2", ("announce", 1)),
-        ("mid_evaluation:3", ("announce", 2)),
+        (f"mid_evaluation:{EVERY + 1}", ("announce", 2)),
+        ("mid_publish:1", ("publish", 1)),
+        ("mid_publish:2", ("publish", 2)),
         ("after_publish:1", ("publish", 1)),
         ("after_publish:2", ("publish", 2)),
         ("after_commit:1", ("commit", 1)),
@@ -34,13 +37,15 @@ async def test_the_worker_dies_at_the_place_and_time_that_are_named(
     """Once, right after its last step: nothing is published, committed or acknowledged in between."""
     world = World()
     steps: list[Any] = []
+    published: list[str] = []
 
     def kill(pid: int, sign: int) -> None:
         assert (pid, sign) == (os.getpid(), 9)
         steps.append(world.trace[-1])
+        published.extend(message.topic for _, message in world.publisher.messages)
 
     monkeypatch.setattr(os, "kill", kill)
-    records: list[Raw] = [behaviour(0, "c1"), behaviour(1, "c2")]
+    records: list[Raw] = [behaviour(offset, "c1") for offset in range(EVERY)]
     more: list[Raw] = [feedback(0, "c1", at=START_MS + 1)]
     world.log.add(BEHAVIOUR.name, 0, *records)
     world.log.add(FEEDBACK.name, 0, *more)
@@ -51,10 +56,14 @@ async def test_the_worker_dies_at_the_place_and_time_that_are_named(
     arm(mortal.processor._services, armed)
     await mortal.take_over(0)
     await mortal.submit(BEHAVIOUR.name, records)
-    await mortal.done(1)
+    await mortal.done(EVERY - 1)
     await mortal.submit(FEEDBACK.name, more)
     await mortal.done(0)
     assert steps == [last_step]
+    if point == "mid_publish:1":
+        assert published == [JOURNAL_TOPIC]
+    elif point == "after_publish:1":
+        assert len(published) > 1
     await mortal.processor.stop()
 
 
@@ -69,7 +78,7 @@ def test_a_worker_without_a_fail_point_has_its_parts_as_they_are(
     class Stopped(Exception):
         pass
 
-    def processor(services: Services, _log: object) -> None:
+    def processor(services: Services, *_: object) -> None:
         built.append(services)
         raise Stopped
 

@@ -77,7 +77,7 @@ def test_addresses_by_commas() -> None:
         ("TENANT", "", "at least 1 character"),
         ("REDIS_CLUSTER", "perhaps", "valid boolean"),
         ("LOG_LEVEL", "loud", "'debug', 'info'"),
-        ("FAIL_POINT", "after_lunch:1", "mid_evaluation, after_publish, after_commit with a count"),
+        ("FAIL_POINT", "after_lunch:1", "mid_evaluation, mid_publish, after_publish, after_commit with a count"),
         ("FAIL_POINT", "after_publish", "such as after_publish:7"),
         ("FAIL_POINT", "after_publish:0", "with a count from 1"),
     ],

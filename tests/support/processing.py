@@ -219,11 +219,12 @@ class FakePublisher:
         self.interrupter = interrupter
         self.messages: list[tuple[int, Message]] = []
 
-    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message) -> None:
+    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message | None = None) -> None:
         await self.interrupter.at("before publish")
-        self.messages += [(partition, message) for message in (*messages, first)]
-        journal = JOURNAL.validate_json(first.value or b"")
-        self.trace.append(("publish", journal.sequence))
+        self.messages += [(partition, message) for message in messages]
+        if first is not None:
+            self.messages.append((partition, first))
+            self.trace.append(("publish", JOURNAL.validate_json(first.value or b"").sequence))
         await self.interrupter.at("after publish")
 
     def journal(self, partition: int) -> list[RecordBatch | TimerBatch]:
