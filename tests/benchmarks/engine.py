@@ -1,4 +1,5 @@
-"""The pure engine: ten triggers with their policy over events in memory, on one core, no broker and no store.
+"""The pure engine: ten triggers with the full policy over events in memory, on one core, no broker and no store.
+``--triggers 1 10 50 200`` shows what more of them cost.
 
 Four ways through the same events, which must cause the same actions: ``engine`` has records that are decoded already,
 ``decode`` reads the messages and no more, ``decode + engine`` is what a backtest does, and ``a worker's batches`` what
@@ -13,7 +14,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +22,11 @@ from typing import Any, Final
 from schemas.decode import decode
 from schemas.journal import RecordBatch
 from schemas.topics import TOPIC as TOPICS
+from tests.benchmarks.rule_sets import POLICIES, rule_set
 from tests.benchmarks.work import RULES, TOPIC, holdings, machine, profiles, transactions
 from triggers.engine.batch import decode_batch, run_records
 from triggers.engine.customer import CustomerStage
 from triggers.engine.state import CustomerState
-from triggers.language.loader import load_ruleset
 from triggers.language.model import RuleSet
 
 ABOUT: Final = "the pure engine, one core, ten triggers with policy"
@@ -49,6 +50,7 @@ class Figure:
     contender: str
     events: int
     seconds: float
+    cpu_seconds: float
     actions: int = 0
     digest: str = ""
 
@@ -57,6 +59,11 @@ class Figure:
         """Events a second."""
         return self.events / self.seconds
 
+    @property
+    def cpu(self) -> float:
+        """Microseconds of processor time for an event: steadier than the rate where the machine is shared."""
+        return self.cpu_seconds / self.events * 1e6
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
@@ -64,43 +71,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--customers", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
+    parser.add_argument(
+        "--triggers",
+        type=int,
+        nargs="+",
+        help="so many of them, one figure for each number; more than there are are made",
+    )
+    parser.add_argument("--policy", choices=POLICIES, help="of the gate; full without --rules, else that of the folder")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 
 def run(given: argparse.Namespace) -> None:
     """Runs the rounds and prints the table."""
-    work = Work(given.rules, given.events, given.customers)
-    rounds = []
-    for _ in range(given.rounds):
+    policy = given.policy or ("full" if given.rules == RULES else "short")
+    every: dict[str, Any] = {}
+    medians: list[tuple[int, float]] = []
+    for count in given.triggers or [None]:
+        ruleset = rule_set(given.rules, count, policy)
+        rounds = _rounds(Work(ruleset, given.events, given.customers), given.rounds)
+        _print(rounds, given, len(ruleset.triggers), policy)
+        every[str(len(ruleset.triggers))] = [[{**asdict(f), "rate": f.rate} for f in figures] for figures in rounds]
+        medians.append((len(ruleset.triggers), statistics.median(figures[0].seconds for figures in rounds)))
+    for count, seconds in medians[1:]:
+        print(f"{count} triggers instead of {medians[0][0]}: {seconds / medians[0][1]:.2f} times the time of an event")
+    if given.json is not None:
+        given.json.write_text(json.dumps(every, indent=1), "utf-8")
+
+
+def _rounds(work: Work, rounds: int) -> list[list[Figure]]:
+    made = []
+    for _ in range(rounds):
         figures = [contender(work) for contender in CONTENDERS]
-        rounds.append(figures)
+        made.append(figures)
         found = {(figure.actions, figure.digest) for figure in figures if figure.digest}
         if len(found) != 1:
             raise SystemExit(f"the ways through the events differ in their actions: {sorted(found)}")
         print(", ".join(f"{figure.contender} {figure.rate:,.0f}/s" for figure in figures), flush=True)
+    return made
+
+
+def _print(rounds: Sequence[Sequence[Figure]], given: argparse.Namespace, triggers: int, policy: str) -> None:
     print(
-        f"{given.events:,} transactions of {given.customers:,} customers, {len(work.ruleset.triggers)} triggers, "
+        f"{given.events:,} transactions of {given.customers:,} customers, {triggers} triggers, {policy} policy, "
         f"{rounds[0][0].actions:,} actions, {given.rounds} rounds; {machine()}"
     )
-    print(f"{'':22}{'events/s':>12}{'range':>22}{'us/event':>12}")
+    print(f"{'':22}{'events/s':>12}{'range':>22}{'us/event':>12}{'CPU us/event':>14}")
     for of_one in zip(*rounds, strict=True):
         rates = [figure.rate for figure in of_one]
         middle = statistics.median(rates)
         span = f"{min(rates):,.0f}-{max(rates):,.0f}"
-        print(f"{of_one[0].contender:22}{middle:>12,.0f}{span:>22}{1e6 / middle:>12.1f}")
-    if given.json is not None:
-        every = [[{"contender": f.contender, "rate": f.rate, "actions": f.actions} for f in fs] for fs in rounds]
-        given.json.write_text(json.dumps(every, indent=1), "utf-8")
+        cpu = statistics.median(figure.cpu for figure in of_one)
+        print(f"{of_one[0].contender:22}{middle:>12,.0f}{span:>22}{1e6 / middle:>12.1f}{cpu:>14.1f}")
 
 
 class Work:
     """The events and the rule set. The customers' profiles and holdings are known before the clock starts."""
 
-    def __init__(self, rules: Path, events: int, customers: int) -> None:
-        loaded = load_ruleset([rules])
-        if loaded.ruleset is None:
-            raise SystemExit("\n".join(map(str, loaded.problems)))
-        self.ruleset: RuleSet = loaded.ruleset
+    def __init__(self, ruleset: RuleSet, events: int, customers: int) -> None:
+        self.ruleset = ruleset
         self.raws = [Raw(at, event.key, event.value) for at, event in enumerate(transactions(events, customers))]
         self._known = [
             decode(TOPICS[event.topic], _TENANT, event.key, event.value)
@@ -121,6 +149,15 @@ class Work:
         return stage, states
 
 
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(began: tuple[float, float]) -> tuple[float, float]:
+    """Seconds of the clock and of the processor."""
+    return time.perf_counter() - began[0], time.process_time() - began[1]
+
+
 def _settle() -> None:
     """The collector as a worker sets it."""
     gc.collect()
@@ -131,44 +168,44 @@ def _settle() -> None:
 def _engine(work: Work) -> Figure:
     stage, states = work.begin()
     ids: list[str] = []
-    began = time.perf_counter()
+    began = _now()
     process, ruleset = stage.process, work.ruleset
     for record in work.records:
         outcome = process(record, states[record.customer_id], ruleset, None)
         if outcome is not None:
             ids += _ids(outcome.outputs)
-    seconds = time.perf_counter() - began
+    seconds = _since(began)
     return _figure("engine", work, seconds, ids)
 
 
 def _decode(work: Work) -> Figure:
     _settle()
     topic = TOPICS[TOPIC]
-    began = time.perf_counter()
+    began = _now()
     for raw in work.raws:
         decode(topic, _TENANT, raw.key, raw.value)
-    return Figure("decode", len(work.raws), time.perf_counter() - began)
+    return Figure("decode", len(work.raws), *_since(began))
 
 
 def _decode_and_engine(work: Work) -> Figure:
     stage, states = work.begin()
     ids: list[str] = []
     topic = TOPICS[TOPIC]
-    began = time.perf_counter()
+    began = _now()
     process, ruleset = stage.process, work.ruleset
     for raw in work.raws:
         record = decode(topic, _TENANT, raw.key, raw.value)
         outcome = process(record, states[record.customer_id], ruleset, None)
         if outcome is not None:
             ids += _ids(outcome.outputs)
-    seconds = time.perf_counter() - began
+    seconds = _since(began)
     return _figure("decode + engine", work, seconds, ids)
 
 
 def _batches(work: Work) -> Figure:
     stage, states = work.begin()
     topic, messages = TOPICS[TOPIC], []
-    began = time.perf_counter()
+    began = _now()
     for number in range(0, len(work.raws), _BATCH):
         raws = work.raws[number : number + _BATCH]
         decoded = decode_batch(stage, topic, _TENANT, raws)
@@ -186,7 +223,7 @@ def _batches(work: Work) -> Figure:
             now_ms=0,
         )
         messages += run_records(stage, entry, topic, decoded, states, work.ruleset).messages
-    seconds = time.perf_counter() - began
+    seconds = _since(began)
     bodies = [json.loads(message.value or b"") for message in messages]
     return _figure("a worker's batches", work, seconds, [b["action_id"] for b in bodies if b.get("type") == "action"])
 
@@ -195,8 +232,8 @@ def _ids(outputs: Iterable[Any]) -> list[str]:
     return [output.action_id for output in outputs if output.record_type == "action"]
 
 
-def _figure(contender: str, work: Work, seconds: float, ids: Sequence[str]) -> Figure:
-    return Figure(contender, len(work.raws), seconds, len(ids), sha256("".join(sorted(ids)).encode()).hexdigest())
+def _figure(contender: str, work: Work, seconds: tuple[float, float], ids: Sequence[str]) -> Figure:
+    return Figure(contender, len(work.raws), *seconds, len(ids), sha256("".join(sorted(ids)).encode()).hexdigest())
 
 
 CONTENDERS: Final[tuple[Callable[[Work], Figure], ...]] = (_engine, _decode, _decode_and_engine, _batches)

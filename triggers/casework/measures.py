@@ -85,8 +85,8 @@ class MeasuredEvaluation(Evaluation):
     Which moments those are depends on the customer and its events alone, and begins anew with ``begin_customer``.
     """
 
-    quick = False
-    __slots__ = ("_by_trigger", "_every", "_turn", "readings")
+    __slots__ = ("_by_trigger", "_every", "_turn", "quick", "readings")
+    counts = True
 
     def __init__(self, tenant: str, measures: tuple[Measure, ...], every: int) -> None:
         super().__init__(tenant)
@@ -97,17 +97,23 @@ class MeasuredEvaluation(Evaluation):
             self._by_trigger.setdefault(measure.trigger, []).append(watched)
         self._every = every
         self._turn = 0
+        self.quick = False
 
     def begin_customer(self, number: int) -> None:
         """A customer's first moment is measured for one in ``every`` numbers; then each ``every``-th."""
         self._turn = number % self._every
+        self.quick = self._turn != 0
 
     def wake(self, woken: list[Trigger], cause: Cause) -> None:
         if self._turn == 0:
             self._read(woken)
             self._turn = self._every
-        self._turn -= 1
+        self.count_wake()
         super().wake(woken, cause)
+
+    def count_wake(self) -> None:
+        self._turn -= 1
+        self.quick = self._turn != 0  # what is to be read is read where the general way evaluates it
 
     def _read(self, woken: list[Trigger]) -> None:
         # Before the gate changes anything: the engine evaluates all conditions first as well.

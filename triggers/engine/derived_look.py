@@ -62,7 +62,7 @@ def _definition(
 def _tiering(generator: FusedGenerator, tiering: Tiering) -> list[ast.stmt]:
     generator.begin_reader([tiering.measure])
     name, main = _text(tiering.name), tiering.name == MAIN_TIERING
-    bounds, known = generator.keep(_bounds(tiering)).id, generator.keep(tiering).id
+    bounds, known = generator.keep(bounds_of(tiering)).id, generator.keep(tiering).id
     return [
         _guarded(generator.value_of(tiering.measure), name),
         *statements(
@@ -78,7 +78,7 @@ def _tiering(generator: FusedGenerator, tiering: Tiering) -> list[ast.stmt]:
     ]
 
 
-def _bounds(tiering: Tiering) -> Mapping[str, tuple[Decimal, Decimal]]:
+def bounds_of(tiering: Tiering) -> Mapping[str, tuple[Decimal, Decimal]]:
     """By the tier that is held: from where on, and below what, it is kept."""
     highs = (*tiering.edges[1:], _MOST)
     lows = (_LEAST, *map(min, tiering.edges[1:], tiering.floors[1:]))

@@ -69,11 +69,13 @@ class Evaluation:
     """The score of each candidate, by trigger and occasion, where several compete now: told in its decision."""
     together: Together | None
     """What competes at the moment whose timers run; ``None`` while a record takes effect."""
+
     usual: UsualTransactions | None
     """The functions of usual transactions, once one has come."""
-
-    quick: ClassVar[bool] = True
+    quick: bool = True
     """Whether a usual transaction may go its own way. One that notes what it sees in between does without."""
+    counts: ClassVar[bool] = False
+    """Whether ``count_wake`` is to be called where a usual transaction would have woken triggers."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
@@ -182,6 +184,9 @@ class Evaluation:
         if account is not None and plan.before_account:
             before.account = Account(account.id, account.currency, account.balance, account.sequence)
         self.scope.before = before
+
+    def count_wake(self) -> None:
+        """A usual transaction asks its triggers by itself."""
 
     def wake(self, woken: list[Trigger], cause: Cause) -> None:
         """Evaluates the triggers in turn; those whose condition is true go to the gate as candidates."""

@@ -146,14 +146,16 @@ class SeriesState(msgspec.Struct, array_like=True, gc=False):
             if not self.folded.rows:
                 self.folded = None
         # One by one from the oldest: there are few, and each is met once.
-        rows, stale = self.rows, 0
-        while stale * _SIZE < len(rows) and time_at(rows, stale * _SIZE)[0] < keep_from:
-            stale += 1
-        stale -= level
-        if stale > 0:
-            del rows[: stale * _SIZE]
+        rows, end = self.rows, 0
+        size = len(rows)
+        while end < size and time_at(rows, end)[0] < keep_from:
+            end += _SIZE
+        if level:
+            end -= _SIZE
+        if end > 0:
+            del rows[:end]
             if self.others is not None:
-                del self.others[:stale]
+                del self.others[: end // _SIZE]
 
     def _mix(self) -> None:
         """Keeps the values beside the rows from now on."""

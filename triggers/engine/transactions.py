@@ -17,7 +17,6 @@ from triggers.engine.firing import Cause
 from triggers.engine.seen import event_key, seen_of, too_late
 from triggers.engine.state import Account, CustomerState
 from triggers.engine.timers import note_activity, schedule_silence
-from triggers.engine.usual import UsualTransactions
 from triggers.engine.waits import note_waits, reverse_waits
 from triggers.engine.withdrawal import end_by_event, take_back
 from triggers.language.model import Policy
@@ -26,13 +25,6 @@ from triggers.language.model import Policy
 def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected | None:
     """Applies one transaction at its event time (ms); a rejection where it may not take effect."""
     state, plan = run.state, run.plan
-    if run.quick:
-        known = run.usual
-        if known is None:
-            known = run.usual = UsualTransactions(plan)
-        usual = known.of(record)
-        if usual is not None and usual(run, record, state, at):
-            return None
     policy = plan.policy
     seen = state.seen.get("transaction")
     if seen is None:

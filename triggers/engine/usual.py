@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from operator import attrgetter
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
+from triggers.engine.derived_look import bounds_of
 from triggers.engine.firing import Cause, memory_name
 from triggers.engine.fused import FusedGenerator, features_of, text_of_function
 from triggers.engine.judge import Case
@@ -37,7 +38,7 @@ from triggers.engine.state import HEARD_BYTES, MOST_HEARD, Account, CustomerStat
 from triggers.engine.waits import note_waits
 from triggers.engine.withdrawal import end_by_event
 from triggers.language.compiler import NUMBERS, PARTS, build_function, term_of
-from triggers.language.model import Evaluate, Expression, Trigger
+from triggers.language.model import Evaluate, Expression, Tag, Tiering
 from triggers.language.tree import Arithmetic, Comparison, Constant, FeatureReference, Reference, Term
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ _SHAPE: Final = frozenset({"kind", "currency", "own_account"})
 _MONEY: Final = frozenset({"event.amount", "event.balance_after"})
 """What has four decimals at most and is never unknown: the schema sees to it."""
 _SCALE: Final = Decimal(10_000)
-_INT64: Final = 2**63 - 1
 _CAUSE: Final = "Cause(f'transaction:{e.event_id}', key, '', at)"
 _RUNTIME: Final[Mapping[str, Any]] = {
     "Cause": Cause,
@@ -80,32 +80,42 @@ _RUNTIME: Final[Mapping[str, Any]] = {
 class UsualTransactions:
     """The functions of a rule set, each made when transactions of its shape have come as often as is worth it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, counted: bool = False) -> None:
+        """``counted`` says that the evaluation wants to know of every wake."""
         self._plan = plan
-        self._shape_of: Callable[[Any], Any] = attrgetter(*sorted(_SHAPE | _read_by(plan)))
-        self._known: dict[Any, Usual | None] = {}
+        self._counted = counted
         self._met: Counter[Any] = Counter()
+        self.shape_of: Callable[[Any], Any] = attrgetter(*sorted(_SHAPE | _read_by(plan)))
+        self.known: dict[Any, Usual] = {}
+        """By shape."""
 
     def of(self, event: Any) -> Usual | None:
         """The function for transactions of this shape; ``None`` where there is none yet."""
-        shape = self._shape_of(event)
-        known = self._known.get(shape)
-        return known if known is not None else self._meet(shape, event)
+        return self.known.get(self.shape_of(event)) or self.meet(event)
 
     def source(self, event: Any) -> str:
         """The function for transactions such as this one, as text."""
-        writer = _Writer(self._plan, event)
+        writer = _Writer(self._plan, event, self._counted)
         definition = writer.definition()
         return text_of_function(definition, writer.generator.constants)
 
-    def _meet(self, shape: Any, event: Any) -> Usual | None:
+    def meet(self, event: Any) -> Usual | None:
+        """Counts a transaction whose shape has no function yet; returns the function where it is time for one."""
+        shape = self.shape_of(event)
         self._met[shape] += 1
         if self._met[shape] <= Possible.WARM:
             return None
-        writer = _Writer(self._plan, event)
+        writer = _Writer(self._plan, event, self._counted)
         definition = writer.definition()
-        known = self._known[shape] = build_function(definition, writer.constants())
-        return known
+        made: Usual = build_function(definition, writer.constants())
+        self.known[shape] = made
+        return made
+
+
+def begin_usual(run: Evaluation) -> UsualTransactions:
+    """Gives an evaluation the functions of its rule set, of which none is made yet."""
+    run.usual = UsualTransactions(run.plan, counted=run.counts)
+    return run.usual
 
 
 def _read_by(plan: Plan) -> set[str]:
@@ -184,22 +194,26 @@ class _Writer:
 
     plan: Plan
     event: Any
+    counted: bool
     cases: Sequence[Case] = field(init=False)
     generator: _Generator = field(init=False)
     packed: dict[str, int] = field(default_factory=dict)
     """By an expression of samples: the number of the locals that hold its packed value and row."""
-    rows: set[str] = field(default_factory=set)
-    """The locals that hold a row."""
+    computed: set[str] = field(default_factory=set)
+    """The locals that have a value already: rows, and times from which samples are kept."""
     early: bool = False
     """Whether something needs the scope, or the evaluation at its moment, before anything fires."""
 
     def __post_init__(self) -> None:
         plan = self.plan
         self.cases = plan.woken(_KIND, self.event.kind).cases_of(self.event)
-        readers = Counter(index for case in self.cases for index in set(features_of(case.asked)))
+        touched = plan.touched(_KIND)
+        readers = [case.asked for case in self.cases]
+        readers += [[one] for one in (*(t.measure for t in touched.tierings), *(tag.when for tag in touched.tags))]
+        counted = Counter(index for expressions in readers for index in set(features_of(expressions)))
         sure = _SURE | {"before"} if plan.reads_before else _SURE
         doubtful = frozenset(PARTS) - sure
-        self.generator = _Generator(False, doubtful, _KIND, windows=plan.windows, readers=readers, plan=plan)
+        self.generator = _Generator(False, doubtful, _KIND, windows=plan.windows, readers=counted, plan=plan)
 
     @property
     def _domestic(self) -> bool:
@@ -207,11 +221,15 @@ class _Writer:
 
     def definition(self) -> ast.FunctionDef:
         """The function."""
-        after = [*self._booking(), *self._levels(), *self._flows(), *self._notes(), *self._derived(), *self._judging()]
-        after.append("return True")
+        effects = [*self._booking(), *self._levels(), *self._flows(), *self._notes()]
+        asked = [*self._derived(), *self._judging()]
+        after = [*effects, *self._locals(), *asked, "return True"]
         parsed = ast.parse(f"def usual(run, e, c, at):\n{indent(chr(10).join(after), '    ')}")
-        asks_scope = any(isinstance(node, ast.Name) and node.id == "s" for node in ast.walk(parsed))
-        self.early |= asks_scope or self.plan.reads_age
+        for node in ast.walk(parsed):
+            # An age is of the day, which beginning sets.
+            aged = isinstance(node, ast.Attribute) and node.attr == "age"
+            self.early |= aged or (isinstance(node, ast.Name) and node.id == "s")
+        self.early |= "age" in self.plan.before_names
         text = indent("\n".join([*self._asking(), *self._before(), *after]), "    ")
         definition = ast.parse(f"def usual(run, e, c, at):\n{text}").body[0]
         assert isinstance(definition, ast.FunctionDef)
@@ -265,8 +283,6 @@ class _Writer:
             yield "s.account = a"
         if not all(map(_is_plain, plan.levels)):
             yield "run.sample_baselines()"
-        if plan.derives:
-            yield "run.tier_before = c.tier"
         if plan.reads_before:
             yield "b = run.before"
             yield from (f"b.{name} = c.{name}" for name in plan.before_names)
@@ -297,7 +313,8 @@ class _Writer:
                 yield f"run.sample_level({self._kept(level)}, at, key)"
                 continue
             value = self._value(level.evaluate)
-            held, rows, keep_from = f"h{number}", f"w{number}", f"at - {level.retain_ms}"
+            held, rows = f"h{number}", f"w{number}"
+            keep_from = yield from self._keep_from(level)
             if value not in self.packed:
                 self.packed[value] = len(self.packed)
                 exact = value in ("balance", "aum")
@@ -305,7 +322,7 @@ class _Writer:
                 if exact:
                     # As ``pack``, of a finite number.
                     yield f"{name} = int(exact := {value} * SCALE)"
-                    yield f"if {name} != exact or not {-_INT64} <= {name} <= {_INT64}:"
+                    yield f"if {name} != exact or {name}.bit_length() > 63:"
                     yield f"    {name} = None"
                 else:
                     yield f"n{self.packed[value]} = {value}"
@@ -344,12 +361,8 @@ class _Writer:
                 yield f"run.sample_flow({self._kept(flow)}, key)"
                 continue
             value = self._value(flow.evaluate)
-            row = ""
-            if isinstance(term, Constant) and pack(term.value) is not None:
-                packed: Any = pack(term.value)
-            elif isinstance(term, Reference) and term.name.path in _MONEY:
-                packed = f"int({value} * SCALE)"
-            else:
+            constant = pack(term.value) if isinstance(term, Constant) else None
+            if constant is None and not (isinstance(term, Reference) and term.name.path in _MONEY):
                 yield f"n = {value}"
                 yield "if n is not None:"
                 yield f"    h = held.get({flow.id!r})"
@@ -359,23 +372,35 @@ class _Writer:
                 continue
             if value not in self.packed:
                 self.packed[value] = len(self.packed)
-                yield f"p{self.packed[value]} = {packed}"
+                if constant is None:
+                    yield f"p{self.packed[value]} = int({value} * SCALE)"
+            packed = f"p{self.packed[value]}" if constant is None else f"{constant}"
             row = f"r{self.packed[value]}"
-            if row not in self.rows:
-                self.rows.add(row)
-                yield f"{row} = pack_row(at, key, p{self.packed[value]})"
+            if row not in self.computed:
+                self.computed.add(row)
+                yield f"{row} = pack_row(at, key, {packed})"
+            keep_from = yield from self._keep_from(flow)
             held, rows = f"h{number}", f"w{number}"
             self.generator.sampled[of_series[flow.id]] = number
             yield f"{held} = held.get({flow.id!r})"
             yield f"if {held} is None:"
             yield f"    {held} = held[{flow.id!r}] = SeriesState()"
             yield f"{rows} = {held}.rows"
-            yield f"if {held}.others is not None or len({rows}) >= {flow.most}:"
-            yield f"    {held}.add_flow(at, key, p{self.packed[value]}, {value}, {flow.retain_ms}, {flow.most})"
+            # Every value of such a series has a packed one, so that it is never mixed.
+            yield f"if len({rows}) >= {flow.most}:"
+            yield f"    {held}.add_flow(at, key, {packed}, {value}, {flow.retain_ms}, {flow.most})"
             yield "else:"
             yield f"    {rows} += {row}"
-            yield f"    if time_at({rows})[0] < at - {flow.retain_ms}:"
-            yield f"        {held}.forget(at - {flow.retain_ms}, level=False)"
+            yield f"    if time_at({rows})[0] < {keep_from}:"
+            yield f"        {held}.forget({keep_from}, level=False)"
+
+    def _keep_from(self, sampler: Sampler) -> Generator[str, None, str]:
+        """The local with the time from which samples are kept."""
+        name = f"keep_{sampler.retain_ms}"
+        if name not in self.computed:
+            self.computed.add(name)
+            yield f"{name} = at - {sampler.retain_ms}"
+        return name
 
     def _notes(self) -> Iterator[str]:
         """Silences, waits and ladders that end, as far as this kind of transaction concerns them."""
@@ -412,32 +437,60 @@ class _Writer:
         yield f"    del w[:{HEARD_BYTES}]"
 
     def _derived(self) -> Iterator[str]:
-        if not self.plan.derives:
+        """Tiers and tags that surely stay as they are, which is most of them, need no look."""
+        plan = self.plan
+        if not plan.derives:
             return
-        self.early = True
-        yield f"cause = {_CAUSE}"
-        yield f"changes = run.derive({_KIND!r}, cause)"
-        yield "if changes:"
-        yield f"    run.wake(run.hear({self._kept(self.plan.woken(_KIND, self.event.kind))}, changes), cause)"
-        yield "    return True"
+        touched = plan.touched(_KIND)
+        stays = [*map(self._tier_stays, touched.tierings), *map(self._tag_stays, touched.tags)]
+        yield "still = c.looked <= at"
+        yield "if still:"
+        yield "    c.looked = at"
+        if stays:
+            yield "    tiers, tags = c.tiers, c.tags"
+            yield "    try:"
+            for place, stay in enumerate(stays):
+                yield f"        {'if' if not place else 'elif'} not ({stay}):"
+                yield "            still = False"
+            yield "    except Exception:"  # a broken one, which the look reports
+            yield "        still = False"
+        yield "if not still:"
+        yield "    run.show(at, e, a)"
+        yield "    run.tier_before = c.tier"
+        yield f"    cause = {_CAUSE}"
+        yield f"    changes = run.derive({_KIND!r}, cause)"
+        yield "    if changes:"
+        yield f"        run.wake(run.hear({self._kept(plan.woken(_KIND, self.event.kind))}, changes), cause)"
+        yield "        return True"
+
+    def _tier_stays(self, tiering: Tiering) -> str:
+        self.generator.begin_reader([tiering.measure])
+        term = term_of(tiering.measure.evaluate)
+        if term is None or isinstance(term, FeatureReference):
+            value = self.generator.value_of(tiering.measure)
+        else:
+            value = self.generator.inlined(term, self._known())
+        bounds = self._kept(bounds_of(tiering))
+        known = f"(w := {bounds}.get(tiers.get({tiering.name!r}))) is not None"
+        return f"{known} and (v := {ast.unparse(value)}) is not None and w[0] <= v < w[1]"
+
+    def _tag_stays(self, tag: Tag) -> str:
+        self.generator.begin_reader([tag.when])
+        holds = ast.unparse(self.generator.holds_of(tag.when, self._known()))
+        if tag.holds_ms:
+            return f"{tag.name!r} not in tags and {tag.name!r} not in c.tag_holds and not ({holds})"
+        return f"tags.get({tag.name!r}) == 0 if ({holds}) else {tag.name!r} not in tags"
 
     # --- what it fires -------------------------------------------------------------------------------------------
 
     def _judging(self) -> Iterator[str]:
+        if self.counted and self.plan.woken(_KIND, self.event.kind):
+            yield "run.count_wake()"
         if not self.cases:
             return
-        generator = self.generator
-        body = [*self._shared_fields()]
+        body = [*self._shared_fields(), *self._rearming()]
         for case in self.cases:
-            body += self._rearming(case.trigger)
             body += self._case(case)
-        if any(case.trigger.rearm is not None for case in self.cases):
-            yield "memory = c.memory"
-        parts = generator.parts
-        yield from (f"{PARTS[part]} = None" for part in ("product", "offer", "action") if part in parts)
-        if "before_account" in parts:
-            yield "ba = b.account"
-        yield from (f"f{index} = UNREAD" for index in sorted(generator.shared))
         yield "found = []"
         yield "try:"
         yield from (f"    {line}" for line in body)
@@ -447,6 +500,14 @@ class _Writer:
         yield "if found:"
         yield "    run.show(at, e, a)"
         yield f"    run.propose(found, {_CAUSE})"
+
+    def _locals(self) -> Iterator[str]:
+        """What the conditions find in locals: parts of the scope, and features that nothing has read yet."""
+        parts = self.generator.parts
+        yield from (f"{PARTS[part]} = None" for part in ("product", "offer", "action") if part in parts)
+        if "before_account" in parts:
+            yield "ba = b.account"
+        yield from (f"f{index} = UNREAD" for index in sorted(self.generator.shared))
 
     def _shared_fields(self) -> Iterator[str]:
         """What several conditions read of the customer is loaded once."""
@@ -467,14 +528,20 @@ class _Writer:
                 yield f"c_{attribute} = c.{attribute}"
                 self.generator.loaded[path] = f"c_{attribute}"
 
-    def _rearming(self, trigger: Trigger) -> Iterator[str]:
-        if trigger.rearm is None:
+    def _rearming(self) -> Iterator[str]:
+        """What waits to be armed again is asked only of the few triggers that have fired for this customer."""
+        waiting = [case.trigger for case in self.cases if case.trigger.rearm is not None]
+        if not waiting:
             return
-        self.generator.begin_reader([trigger.rearm])
-        holds = ast.unparse(self.generator.holds_of(trigger.rearm, self._known()))
-        yield f"m = memory.get({memory_name(trigger)!r})"
-        yield f"if m is not None and not m.armed and ({holds}):"
-        yield "    m.armed = True"
+        yield "for name, m in c.memory.items():"
+        yield "    if not m.armed:"
+        for number, trigger in enumerate(waiting):
+            assert trigger.rearm is not None
+            self.generator.begin_reader([trigger.rearm])
+            holds = ast.unparse(self.generator.holds_of(trigger.rearm, self._known()))
+            yield f"        {'elif' if number else 'if'} name == {memory_name(trigger)!r}:"
+            yield f"            if {holds}:"
+            yield "                m.armed = True"
 
     def _case(self, case: Case) -> Iterator[str]:
         fires = f"found.append({self._kept(case.trigger)})"

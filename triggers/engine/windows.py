@@ -46,11 +46,9 @@ def window_of(feature: Feature, series: Series) -> Window | None:
             return empty
         rows = samples.rows
         count = len(rows) // ROW_BYTES
-        if not count:
-            return empty
+        if not 0 < count <= _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
+            return window_value(function, samples, at - over, at, level=level) if rows else empty
         start = at - over
-        if count > _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
-            return window_value(function, samples, start, at, level=level)
         times = _COLUMN[count](rows)
         if times[-1] > at:
             return window_value(function, samples, start, at, level=level)
