@@ -52,6 +52,8 @@ STOP_S: Final = 3.0
 
 _FULL_POLL_S: Final = 0.02
 _COORDINATOR_CHECK_S: Final = 1.0
+_OUT_OF_TOUCH: Final = 3
+"""Looks in a row that found no coordinator; a worker that has just started may need one or two."""
 _FINAL_COMMIT_S: Final = 1.5
 
 
@@ -150,12 +152,14 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         state = None if assignment is None else assignment.state_value(tp)
         return None if state is None else cast("int | None", state.highwater)
 
-    async def check_coordinator(self) -> None:
-        """Raises what keeps the client from taking part in its group."""
-        await self.call_thread(self._check_coordinator)
+    async def check_coordinator(self) -> bool:
+        """Whether the group's coordinator is known. Raises what keeps the client from taking part in its group."""
+        return cast(bool, await self.call_thread(self._check_coordinator))
 
-    async def _check_coordinator(self) -> None:
-        self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001  the client's own `getmany` does so
+    async def _check_coordinator(self) -> bool:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001  no public reader
+        coordinator.check_errors()  # the client's own `getmany` does so
+        return coordinator.coordinator_id is not None
 
     async def _fetch(self, partitions: frozenset[TP], timeout_s: float) -> _Fetched:
         consumer = self._ensure_consumer()
@@ -223,6 +227,12 @@ class Consumer(stock.Consumer):
         self._taking_over: asyncio.Task[Mapping[TP, int]] | None = None
         # Partition numbers the owner was asked to take over, also where it has not answered yet.
         self._taken: set[int] = set()
+        self._looks_for_coordinator = 0
+
+    @property
+    def out_of_touch(self) -> bool:
+        """Whether the group's coordinator has not been found for a while: without one nothing is assigned."""
+        return self._looks_for_coordinator >= _OUT_OF_TOUCH
 
     @property
     def owner(self) -> PartitionOwner:
@@ -451,7 +461,8 @@ class Consumer(stock.Consumer):
         # The client waits until somebody asks for an error it cannot get over alone (an ACL, an unexpected answer of
         # the group coordinator). Faust never asks: its worker would hang without a word.
         while not self.should_stop:
-            await self._thread.check_coordinator()
+            found = await self._thread.check_coordinator()
+            self._looks_for_coordinator = 0 if found else self._looks_for_coordinator + 1
             await self.sleep(_COORDINATOR_CHECK_S)
 
     @Service.task

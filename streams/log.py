@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
 _OURS = ("streams", "triggers", "schemas")
+_SAME_LETTERS = 60
+_MOST_TEXTS = 1_000
 
 
 def configure_log(level: Literal["debug", "info", "warning", "error"], style: Literal["plain", "json"]) -> None:
@@ -18,11 +22,43 @@ def configure_log(level: Literal["debug", "info", "warning", "error"], style: Li
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Plain())
+    handler.addFilter(Seldom())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
+
+
+class Seldom(logging.Filter):
+    """Lets a library say the same thing once in ``seconds``, and then how often it was said meanwhile.
+
+    Kafka's client reports each attempt to reach a broker that is away, twenty a second. What is the same is told by
+    the logger, the level and the text before its values are put in: one broker's reports hide another's for a while.
+    """
+
+    def __init__(self, seconds: float = 30.0, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._now = now
+        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] in _OURS:
+            return True
+        # A text that was put together before it was logged has its values in it: its beginning must do.
+        what = record.name, record.levelno, str(record.msg)[:_SAME_LETTERS]
+        now = self._now()
+        since, more = self._said.get(what, (now - self._seconds, 0))
+        if now - since < self._seconds:
+            self._said[what] = since, more + 1
+            return False
+        if len(self._said) >= _MOST_TEXTS:
+            self._said.clear()
+        self._said[what] = now, 0
+        if more:
+            record.msg, record.args = f"{record.getMessage()} (and {more} more like it)", None
+        return True
 
 
 class _Plain(logging.Formatter):

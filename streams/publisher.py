@@ -39,6 +39,7 @@ _BATCH_BYTES: Final = 512 * 1024
 _FIRST_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 2.0
+_SILENT_SECONDS: Final = 5.0
 
 _SESSION_LOST: Final = (
     InvalidProducerEpoch,
@@ -142,6 +143,8 @@ class KafkaPublisher:
             delay = _FIRST_SECONDS
             while True:
                 producer = await self._current()
+                # Without a word from any broker aiokafka tries on for ever: nobody may take that for a quiet day.
+                silent = asyncio.get_running_loop().call_later(_SILENT_SECONDS, self._note_away, place, TimeoutError())
                 try:
                     await _send(producer, topic, partition, messages)
                 except _SESSION_LOST as error:
@@ -160,6 +163,8 @@ class KafkaPublisher:
                     await self._renew(producer)
                 else:
                     return
+                finally:
+                    silent.cancel()
                 await self._clock.sleep(delay)
                 delay = min(delay * 2, _MOST_SECONDS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -39,11 +39,13 @@ class Telemetry:
         self._metrics = WorkerMetrics(self)
         self._services: Services
         self._processor: Processor
+        self._out_of_touch: Callable[[], bool]
 
-    def attach(self, services: Services, processor: Processor) -> None:
-        """The parts that are made with ``observe`` in hand."""
+    def attach(self, services: Services, processor: Processor, out_of_touch: Callable[[], bool]) -> None:
+        """The parts that are made with ``observe`` in hand. ``out_of_touch``: whether Kafka's group cannot be found."""
         self._services = services
         self._processor = processor
+        self._out_of_touch = out_of_touch
 
     def observe(self, report: BatchReport) -> None:
         """Counts a committed batch."""
@@ -96,7 +98,7 @@ class Telemetry:
         store, kafka, publisher = self._services.patience, self._kafka, self._publisher
         return {
             "store": (store.errors, store.away),
-            "kafka": (kafka.errors + publisher.errors, kafka.away or publisher.away),
+            "kafka": (kafka.errors + publisher.errors, kafka.away or publisher.away or self._out_of_touch()),
         }
 
     def ruleset(self) -> str:

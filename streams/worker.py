@@ -153,7 +153,12 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     if settings.fail_point is not None:
         arm(services, settings.fail_point)
     owner = _Owner(Processor(services, kafka_log, KafkaJournal(kafka_log, settings.topic_prefix)))
-    telemetry.attach(services, owner.processor)
+    telemetry.attach(
+        services,
+        owner.processor,
+        # Faust makes the consumer when it is first asked for, and that must not be here.
+        lambda: owner.processor.takeovers > 0 and cast(Consumer, app_holder[0].consumer).out_of_touch,
+    )
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
     code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, ruleset, telemetry))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded_redis import EmbeddedRedis
-from tests.support.kafka_broker import KafkaBroker
+from tests.support.kafka_broker import KafkaBroker, KafkaCluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +32,13 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
 def kafka(kafka_broker: KafkaBroker) -> str:
     """The bootstrap address of the real broker."""
     return kafka_broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three brokers. As with the one broker: leave all of them running, and in step."""
+    with KafkaCluster(tmp_path_factory.mktemp("kafka-cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -60,3 +60,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(fault_table.as_markdown(rows))
     if file is not None:
         fault_table.write(rows, file)
+
+
+@pytest.fixture
+def outage_s(request: pytest.FixtureRequest) -> float:
+    """How long a dependency is away: a minute where seeds were asked for, else long enough for every timeout."""
+    return 8.0 if request.config.getoption("--fault-seeds") is None else 60.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.log import configure_log
+from streams.log import Seldom, configure_log
 
 
 @pytest.fixture(autouse=True)
@@ -47,4 +47,23 @@ def test_libraries_never_log_their_details(capsys: pytest.CaptureFixture[str]) -
     assert [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()] == [
         "WARNING aiokafka.producer: lost",
         "DEBUG triggers.x: ours",
+    ]
+
+
+def test_a_library_says_the_same_thing_seldom(capsys: pytest.CaptureFixture[str]) -> None:
+    """Twenty lines a second about a broker that is away are two a minute, and tell how many they stand for."""
+    configure_log("info", "plain")
+    now = 0.0
+    logging.getLogger().handlers[0].filters[:] = [Seldom(30, lambda: now)]
+    for _ in range(100):
+        logging.getLogger("aiokafka").error("Unable connect to node with id %s: %s", 1, "refused")
+        logging.getLogger("streams.x").info("ours")
+        now += 1
+    logging.getLogger("aiokafka").error("another text")
+    lines = [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert lines.count("INFO streams.x: ours") == 100
+    assert [line for line in lines if "aiokafka" in line] == [
+        "ERROR aiokafka: Unable connect to node with id 1: refused",
+        *["ERROR aiokafka: Unable connect to node with id 1: refused (and 29 more like it)"] * 3,
+        "ERROR aiokafka: another text",
     ]

@@ -92,6 +92,14 @@ def _customer(rng: random.Random, customer: str, days: int, begin: datetime) -> 
             yield at, account.book(at, -Decimal(rng.randint(1, 90_000)) / 100)
 
 
+def account_history(
+    customer: str, count: int, begin: datetime, pause: timedelta, amount: Decimal, balance: Decimal = Decimal(10**9)
+) -> list[Event]:
+    """So many payments of one customer, one after each pause."""
+    account = _Account(customer, balance)
+    return [account.book(begin + pause * number, -amount) for number in range(count)]
+
+
 class _Account:
     def __init__(self, customer: str, balance: Decimal) -> None:
         self.customer = customer

@@ -27,6 +27,7 @@ from confluent_kafka import (
     OFFSET_INVALID,
     Consumer,
     ConsumerGroupTopicPartitions,
+    ElectionType,
     KafkaError,
     KafkaException,
     Message,
@@ -330,6 +331,12 @@ class KafkaCluster:
         """By partition the node that leads it."""
         partitions = admin(self.bootstrap).list_topics(topic, timeout=10).topics[topic].partitions
         return {number: partition.leader for number, partition in partitions.items()}
+
+    def elect_preferred(self) -> None:
+        """Gives each partition back to the broker that is meant to lead it."""
+        client = admin(self.bootstrap)
+        for error in client.elect_leaders(ElectionType.PREFERRED, None).result(30).values():
+            assert error is None or error.code() == KafkaError.ELECTION_NOT_NEEDED, error
 
     def __enter__(self) -> Self:
         self.start()

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from aiokafka.admin import AIOKafkaAdminClient
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from redis import Redis
 
 from schemas.base import to_ms
@@ -123,7 +123,7 @@ class System:
         self.rulesets: dict[str, RuleSet] = {}
         """Every rule set a worker was started with, by its hash."""
         self._redis = Redis.from_url(redis_url)
-        self._probe = Consumer({"bootstrap.servers": kafka, "group.id": "unused", "log_level": 0})
+        self._probe = self._open_probe()
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +139,9 @@ class System:
     @property
     def kafka(self) -> str:
         return str(self.env["kafka_bootstrap"])
+
+    def _open_probe(self) -> Consumer:
+        return Consumer({"bootstrap.servers": self.kafka, "group.id": "unused", "log_level": 0})
 
     # Doing
 
@@ -225,10 +228,22 @@ class System:
 
     def ends(self, topic: str) -> dict[int, int]:
         """The next offset to be written of each partition."""
-        name = self.kafka_topic(topic)
-        return {
-            p: self._probe.get_watermark_offsets(TopicPartition(name, p), timeout=20)[1] for p in range(self.partitions)
-        }
+        return {p: self._end(TopicPartition(self.kafka_topic(topic), p)) for p in range(self.partitions)}
+
+    def _end(self, of: TopicPartition, seconds: float = 60.0) -> int:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                end: int = self._probe.get_watermark_offsets(of, timeout=5)[1]
+            except KafkaException:
+                # A broker that has just come back does not lead its partitions yet; another one asks anew who does.
+                if time.monotonic() > deadline:
+                    raise
+                self._probe.close()
+                self._probe = self._open_probe()
+                time.sleep(0.1)
+            else:
+                return end
 
     def journal_size(self) -> int:
         """How many entries the journal has."""
