@@ -1,4 +1,4 @@
-"""From the flood that halts a partition to the last dead letter sent again: what an operator sees and types."""
+"""Dead letters until the last is sent again or given up: what an operator sees and types."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from schemas.dead_letter import RESOLUTION_HEADER, Resolution
 from schemas.topics import DEAD_LETTERS
-from tests.support.oracle_check import check_against_oracle
 from tests.support.system import Event, System, event
-from tests.support.worker_process import WorkerProcess, wait_until
+from tests.support.worker_process import wait_until
 
 RULES = Path(__file__).parent / "rules" / "independent"
 TOPIC = "bank.transactions"
@@ -37,61 +36,6 @@ def _payment(number: int, customer: str = "c1", **changes: Any) -> Event:
 
 def _occasions(system: System) -> list[str]:
     return sorted(action["occasion"] for action in system.actions())
-
-
-def test_a_flood_halts_consumption_until_an_operator_resumes(kafka: str, redis_url: str, tmp_path: Path) -> None:
-    """F15: past the limit nothing more is consumed or set aside, log and health say so, also after a restart;
-
-    after ``state resume`` everything is processed, and the whole equals the oracle.
-    """
-    limits = {"dead_letter_window": 200, "dead_letter_percent": 10, "max_batch": 20}
-    flood = [Event(TOPIC, b"c1", b"{") for _ in range(100)]
-    with System(kafka, redis_url, tmp_path, rules=RULES, name="flood", partitions=1, **limits) as system:
-        system.create_topics()
-        system.publish([_payment(1), *flood, _payment(2)])
-        first = system.start_worker()
-        first.wait_for("partition 0 is halted: ")
-        assert "bank-triggers state resume --partition 0" in first.text()
-        halted_at = system.meta(0).positions[TOPIC]
-        assert halted_at < 60, "far more than the limit was set aside before it stopped"
-        set_aside = len(system.dead_letters())
-        assert 20 < set_aside <= 40
-        first.kill()
-
-        second = system.start_worker()
-        second.wait_for("partition 0 is halted: ")
-        system.publish([_payment(3)])
-        assert system.meta(0).positions[TOPIC] == halted_at
-        assert len(system.dead_letters()) == set_aside
-        rounds = 0
-        while not _is_drained(system):
-            # Each time it takes another few before it stops anew: the flood is not over.
-            rounds += 1
-            assert rounds < 10
-            code, text = system.command("state", "resume", "--partition", "0")
-            assert (code, text) == (0, "partition 0 goes on\n")
-            _wait_until_it_stops_again(system, second, rounds)
-        assert rounds >= 2
-        # The last of the flood may have halted it once more, with nothing behind it.
-        system.command("state", "resume", "--partition", "0")
-        assert system.command("state", "resume", "--partition", "0") == (0, "partition 0 is not halted\n")
-        assert [about.reason for about, _ in system.dead_letters()] == ["NOT_JSON"] * 100
-        assert _occasions(system) == [f"transaction:p-c1-{number}" for number in (1, 2, 3)]
-        system.stop_workers()
-        assert check_against_oracle(system).dead_letters == 100
-
-
-def _wait_until_it_stops_again(system: System, worker: WorkerProcess, rounds: int) -> None:
-    def stopped() -> bool:
-        resumed = worker.text().count("partition 0 goes on: an operator resumed it")
-        halted = worker.text().count("partition 0 is halted: ")
-        return resumed == rounds and (halted == rounds + 1 or _is_drained(system))
-
-    wait_until(stopped, "it stops again, or all is done")
-
-
-def _is_drained(system: System) -> bool:
-    return system.meta(0).positions[TOPIC] == system.ends(TOPIC)[0]
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])

@@ -1,17 +1,20 @@
-"""A new rule set while a batch is unfinished: the batch keeps its rules, whoever runs it."""
+"""F12: another rule set mid-stream, also beside the old one; one with errors offered."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tests.support.bank_history import bank_history
+from tests.support.faults import INDEPENDENT, await_shared, fault_system, history, settle
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import QUEUES, System
 from tests.support.worker_process import wait_until
 
-OLD = Path(__file__).parent / "rules" / "independent"
-NEW = Path(__file__).parent / "rules" / "replaced"
+OLD = INDEPENDENT
+NEW = INDEPENDENT.parent / "replaced"
+REFUSED = 5
 
 
 def test_an_unfinished_batch_runs_under_its_own_rules_and_later_ones_under_the_new(
@@ -49,3 +52,31 @@ def test_an_unfinished_batch_runs_under_its_own_rules_and_later_ones_under_the_n
         verdict = check_against_oracle(system)
         assert verdict.actions >= 100
         assert {action["ruleset"] for action in system.actions()} == {old_hash, new_hash}
+
+
+def test_two_rule_sets_side_by_side_and_one_with_errors(kafka: str, redis_url: str, tmp_path: Path, seed: int) -> None:
+    """Two workers with different rules share the partitions: each batch is run under one of them, as its decisions say.
+
+    A worker that is given rules with errors does not start, and changes nothing for those that run.
+    """
+    broken = tmp_path / "broken"
+    shutil.copytree(NEW, broken)
+    text = (broken / "any_payment.yaml").read_text()
+    (broken / "any_payment.yaml").write_text(text.replace("event.amount", "event.amuont"))
+    with fault_system(kafka, redis_url, tmp_path, name="f12", rules=OLD) as system:
+        old = system.start_worker()
+        old.wait_for_partitions(system.partitions)
+        (old_hash,) = system.rulesets
+        system.publish(history(seed, customers=30))
+        code, said = system.command("worker", "--rules", broken)
+        assert code == REFUSED, said
+        assert "any_payment.yaml:" in said
+        assert "amuont" in said
+        new = system.start_worker(NEW)
+        await_shared(system, old, new)
+        (new_hash,) = system.rulesets.keys() - {old_hash}
+        system.publish(history(seed, customers=30, part=1))
+        settle(system, order_free=False)
+        ran = {(entry.partition, entry.sequence): entry.ruleset for entry in system.journal()}
+        assert set(ran.values()) == {old_hash, new_hash} == {one["ruleset"] for one in system.decisions()}
+        system.stop_workers()

@@ -1,4 +1,6 @@
-"""Whatever is no record becomes a dead letter with the why, the where and the very bytes; the partition moves on."""
+"""F8: bad JSON, NaN, 1e308, 10 MB, unknown values, no key, another's key.
+
+Whatever is no record becomes a dead letter with the why, the where and the very bytes; the partition moves on."""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.faults import INDEPENDENT
 from tests.support.kafka_broker import set_topic_config
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import Event, System, event
 
-RULES = Path(__file__).parent / "rules" / "independent"
 TOPIC = "bank.transactions"
 MEGABYTE = 1_000_000
 
@@ -29,7 +31,7 @@ class Bad:
 def test_bad_input_becomes_dead_letters_and_the_partition_moves_on(kafka: str, redis_url: str, tmp_path: Path) -> None:
     """Every kind of bad message between two good ones: each is kept whole with its reason, and both good ones act."""
     bad = _bad_messages()
-    with System(kafka, redis_url, tmp_path, rules=RULES, name="poison", partitions=1) as system:
+    with System(kafka, redis_url, tmp_path, rules=INDEPENDENT, name="poison", partitions=1) as system:
         system.create_topics()
         _accept_large_values(system)
         system.publish([_good(1)])
@@ -75,12 +77,27 @@ def _bad_messages() -> list[Bad]:
         Bad("NAIVE_TIME", "occurred_at", _changed(occurred_at="2026-03-02T10:00:00")),
         Bad("UNKNOWN_CURRENCY", "currency", _changed(currency="XQX")),
         Bad("UNKNOWN_VERSION", "schema_version", _changed(schema_version=2)),
+        Bad("UNKNOWN_VALUE", "kind", _changed(kind="secret-looking")),
+        Bad("UNKNOWN_VALUE", "direction", _changed(direction="sideways")),
+        # A record of another type, on the wrong topic.
+        Bad("UNKNOWN_FIELD", "action", json.dumps({**_BROWSED, "event_id": "bad"}).encode()),
+        Bad("DUPLICATE_FIELD", "amount", _changed().replace(b"{", b'{"amount": "1", ', 1)),
         Bad("KEY_MISMATCH", "customer_id", _changed(customer_id="c2")),
         Bad("MISSING_KEY", "", _changed(), key=None),
         Bad("WRONG_TENANT", "tenant", _changed(tenant="another")),
         Bad("TOO_LARGE", "", _changed(merchant="m" * (10 * MEGABYTE))),
         Bad("OUT_OF_RANGE", "merchant", _changed(merchant="secret-looking" * 20)),
     ]
+
+
+_BROWSED: dict[str, Any] = {
+    "schema_version": 1,
+    "tenant": "bank",
+    "occurred_at": "2026-03-02T10:09:00+08:00",
+    "customer_id": "c1",
+    "action": "browse",
+    "source": "app",
+}
 
 
 def _fields(number: int) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""F7: the wall clock ahead and back by an hour, midnight at UTC+8, month end, leap day."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.support.faults import fault_system, settle
+from tests.support.system import Event, event
+from tests.support.worker_process import ROOT
+
+CAPPED = Path(__file__).parent / "rules" / "capped"
+ZONE = ZoneInfo("Asia/Shanghai")
+POLICY = """\
+currency: CNY
+consent: []
+caps:
+  - {at_most: 1, per: day}
+  - {at_most: 2, per: month}
+"""
+
+
+class WallClock:
+    """The worker's wall clock, set through a file that its process reads at each look."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.set("2028-02-29 23:50")
+
+    def set(self, local: str) -> None:
+        """The bank's local time from now on."""
+        wanted = datetime.fromisoformat(local).replace(tzinfo=ZONE)
+        new = self._file.with_suffix(".new")
+        new.write_text(str(round(wanted.timestamp() * 1000) - time.time_ns() // 1_000_000))
+        new.rename(self._file)
+        self.now = wanted
+
+
+def test_caps_by_day_and_month_hold_whatever_the_clock_does(
+    kafka: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On 29 February near midnight in Shanghai (16:00 UTC): each payment is decided at the time the clock then shows.
+
+    A contact counts for its day though the clock was set back behind it, and a new day or month begins when the bank's
+    does. All equals the oracle, which runs by the times in the journal.
+    """
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for file in CAPPED.iterdir():
+        (rules / file.name).write_text(POLICY if file.name == "policy.yaml" else file.read_text())
+    clock = WallClock(tmp_path / "shift")
+    monkeypatch.setenv("TEST_CLOCK_SHIFT", str(tmp_path / "shift"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests' / 'support' / 'shifted_clock'}:{ROOT}")
+    with fault_system(kafka, redis_url, tmp_path, name="f07", rules=rules, partitions=1, clock="wall") as system:
+        system.start_worker().wait_for_partitions()
+        paid: Counter[str] = Counter()
+        outcomes: list[tuple[str, str]] = []
+
+        def pay(*customers: str) -> list[str]:
+            """Each pays now; what becomes of it, in order."""
+            for customer in customers:
+                paid[customer] += 1
+            system.publish([_payment(customer, paid[customer], clock.now) for customer in customers])
+            system.wait_until_drained()
+            by_occasion = {one["occasion"]: one["reason"] for one in system.decisions()}
+            found = [by_occasion[f"transaction:{customer}-{paid[customer]}"] for customer in customers]
+            outcomes.extend(zip(customers, found, strict=True))
+            return found
+
+        assert pay("a", "b") == ["sent", "sent"]
+        assert pay("a") == ["capped"]
+        clock.set("2028-02-29 22:50")  # back by an hour
+        assert pay("a", "c") == ["capped", "sent"]
+        clock.set("2028-03-01 00:10")  # another day and month in Shanghai, the same in UTC
+        assert pay("a", "d") == ["sent", "sent"]
+        assert pay("a", "d") == ["capped", "capped"]
+        clock.set("2028-02-29 23:10")  # back behind midnight: what was sent on the first of March counts
+        assert pay("a", "b", "d") == ["capped", "capped", "capped"]
+        assert pay("e") == ["sent"]
+        clock.set("2028-03-01 00:10")
+        assert pay("e", "d") == ["sent", "capped"]
+        clock.set("2028-03-02 00:10")
+        assert pay("a", "d") == ["sent", "sent"]
+        clock.set("2028-03-03 00:10")
+        assert pay("a", "d", "b") == ["capped", "capped", "sent"]  # two in March
+        clock.set("2028-04-01 00:10")
+        assert pay("a", "d") == ["sent", "sent"]
+        settle(system, order_free=False)
+        system.stop_workers()
+
+        made = [(action["customer_id"], _local(action["created_at"])) for action in system.actions()]
+        assert max(Counter((customer, at.date()) for customer, at in made).values()) == 1, made
+        assert max(Counter((customer, at.year, at.month) for customer, at in made).values()) == 2, made
+        assert len(made) == sum(reason == "sent" for _, reason in outcomes)
+
+
+def _local(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(ZONE)
+
+
+def _payment(customer: str, number: int, now: datetime) -> Event:
+    return event(
+        "bank.transactions",
+        customer,
+        tenant="bank",
+        event_id=f"{customer}-{number}",
+        occurred_at=(now - timedelta(minutes=1)).isoformat(timespec="seconds"),
+        customer_id=customer,
+        account_id=f"a-{customer}",
+        sequence=number,
+        direction="debit",
+        amount="500.00",
+        currency="CNY",
+        balance_after=str(100_000 - 500 * number),
+    )
