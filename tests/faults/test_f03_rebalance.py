@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.support.faults import await_shared, fault_system, history, load, sett
 from tests.support.processing import FakeLog, FakePublisher, Interrupter, Piece, Trace, behaviour, recorded
 from tests.support.toy_stage import BEHAVIOUR, ToyStage, load_toy_ruleset, toy_ruleset
 from tests.support.worker_process import wait_until
-from triggers.engine.batch import RawRecord
+from triggers.engine.batch import Message, RawRecord
 
 
 def test_workers_join_and_leave_under_load_and_nothing_is_lost_or_done_twice(
@@ -114,6 +115,18 @@ class _BrokenStore(RedisStore):
         return await super().commit(partition, epoch, sequence, changes)
 
 
+class _Publisher(FakePublisher):
+    """What it publishes stands in the journal of all."""
+
+    def __init__(self, journal: FakePublisher, interrupter: Interrupter) -> None:
+        super().__init__(Trace(), interrupter)
+        self._of_all = journal
+
+    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message | None = None) -> None:
+        await self._of_all.publish(partition, messages, first=first)
+        await super().publish(partition, messages, first=first)
+
+
 class _Bench:
     """Processors on one real Redis; each with its own publisher, all on one log."""
 
@@ -121,6 +134,7 @@ class _Bench:
         self.redis_url = redis_url
         self.namespace = namespace
         self.log = FakeLog()
+        self.journal = FakePublisher(Trace(), Interrupter())
         self.stores: list[RedisStore] = []
 
     async def processor(self, interrupter: Interrupter | None = None) -> tuple[Processor, FakePublisher]:
@@ -130,7 +144,7 @@ class _Bench:
         store.interrupter = interrupter
         self.stores.append(store)
         patience = Patience("the store", SystemClock(), (StoreUnavailable,))
-        publisher = FakePublisher(Trace(), interrupter)
+        publisher = _Publisher(self.journal, interrupter)
         services = Services(
             tenant="bank",
             store=store,
@@ -145,7 +159,7 @@ class _Bench:
             lag=self.log.lag,
             limits=Limits(release_seconds=1),
         )
-        processor = Processor(services, self.log)
+        processor = Processor(services, self.log, self.journal)
         await processor.take_over({(BEHAVIOUR.name, 0)})
         return processor, publisher
 
