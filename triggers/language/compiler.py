@@ -82,7 +82,24 @@ _NONE: Final = ast.Constant(None)
 
 
 def compile_term(term: Term) -> Evaluate:
-    """The function of a term. It raises for no scope that holds values of the catalogue's types."""
+    """The function of a term. It raises for no scope that holds values of the catalogue's types.
+
+    Its code is written at its first call: most terms are never run alone but as a part of a larger function, or, by
+    ``check``, not at all. From then on it is the function itself, at no cost for having waited.
+    """
+
+    def write_code(scope: Scope) -> Any:
+        written = _written(term)
+        del evaluate.__globals__["write_code"]  # with it the cycle of function and writer
+        evaluate.__globals__.update(written.__globals__)
+        evaluate.__code__ = written.__code__
+        return evaluate(scope)
+
+    evaluate = FunctionType(_UNWRITTEN, {"__builtins__": {}, "write_code": write_code}, "evaluate")
+    return with_term(evaluate, term)
+
+
+def _written(term: Term) -> FunctionType:
     careful: Evaluate | None = None
 
     def when_a_part_is_missing(scope: Scope) -> Any:
@@ -92,6 +109,13 @@ def compile_term(term: Term) -> Evaluate:
         return careful(scope)
 
     return _build(term, when_a_part_is_missing)
+
+
+def _unwritten(s: Scope) -> Any:
+    return write_code(s)  # type: ignore[name-defined]  # noqa: F821  in the globals of each function
+
+
+_UNWRITTEN: Final = _unwritten.__code__
 
 
 def with_term(evaluate: Evaluate, term: Term) -> Evaluate:
@@ -106,7 +130,7 @@ def term_of(evaluate: Evaluate) -> Term | None:
     return term
 
 
-def _build(term: Term, fallback: Callable[[Scope], Any] | None) -> Evaluate:
+def _build(term: Term, fallback: Callable[[Scope], Any] | None) -> FunctionType:
     generator = Generator(careful=fallback is None)
     body = generator.body(term)
     function = ast.FunctionDef(
@@ -115,7 +139,7 @@ def _build(term: Term, fallback: Callable[[Scope], Any] | None) -> Evaluate:
         body=[*generator.bindings(), *body],
         decorator_list=[],
     )
-    return with_term(build_function(function, {**generator.constants, "_careful": fallback}), term)
+    return build_function(function, {**generator.constants, "_careful": fallback})
 
 
 def build_function(definition: ast.FunctionDef, constants: Mapping[str, Any]) -> FunctionType:

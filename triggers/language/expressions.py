@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
 
 from triggers.language import codes
 from triggers.language.checker import Checker, Context, FeatureName, broken
-from triggers.language.compiler import compile_term, with_term
+from triggers.language.compiler import compile_term
 from triggers.language.document import Node
 from triggers.language.helpers import OF_THE_DAY, TODAY
-from triggers.language.model import Evaluate, Expression
+from triggers.language.model import Expression
 from triggers.language.reader import Reader
 from triggers.language.scanner import Refused, Token, scan, source_between
 from triggers.language.tree import Call, FeatureReference, Logic, Reference, Term
-
-if TYPE_CHECKING:
-    from triggers.engine.scope import Scope
 
 __all__ = ["Checked", "Context", "FeatureName", "read_expression", "split_clauses"]
 
@@ -108,20 +104,7 @@ def _clause(term: Term, tokens: list[Token]) -> Expression:
     }
     if any(isinstance(part, Call) and part.helper in OF_THE_DAY for part in term.walk()):
         names.add(TODAY)
-    return Expression(source_between(tokens, term.begin, term.end), _when_asked(term), frozenset(names))
-
-
-def _when_asked(term: Term) -> Evaluate:
-    """Compiled at its first use: most parts of a condition are never evaluated alone."""
-    compiled: Evaluate | None = None
-
-    def evaluate(scope: Scope) -> Any:
-        nonlocal compiled
-        if compiled is None:
-            compiled = compile_term(term)
-        return compiled(scope)
-
-    return with_term(evaluate, term)
+    return Expression(source_between(tokens, term.begin, term.end), compile_term(term), frozenset(names))
 
 
 def _canonical(tokens: list[Token]) -> str:

@@ -30,6 +30,7 @@ _CALLED = {
 def functions_of(term: Term) -> Iterator[Any]:
     """Both versions of the code: the quick one, and the careful one that runs where a part of the scope is missing."""
     quick: Any = compile_term(term)
+    quick(scope_of({}))  # written at the first call
     yield quick
     careful = quick.__globals__["_careful"]
     careful(scope_of({}))
