@@ -35,6 +35,8 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks drain --events 120000 --customers 12000 --json build/bench/drain.json
 	$(BIN)/python -m tests.benchmarks engine --json build/bench/engine.json
+	$(BIN)/python -m tests.benchmarks latency --json build/bench/latency.json
+	$(BIN)/python -m tests.benchmarks growth --pictures build/bench --json build/bench/growth.json
 	$(BIN)/python -m tests.benchmarks backtest
 	$(BIN)/python -m tests.benchmarks authoring
 	$(BIN)/python -m tests.benchmarks expressions
@@ -43,6 +45,7 @@ bench-quick: $(READY)
 	$(BIN)/python -m tests.benchmarks drain --events 30000 --customers 3000 --rounds 3 --peers targets \
 		--json build/bench/quick-drain.json
 	$(BIN)/python -m tests.benchmarks engine --events 60000 --rounds 3 --json build/bench/quick-engine.json
+	$(BIN)/python -m tests.benchmarks latency --events 30000 --customers 3000 --json build/bench/quick-latency.json
 
 # Pins every dependency with its hashes, those of the benchmarks' peers too. Run it after changing pyproject.toml.
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \

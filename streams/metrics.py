@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from streams.collector import BUCKETS, Pauses
 from streams.partition import BatchReport
 
 PREFIX: Final = "bank_triggers_"
@@ -81,6 +82,13 @@ DEFINITIONS: Final = (
     Definition("cache_bytes", "gauge", "Their size as encoded."),
     Definition("dependency_errors", "counter", "Steps that the store or kafka did not answer.", ("dependency",)),
     Definition("dependency_away", "gauge", "1 while it does not answer and the worker waits for it.", ("dependency",)),
+    Definition(
+        "gc_pause_seconds",
+        "histogram",
+        "Pauses of Python's garbage collector, in which nothing else runs.",
+        ("generation",),
+        BUCKETS,
+    ),
     Definition("ruleset", "gauge", "Always 1; its label is the hash of the rule set in force.", ("hash",)),
 )
 """In the order of the reference. The process's own (``process_…``: memory, CPU, open files) come beside them."""
@@ -108,6 +116,9 @@ class Gauges(Protocol):
     def dependencies(self) -> Mapping[str, tuple[int, bool]]:
         """Of each dependency the errors so far and whether it is away."""
 
+    def pauses(self) -> Pauses:
+        """Of the garbage collector."""
+
     def ruleset(self) -> str:
         """The hash in force."""
 
@@ -118,7 +129,9 @@ class WorkerMetrics:
     def __init__(self, gauges: Gauges) -> None:
         self.registry = CollectorRegistry()
         self._counters = {d.name: self._counter(d) for d in DEFINITIONS if d.kind == "counter" and d.name not in _READ}
-        self._histograms = {d.name: self._histogram(d) for d in DEFINITIONS if d.kind == "histogram"}
+        self._histograms = {
+            d.name: self._histogram(d) for d in DEFINITIONS if d.kind == "histogram" and d.name not in _READ
+        }
         self.registry.register(_Scrape(gauges))
         ProcessCollector(registry=self.registry)
 
@@ -147,8 +160,8 @@ class WorkerMetrics:
         return Histogram(PREFIX + of.name, of.meaning, of.labels, buckets=of.buckets, registry=self.registry)
 
 
-_READ: Final = ("rebalances", "cache_lookups", "dependency_errors")
-"""Counters kept elsewhere."""
+_READ: Final = ("rebalances", "cache_lookups", "dependency_errors", "gc_pause_seconds")
+"""Counters and histograms kept elsewhere."""
 
 
 class _Scrape(Collector):
@@ -169,6 +182,7 @@ class _Scrape(Collector):
         yield _family("cache_bytes", [((), size)])
         yield _family("dependency_errors", [((name,), errors) for name, (errors, _) in dependencies.items()])
         yield _family("dependency_away", [((name,), away) for name, (_, away) in dependencies.items()])
+        yield _pauses(read.pauses())
         yield _family("ruleset", [((read.ruleset(),), 1)])
 
 
@@ -181,6 +195,14 @@ def _family(name: str, samples: Sequence[tuple[tuple[str, ...], float]]) -> Metr
         family = GaugeMetricFamily(PREFIX + name, of.meaning, labels=of.labels)
     for labels, value in samples:
         family.add_metric(labels, float(value))
+    return family
+
+
+def _pauses(pauses: Pauses) -> Metric:
+    of = _BY_NAME["gc_pause_seconds"]
+    family = HistogramMetricFamily(of.full_name, of.meaning, labels=of.labels)
+    for generation, seconds in enumerate(pauses.seconds):
+        family.add_metric((str(generation),), pauses.cumulative(generation), seconds)
     return family
 
 

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from streams import health
 from streams.cache import StateCache
+from streams.collector import Pauses
 from streams.metrics import WorkerMetrics
 from streams.partition import BatchReport, Services
 from streams.patience import Patience
@@ -30,12 +31,14 @@ class Telemetry:
         cache: StateCache,
         publisher: KafkaPublisher,
         kafka: Patience,
+        pauses: Pauses,
     ) -> None:
         self._settings = settings
         self._options = dict(options)
         self._cache = cache
         self._publisher = publisher
         self._kafka = kafka
+        self._pauses = pauses
         self._metrics = WorkerMetrics(self)
         self._services: Services
         self._processor: Processor
@@ -100,6 +103,9 @@ class Telemetry:
             "store": (store.errors, store.away),
             "kafka": (kafka.errors + publisher.errors, kafka.away or publisher.away or self._out_of_touch()),
         }
+
+    def pauses(self) -> Pauses:
+        return self._pauses
 
     def ruleset(self) -> str:
         return self._services.rulesets.in_force

@@ -10,11 +10,13 @@ import sys
 from types import ModuleType
 from typing import Final
 
-from tests.benchmarks import authoring, backtest, drain, engine, expressions, functions
+from tests.benchmarks import authoring, backtest, drain, engine, expressions, functions, growth, latency
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
     "engine": engine,
+    "latency": latency,
+    "growth": growth,
     "backtest": backtest,
     "authoring": authoring,
     "expressions": expressions,

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Final
-
-from redis import Redis
 
 from streams.embedded_redis import EmbeddedRedis
 from tests.benchmarks.contest import (
@@ -39,11 +35,11 @@ from tests.benchmarks.contest import (
 from tests.benchmarks.expectation import Expectation, expect, outputs_of
 from tests.benchmarks.peers.environments import versions
 from tests.benchmarks.peers.task import Task
-from tests.benchmarks.work import RULES, TOPIC, holdings, machine, profiles, transactions
+from tests.benchmarks.watched import memory_mib, time_drain
+from tests.benchmarks.work import RULES, holdings, machine, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import System
-from tests.support.worker_process import wait_until
 
 ABOUT: Final = "one worker drains a backlog of a real Kafka, beside bare loops and the peers"
 TARGETS: Final[tuple[tuple[str, float], ...]] = ((CEILING, 0.35), (STOCK, 8.0), (QUIX, 1.5))
@@ -170,35 +166,16 @@ def run_round(
 
 
 def _worker(system: System, redis_url: str, events: int, expected: Expectation, *, check: bool) -> Figure:
-    """Measured from the worker's first commit of transactions to its last, without what the first batches did."""
-    redis = Redis.from_url(redis_url)
-
-    def done() -> int:
-        keys = [f"{{{system.settings.namespace}:{number}}}:meta" for number in range(system.partitions)]
-        return sum(int(redis.hget(key, f"pos:{TOPIC}") or 0) for key in keys)
-
     worker = system.start_worker()
-    wait_until(lambda: done() > 0, "the worker commits its first batch", 60)
-    before, began, used = done(), time.perf_counter(), _cpu_seconds(worker.process.pid)
-    wait_until(lambda: done() >= events, "the worker has drained the topic", 600)
-    seconds = time.perf_counter() - began
-    used = _cpu_seconds(worker.process.pid) - used
+    drained = time_drain(system, redis_url, worker, events)
     system.wait_until_drained(300)
-    status = Path(f"/proc/{worker.process.pid}/status").read_text("utf-8")
-    memory = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    memory = memory_mib(worker)
     system.stop_workers()
-    redis.close()
     if check:
         check_against_oracle(system)
     actions = {body["action_id"] for body in system.actions()}
     void = difference(actions | {body["decision_id"] for body in system.decisions()}, expected.ids)
-    return Figure(WORKER, events - before, seconds, used, memory, len(actions), void)
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process (Linux), from the second field after its name's closing bracket on."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return Figure(WORKER, drained.events, drained.seconds, drained.cpu_seconds, memory, len(actions), void)
 
 
 def table(rounds: Sequence[Sequence[Figure]]) -> str:

@@ -29,6 +29,15 @@ _CASES: Final = [
 
 def rule_set(rules: Path = RULES, triggers: int | None = None, policy: str = "short") -> RuleSet:
     """The rules of a folder; so many triggers of them, generated ones where it has not as many."""
+    plain = triggers is None and policy != "full"
+    loaded = load_ruleset([rules]) if plain else load_documents(rule_files(rules, triggers, policy))
+    if loaded.ruleset is None:
+        raise SystemExit("\n".join(map(str, loaded.problems)))
+    return loaded.ruleset
+
+
+def rule_files(rules: Path = RULES, triggers: int | None = None, policy: str = "short") -> dict[str, str]:
+    """The files of such a rule set: their texts by name."""
     files = {path.name: path.read_text("utf-8") for path in sorted(rules.glob("*.yaml"))}
     if policy == "full":
         files |= {path.name: path.read_text("utf-8") for path in sorted(FULL.glob("*.yaml"))}
@@ -37,11 +46,7 @@ def rule_set(rules: Path = RULES, triggers: int | None = None, policy: str = "sh
         for name in own[triggers:]:
             del files[name]
         files |= dict(islice(_generated(), max(0, triggers - len(own))))
-    plain = triggers is None and policy != "full"
-    loaded = load_ruleset([rules]) if plain else load_documents(files)
-    if loaded.ruleset is None:
-        raise SystemExit("\n".join(map(str, loaded.problems)))
-    return loaded.ruleset
+    return files
 
 
 def _generated() -> Iterator[tuple[str, str]]:

@@ -70,12 +70,15 @@ def holdings(customers: int) -> Iterator[Event]:
         yield Event("bank.maturities", str(body["customer_id"]).encode(), json.dumps(body).encode())
 
 
-def transactions(events: int, customers: int, seed: int = 1) -> Iterator[Event]:
-    """Card payments, transfers and salaries of random customers, in order of time, of about 280 bytes each."""
+def transactions(events: int, customers: int, seed: int = 1, *, of: int | None = None) -> Iterator[Event]:
+    """Card payments, transfers and salaries of random customers, in order of time, of about 280 bytes each.
+
+    They fill two months; the first ``events`` of them where ``of`` says how many do.
+    """
     rng = random.Random(seed)
     balances = [rng.randint(1_000, 200_000) for _ in range(customers)]
     sequences = [0] * customers
-    step = timedelta(days=60) / events
+    step = timedelta(days=60) / (of or events)
     for number in range(events):
         who = rng.randrange(customers)
         kind = rng.choices(("card", "transfer", "salary"), (80, 15, 5))[0]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schemas.topics import JOURNAL_TOPIC
-from streams import worker
+from streams import collector, worker
+from streams.collector import Pauses
 from streams.fail_points import FailPoint, arm, read_fail_point
 from streams.partition import Services
 from streams.settings import load_settings
@@ -88,7 +89,7 @@ def test_a_worker_without_a_fail_point_has_its_parts_as_they_are(
 
     monkeypatch.setattr(worker, "Processor", processor)
     monkeypatch.setattr(worker, "arm", recording)
-    monkeypatch.setattr(worker, "_tune_garbage_collector", lambda: None)
+    monkeypatch.setattr(collector, "tune", Pauses)
     environ = {} if point is None else {"BANK_TRIGGERS_FAIL_POINT": point}
     with pytest.raises(Stopped):
         worker.run(load_settings(environ=environ), ruleset())

@@ -11,9 +11,11 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import streams
+from streams.collector import Pauses
 from streams.metrics import DEFINITIONS, PREFIX, WorkerMetrics, reference
 from streams.partition import BatchReport
 
+PAUSES = Pauses()
 PHASES = {"load": 0.001, "evaluate": 0.02, "publish": 0.003, "commit": 0.004}
 
 
@@ -40,6 +42,9 @@ class FakeGauges:
 
     def dependencies(self) -> Mapping[str, tuple[int, bool]]:
         return {"store": (5, True), "kafka": (0, False)}
+
+    def pauses(self) -> Pauses:
+        return PAUSES
 
     def ruleset(self) -> str:
         return "abc"

@@ -1,0 +1,55 @@
+"""Sends transactions at a fixed rate, whatever becomes of them: an open loop.
+
+Usage: open_loop.py BOOTSTRAP TOPIC FIRST COUNT OF CUSTOMERS RATE. Event number ``FIRST + n`` is meant for
+``begin + n / RATE``, by ``time.monotonic``, which all processes of a machine share. Prints as one JSON object ``begin``
+and ``late``, the longest time in seconds by which an event was handed to Kafka too late.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from itertools import islice
+
+from confluent_kafka import Producer
+
+from tests.benchmarks.work import transactions
+
+_TICK_S = 0.001
+_GRACE_S = 0.5
+
+
+def main(bootstrap: str, topic: str, first: int, count: int, of: int, customers: int, rate: float) -> None:
+    """Sends the events, and waits until Kafka has them all."""
+    events = list(islice(transactions(first + count, customers, of=of), first, None))
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "linger.ms": 0,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    producer.list_topics(topic, timeout=20)
+    begin, sent, late = time.monotonic() + _GRACE_S, 0, 0.0
+    while sent < count:
+        elapsed = time.monotonic() - begin
+        due = min(count, int(elapsed * rate) + 1) if elapsed >= 0 else 0
+        if due > sent:
+            late = max(late, elapsed - sent / rate)
+            for event in events[sent:due]:
+                producer.produce(topic, event.value, event.key)
+            sent = due
+        producer.poll(0)
+        time.sleep(_TICK_S)
+    left = producer.flush(60)
+    if left:
+        raise SystemExit(f"{left} events were not acknowledged")
+    print(json.dumps({"begin": begin, "late": late}))
+
+
+if __name__ == "__main__":
+    kafka, name, *numbers, pace = sys.argv[1:]
+    main(kafka, name, *map(int, numbers), float(pace))
