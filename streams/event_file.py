@@ -12,9 +12,8 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 
@@ -27,8 +26,7 @@ MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 _TOPICS: Final = frozenset(topic.name for topic in INBOUND)
 
 
-@dataclass(frozen=True, slots=True)
-class EventLine:
+class EventLine(NamedTuple):
     """One message of an event file. ``value`` is the JSON text exactly as the file has it; ``line`` counts from 1."""
 
     topic: str
@@ -52,8 +50,9 @@ def read_events(path: Path) -> Iterator[EventLine | Problem]:
     A file that cannot be opened or read further yields one last problem. Blank lines are passed over.
     Codes: F001 file, F002 not JSON, F003 not an envelope, F004 not an inbound topic, F005 too long.
     """
-    for line in read_lines(path):
-        yield line if isinstance(line, Problem) else _read_line(str(path), *line)
+    name = str(path)
+    for found in read_lines(path):
+        yield found if type(found) is Problem else _read_line(name, *found)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Problem]:
@@ -68,7 +67,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Problem]:
                     yield Problem(name, line, 1, "F005", f"the line is longer than {MAX_LINE_BYTES} bytes")
                     while text and not text.endswith(b"\n"):
                         text = file.readline(MAX_LINE_BYTES)
-                elif text.strip():
+                elif not text.isspace():
                     yield line, text
     except FileNotFoundError:
         yield Problem(name, 1, 1, "F001", "the file does not exist")

@@ -56,6 +56,9 @@ class Horizon:
     def add(self, events: Iterable[Timed]) -> None:
         """Takes a portion. Few events of it are read: those that may be the newest."""
         ordered = sorted(events, key=_time_of)
+        if ordered and ordered[-1][0] - ordered[0][0] <= GAP_MS:
+            self._add_stretch(ordered)
+            return
         begin = 0
         for index in range(1, len(ordered) + 1):
             if index == len(ordered) or ordered[index][0] - ordered[index - 1][0] > GAP_MS:
@@ -84,8 +87,10 @@ class Horizon:
         if newest is None:
             return  # what cannot be read has no time
         latest: dict[int, int] = {}
-        for _, arrival in ordered:
-            latest[arrival.source] = max(arrival.position, latest.get(arrival.source, arrival.position))
+        for _, (_, _, _, source, position) in ordered:
+            known_place = latest.get(source)
+            if known_place is None or position > known_place:
+                latest[source] = position
         joined = _Stretch(first, last, newest, len(ordered), latest)
         for stretch in near:
             joined.take(stretch)

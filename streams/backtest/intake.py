@@ -60,7 +60,11 @@ class Intake:
 
     def add(self, arrival: Arrival) -> None:
         """Takes one message."""
-        at = self._time(arrival)
+        try:
+            head = _read_head(arrival.value)
+        except (ValueError, RecursionError):
+            head = self._readable(arrival)
+        at = None if head is None else self._time(head)
         if at is not None:
             if (self._since_ms is not None and at < self._since_ms) or (
                 self._until_ms is not None and at > self._until_ms
@@ -78,17 +82,12 @@ class Intake:
         self._settle()
         return self._spill.close()
 
-    def _time(self, arrival: Arrival) -> int | None:
-        """The event's own time; ``None`` where it cannot be read."""
-        try:
-            head = _read_head(arrival.value)
-        except (ValueError, RecursionError):
-            head = self._readable(arrival)
-        if head is None:
-            return None
+    def _time(self, head: Any) -> int | None:
+        """The event's own time; ``None`` where it has none."""
         if self.tenant is None:
             self.tenant = head.tenant
-        return None if head.occurred_at.tzinfo is None else to_ms(head.occurred_at)
+        moment = head.occurred_at
+        return None if moment.tzinfo is None else to_ms(moment)
 
     def _clock(self, arrival: Arrival, at: int | None) -> int:
         """How far the times of the arrival's source have come. A far leap forward counts only if it can be read."""

@@ -63,10 +63,13 @@ def read_files(sources: Sequence[Source]) -> Iterator[Arrival | Located | Stray]
     topics = {topic.name: topic for topic in CUSTOMER_TOPICS}
     for index, source in enumerate(sources):
         for event in read_events(source.path):
-            if isinstance(event, Problem):
+            if type(event) is Problem:
                 yield Located(index, event.line, event.column, event.code, event.path, event.message)
-            elif (topic := topics.get(event.topic)) is None:
-                yield Stray(event.topic)
+                continue
+            name, key, value, line = event
+            topic = topics.get(name)
+            if topic is None:
+                yield Stray(name)
             else:
-                key = None if event.key is None else event.key.encode("utf-8", "surrogatepass")
-                yield Arrival(topic, key, event.value, index, event.line)
+                key_bytes = None if key is None else key.encode("utf-8", "surrogatepass")
+                yield Arrival(topic, key_bytes, value, index, line)

@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import xxhash
+from xxhash import xxh3_64_intdigest
 
 from schemas.topics import TOPICS
 from triggers.casework.backtest import Arrival
@@ -54,11 +54,11 @@ class Spill:
         key_bytes = b"" if key is None else key
         length = -1 if key is None else len(key)
         header = _HEADER.pack(_NUMBERS[topic.name], source, position, clock, length, len(value))
-        self.add_packed(key_bytes, b"".join((header, key_bytes, value)))
+        self.add_packed(key_bytes, header + key_bytes + value)
 
     def add_packed(self, key: bytes, packed: bytes) -> None:
         """Takes one message as a share holds it."""
-        self._parts[(_hash(key) >> self._shift) % SHARES].append(packed)
+        self._parts[(xxh3_64_intdigest(key) >> self._shift) % SHARES].append(packed)
         self._held += len(packed) + _SLOT_BYTES
         if self._held >= BUFFER_BYTES:
             self._flush()
@@ -117,12 +117,8 @@ def customers(share: Share, *, merge: bool, level: int = 1) -> Iterator[list[Arr
         ]
 
 
-def _hash(key: bytes) -> int:
-    return xxhash.xxh3_64_intdigest(key)
-
-
 def _place_of(key: bytes | None) -> tuple[bytes, bool]:
-    return _hash(key or b"").to_bytes(8, "little"), key is not None
+    return xxh3_64_intdigest(key or b"").to_bytes(8, "little"), key is not None
 
 
 def _of_one(path: Path) -> bool:
