@@ -52,7 +52,7 @@ def read_events(path: Path) -> Iterator[EventLine | Problem]:
     """
     name = str(path)
     for found in read_lines(path):
-        yield found if type(found) is Problem else _read_line(name, *found)
+        yield found if isinstance(found, Problem) else _read_line(name, *found)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Problem]:

@@ -63,7 +63,7 @@ def read_files(sources: Sequence[Source]) -> Iterator[Arrival | Located | Stray]
     topics = {topic.name: topic for topic in CUSTOMER_TOPICS}
     for index, source in enumerate(sources):
         for event in read_events(source.path):
-            if type(event) is Problem:
+            if isinstance(event, Problem):
                 yield Located(index, event.line, event.column, event.code, event.path, event.message)
                 continue
             name, key, value, line = event

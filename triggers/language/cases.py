@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -20,7 +20,7 @@ from triggers.language import codes, grammar
 from triggers.language.calendar_file import read_calendar
 from triggers.language.document import Document, Node, shorten
 from triggers.language.model import Case, CaseContact, CaseEvent, Expected
-from triggers.language.names import RECORDS, literal_values
+from triggers.language.names import RECORDS, hints_of, literal_values
 from triggers.language.policy_file import read_policy
 from triggers.language.reader import Fields, Reader, one_of, suggest
 from triggers.language.shared import Shared
@@ -123,7 +123,7 @@ def _answered(reader: Reader, node: Node) -> tuple[Node, int | None]:
     others = {key: other for key, other in node.value.items() if key != "action"}
     if "action_id" in others:
         reader.report(codes.CONTRADICTION, entry.place, "action and action_id both say which action is answered")
-    return replace(node, value=others), reader.integer(entry.value, 1, grammar.MOST_EVENTS)
+    return node._replace(value=others), reader.integer(entry.value, 1, grammar.MOST_EVENTS)
 
 
 def _contact(reader: Reader, node: Node, zone: ZoneInfo, first: int | None) -> CaseContact | None:
@@ -306,7 +306,7 @@ def _read_field(model: type[BaseModel], name: str, value: Any) -> Any:
 
 @cache
 def _adapter(model: type[BaseModel], name: str) -> Any:
-    return TypeAdapter(get_type_hints(model, include_extras=True)[name])
+    return TypeAdapter(hints_of(model)[name])
 
 
 def _plainly(message: str) -> str:

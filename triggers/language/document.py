@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -38,8 +38,7 @@ _FORBIDDEN: Final = re.compile(
 Scalar = str | int | Decimal | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A position in a file, counted from 1, and the key path that leads to it."""
 
     line: int
@@ -51,8 +50,7 @@ class Place:
         return Place(self.line, self.column, f"{self.path}.{key}" if self.path else key)
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A value with its place. ``text`` is a scalar's text as YAML read it, ``start`` the index where it begins.
 
     ``style`` is that of YAML: empty for plain, a quotation mark, ``|`` or ``>``.
@@ -73,8 +71,7 @@ class Node:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A key of a mapping, with the key's own place, and its value."""
 
     place: Place

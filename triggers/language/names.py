@@ -8,7 +8,10 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel
 
 from schemas.base import Count, Money, PositiveMoney, Sequence
 from schemas.desk import DeskStep
@@ -102,10 +105,16 @@ def literal_values(annotation: Any) -> tuple[str, ...]:
     return ()
 
 
+@cache
+def hints_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The types of a model's fields, worked out once: each is compiled from its text."""
+    return typing.get_type_hints(model, include_extras=True)
+
+
 def detail_values(record_type: str) -> tuple[str, ...]:
     """What may follow the dot in ``on`` for this kind of event."""
     name = DETAILS.get(record_type)
-    return literal_values(typing.get_type_hints(RECORDS[record_type])[name]) if name else ()
+    return literal_values(hints_of(RECORDS[record_type])[name]) if name else ()
 
 
 def _field_type(annotation: Any) -> Type | None:
@@ -137,7 +146,7 @@ def _event_names() -> dict[str, Name]:
     """``event.*`` of all records. A field that several records have is one name, of one kind."""
     found: dict[str, list[tuple[str, Type]]] = {}
     for record_type, model in RECORDS.items():
-        for attribute, annotation in typing.get_type_hints(model, include_extras=True).items():
+        for attribute, annotation in hints_of(model).items():
             read = _field_type(annotation) if attribute in model.model_fields else None
             if attribute in _RATIOS:
                 read = Type("number", nullable=True)
@@ -235,7 +244,7 @@ CURRENCY_NAMES: Final = frozenset(path for path in CATALOGUE if path.endswith(".
 
 def _never_negative() -> frozenset[str]:
     """What the schemas refuse below zero, under every name that it has here."""
-    hints = {kind: typing.get_type_hints(model, include_extras=True) for kind, model in RECORDS.items()}
+    hints = {kind: hints_of(model) for kind, model in RECORDS.items()}
     sources: dict[str, dict[str, Any]] = {
         "customer": {
             **hints["profile"],
