@@ -176,7 +176,7 @@ def _hold(
     }
     samples = [seconds * 1000 for at, value in reader.found if (seconds := _seconds(value, when, at)) is not None]
     if not samples:
-        raise SystemExit(f"of {len(reader.found):,} messages on the queues none is an action decided at its event's own time")
+        raise SystemExit(f"none of {len(reader.found):,} messages on the queues is an action at its event's own time")
     counts, seconds = _pauses(worker)
     new = {bound: counts[bound] - paused[0].get(bound, 0) for bound in counts}
     return Figure(
