@@ -15,7 +15,7 @@ test: $(READY)
 
 # Each fault of the table, those of many moments with a hundred seeds.
 faults: $(READY)
-	$(BIN)/python -m pytest tests/faults --numprocesses 2 --dist worksteal --fault-seeds $(or $(SEEDS),100) $(if $(TABLE),--fault-table $(TABLE))
+	$(BIN)/python -m pytest tests/faults --numprocesses 2 --dist loadgroup --fault-seeds $(or $(SEEDS),100) $(if $(TABLE),--fault-table $(TABLE))
 
 # Whether the tests of faults see what they are there for: each mechanism taken out of a copy, one of them must fail.
 faults-selftest: $(READY)

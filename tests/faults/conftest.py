@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 
@@ -22,15 +23,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes ``seed`` runs with the seed 1, or with those that the options name."""
     if "seed" in metafunc.fixturenames:
         only = metafunc.config.getoption("--fault-seed")
+        seeds: list[int] | list[ParameterSet] = [1] if only is None else [only]
         many = metafunc.definition.get_closest_marker("many_seeds")
-        last = 1 if many is None else metafunc.config.getoption("--fault-seeds") or 1
-        seeds = range(1, last + 1) if only is None else [only]
-        together = 1 if many is None else many.kwargs.get("together", 1)
-        metafunc.parametrize("seed", [_param(seed, (seed - 1) // together) for seed in seeds])
+        if many is not None and only is None:
+            last = metafunc.config.getoption("--fault-seeds") or 1
+            seeds = [
+                _of_group(seed, metafunc.function.__name__, many.kwargs["together"]) for seed in range(1, last + 1)
+            ]
+        metafunc.parametrize("seed", seeds, ids=lambda seed: f"seed-{seed}")
 
 
-def _param(seed: int, group: int) -> ParameterSet:
-    return pytest.param(seed, id=f"seed-{seed}", marks=pytest.mark.xdist_group(f"seeds-{group}"))
+def _of_group(seed: int, test: str, together: int) -> ParameterSet:
+    return pytest.param(seed, marks=pytest.mark.xdist_group(f"{test}-{(seed - 1) // together}"))
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -45,7 +49,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed:
         call = getattr(item, "callspec", None)
         again = f" --fault-seed {call.params['seed']}" if call is not None and "seed" in call.params else ""
-        report.sections.append(("to repeat", f"python -m pytest '{item.nodeid}'{again}"))
+        test = re.sub(r"]@.*$", "]", item.nodeid)  # a group of pytest-xdist stands behind the "@"
+        report.sections.append(("to repeat", f"python -m pytest '{test}'{again}"))
     return report
 
 
