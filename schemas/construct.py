@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from schemas.base import Record
@@ -9,6 +10,12 @@ from schemas.base import Record
 R = TypeVar("R", bound=Record)
 
 _set: Final = object.__setattr__
+
+
+@cache
+def _fields_of(model: type[Record]) -> set[str]:
+    """The names of all fields: one set for all records of a model, none of which is ever changed."""
+    return set(model.model_fields)
 
 
 def constructed(model: type[R], values: dict[str, Any]) -> R:
@@ -19,7 +26,7 @@ def constructed(model: type[R], values: dict[str, Any]) -> R:
     """
     record = model.__new__(model)
     _set(record, "__dict__", values)
-    _set(record, "__pydantic_fields_set__", set(values))
+    _set(record, "__pydantic_fields_set__", _fields_of(model))
     _set(record, "__pydantic_extra__", None)
     _set(record, "__pydantic_private__", None)
     return record

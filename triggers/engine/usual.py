@@ -21,16 +21,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from operator import attrgetter
-from textwrap import indent
 from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
 from triggers.engine.derived_look import bounds_of
 from triggers.engine.firing import Cause, memory_name
-from triggers.engine.fused import FusedGenerator, features_of, text_of_function
+from triggers.engine.fused import FusedGenerator, features_of, statements, text_of_function
 from triggers.engine.judge import Case
-from triggers.engine.plan import Plan, Possible, Sampler
+from triggers.engine.plan import Plan, Sampler
 from triggers.engine.seen import PRUNED_BYTES, pack_seen
 from triggers.engine.series import ROW_BYTES, SeriesState, pack, pack_row, time_at, unpack_row
 from triggers.engine.shapes import decides
@@ -78,7 +77,11 @@ _RUNTIME: Final[Mapping[str, Any]] = {
 
 
 class UsualTransactions:
-    """The functions of a rule set, each made when transactions of its shape have come as often as is worth it."""
+    """The functions of a rule set, each made when transactions of its shape have come ``WARM`` times: to make one takes
+    as long as some hundred events the general way.
+    """
+
+    WARM = 256
 
     def __init__(self, plan: Plan, *, counted: bool = False) -> None:
         """``counted`` says that the evaluation wants to know of every wake."""
@@ -103,7 +106,7 @@ class UsualTransactions:
         """Counts a transaction whose shape has no function yet; returns the function where it is time for one."""
         shape = self.shape_of(event)
         self._met[shape] += 1
-        if self._met[shape] <= Possible.WARM:
+        if self._met[shape] <= self.WARM:
             return None
         writer = _Writer(self._plan, event, self._counted)
         definition = writer.definition()
@@ -223,16 +226,16 @@ class _Writer:
         """The function."""
         effects = [*self._booking(), *self._levels(), *self._flows(), *self._notes()]
         asked = [*self._derived(), *self._judging()]
-        after = [*effects, *self._locals(), *asked, "return True"]
-        parsed = ast.parse(f"def usual(run, e, c, at):\n{indent(chr(10).join(after), '    ')}")
-        for node in ast.walk(parsed):
+        after = statements("\n".join([*effects, *self._locals(), *asked]))
+        for node in ast.walk(ast.Module(after, [])):
             # An age is of the day, which beginning sets.
             aged = isinstance(node, ast.Attribute) and node.attr == "age"
             self.early |= aged or (isinstance(node, ast.Name) and node.id == "s")
         self.early |= "age" in self.plan.before_names
-        text = indent("\n".join([*self._asking(), *self._before(), *after]), "    ")
-        definition = ast.parse(f"def usual(run, e, c, at):\n{text}").body[0]
+        before = statements("\n".join([*self._asking(), *self._before()]))
+        definition = statements("def usual(run, e, c, at):\n    return True")[0]
         assert isinstance(definition, ast.FunctionDef)
+        definition.body[:0] = [*before, *after]
         return definition
 
     def constants(self) -> Mapping[str, Any]:

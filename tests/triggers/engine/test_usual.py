@@ -20,7 +20,7 @@ from tests.support.rules import expression
 from triggers.casework.measures import MeasuredEvaluation, read_measures
 from triggers.engine.customer import CustomerStage
 from triggers.engine.evaluation import Evaluation
-from triggers.engine.plan import Plan, Possible
+from triggers.engine.plan import Plan
 from triggers.engine.usual import UsualTransactions
 from triggers.language.loader import load_documents, load_ruleset
 from triggers.language.model import RuleSet
@@ -38,6 +38,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "payments_2d": {"count": True, "where": DEBITS, "over": "2d"},
     "payments_5d": {"count": True, "where": DEBITS, "over": "5d"},
     "all_2d": {"count": True, "over": "2d"},
+    "heard_48h": {"count": True, "over": "2d", "of": ["transaction", "behaviour"]},
     "peak_3d": {"max": "customer.balance", "over": "3d"},
     "low_3d": {"min": "customer.aum", "over": "3d"},
     "mean_3d": {"daily_mean": "customer.balance", "over": "3d"},
@@ -49,7 +50,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "share_3d": {"max": "event.amount / customer.balance", "over": "3d"},
     "first_3d": {"first": AMOUNT, "over": "3d"},
     "last_3d": {"last": "event.balance_after", "over": "3d"},
-    "month": {"sum": AMOUNT, "since": "month"},
+    "month": {"sum": AMOUNT, "over": "month"},
     "visits_3d": {"count": True, "of": "behaviour", "over": "3d"},
     "tagged_3d": {"max": "customer.balance", "where": '"busy" in customer.tags', "over": "3d"},
 }
@@ -67,6 +68,8 @@ CONDITIONS = (
     "payments_2d >= 2 and payments_2d * 3 >= payments_5d",
     "all_2d >= 4 or payments_5d >= 3",
     "all_2d >= 2.5",
+    "all_2d >= 3 and heard_48h <= 5",
+    "heard_48h >= 3",
     "customer.balance <= peak_3d * 0.7",
     "mean_3d >= 2000 and customer.balance >= mean_3d * 1.2",
     "customer.aum > low_3d",
@@ -115,6 +118,34 @@ CASES = [
 OF_THE_EVENT = ("event.", "account.", "crossed_", "before.", "product.", "_3d", "_2d", "_5d", "month")
 AT_ANY_TIME = tuple(one for one in CONDITIONS if not any(part in one for part in OF_THE_EVENT))
 LATER = {"after": "1d", "unless": "opened", "use": "sms"}
+
+
+def each_alone() -> tuple[str, ...]:
+    """The files of a rule set that has every condition as a trigger of its own, with tiers and tags."""
+    files = {"tiers.yaml": TIERS, "tags.yaml": TAGS, "policy.yaml": '{"lateness": "7d"}'}
+    for number, condition in enumerate(CONDITIONS):
+        if "product." in condition:
+            continue
+        body = {
+            "trigger": f"t{number}",
+            "version": 1,
+            "title": "t",
+            "owner": "tests",
+            "status": "live",
+            "on": "transaction",
+            "features": {name: feature for name, feature in FEATURES.items() if name in condition},
+            "when": condition,
+            "action": {
+                "offer": "something",
+                "category": "care",
+                "complexity": "simple",
+                "priority": number,
+                "expires": "1h",
+                "ladder": ["push"],
+            },
+        }
+        files[f"t{number}.yaml"] = json.dumps({**pruned(body), "tests": CASES})
+    return tuple(text for pair in sorted(files.items()) for text in pair)
 
 
 @st.composite
@@ -189,8 +220,8 @@ def load(files: tuple[str, ...], samples: int) -> RuleSet | None:
 
 
 def life(seed: int, steps: int) -> list[tuple[str, Any]]:
-    """Records of one customer with three accounts: in order and not, repeated, reversed before and after, between own
-    accounts; visits, profiles, answers, timers and other rules in between.
+    """Records of one customer with three accounts: in order and not, repeated (also under a new sequence), reversed
+    before and after, between own accounts; visits, profiles, answers, timers and other rules in between.
     """
     rng = random.Random(seed)
     happened: list[tuple[str, Any]] = []
@@ -214,7 +245,7 @@ def life(seed: int, steps: int) -> list[tuple[str, Any]]:
         elif other < 0.13:
             happened.append(("say", (f"f{number}", rng.choice(["opened", "bought"]), when)))
         elif other < 0.16:
-            happened.append(("timers", when))
+            happened.append(("timers", at(clock + rng.choice([0, 4]))))
         elif unusual and other < 0.2:
             happened.append(("rules", None))
         elif unusual and paid and other < 0.4:
@@ -227,8 +258,9 @@ def life(seed: int, steps: int) -> list[tuple[str, Any]]:
             sequences[account] += rng.choice([1, 1, 1, 3]) if not unusual else rng.choice([1, 1, -1])
             moved = unusual and rng.random() < 0.3
             back = f"t{rng.randint(max(0, number - 6), number + 4)}" if unusual and rng.random() < 0.3 else None
+            again = unusual and number > 3 and rng.random() < 0.2
             record = transaction(
-                f"t{number}",
+                f"t{number - 3 if again else number}",
                 max(sequences[account], 0),
                 amount_text,
                 balances[account],
@@ -256,7 +288,7 @@ class Pair:
     """One customer twice: the one whose usual transactions go their own way, and the one who knows no such way."""
 
     def __init__(self, rules: RuleSet, monkeypatch: pytest.MonkeyPatch, *, recode: bool = False) -> None:
-        monkeypatch.setattr(Possible, "WARM", -1)
+        monkeypatch.setattr(UsualTransactions, "WARM", -1)
         self.quick, self.general = Customer(rules, recode=recode), Customer(rules)
         self.general.stage._run = General("bank")
 
@@ -309,6 +341,19 @@ def test_a_usual_transaction_does_what_the_general_way_does(
         event(f"fired: {bool(pair.quick.outputs)}")
 
 
+@pytest.mark.parametrize("samples", [5_000, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_each_condition_by_itself_is_true_where_it_is_the_general_way(
+    samples: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision on each one that is true, in a long life; also where older samples are folded."""
+    rules = load(each_alone(), samples)
+    assert rules is not None
+    pair = Pair(rules, monkeypatch)
+    pair.live(life(seed, 150), [rules], wall=False)
+    assert len({output.trigger for output in pair.quick.outputs}) > 15
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("folder", [FROZEN, LIBRARY], ids=["frozen", "library"])
 def test_so_it_is_with_the_rules_that_banks_have(folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +369,7 @@ def test_most_transactions_of_a_life_are_usual(monkeypatch: pytest.MonkeyPatch) 
     """All that are booked next, in the order of time, and take nothing back; the others change nothing on that way."""
     rules = load_ruleset([FROZEN]).ruleset
     assert rules is not None
-    monkeypatch.setattr(Possible, "WARM", -1)
+    monkeypatch.setattr(UsualTransactions, "WARM", -1)
     usual, customer = UsualTransactions(Plan(rules)), Customer(rules)
     run = customer.stage._run
     run.adopt(rules)
@@ -353,7 +398,7 @@ def test_what_a_backtest_measures_is_measured(every: int, monkeypatch: pytest.Mo
     assert rules is not None
     found = []
     for warm in (-1, 10**9):
-        monkeypatch.setattr(Possible, "WARM", warm)
+        monkeypatch.setattr(UsualTransactions, "WARM", warm)
         run = MeasuredEvaluation("bank", read_measures(rules), every)
         customer = Customer(rules)
         customer.stage = CustomerStage("bank", run)
