@@ -44,6 +44,7 @@ with found as (
            min(moment) filter (outcome = 'sent') - min(moment) as wait,
            bool_or(step = 0 and reason = 'holdout') as held_out,
            bool_or(outcome = 'cancelled') as taken_back,
+           bool_or(outcome = 'cancelled' and reason = 'bought') as ended_by_sale,
            arg_max(outcome, (moment, outcome = 'sent')) filter (step = 0) as last_outcome,
            arg_max(reason, (moment, outcome = 'sent')) filter (step = 0) as last_reason,
            list(action_id) filter (action_id is not null) as ids
@@ -55,8 +56,9 @@ select *,
     as waited,
     exists (select 1 from events e where topic = 'bank.feedback' and list_contains(ids, value->>'action_id')
             and value->>'outcome' in ('opened', 'clicked', 'answered', 'refused', 'bought')) as opened,
-    exists (select 1 from events e where topic = 'bank.feedback' and list_contains(ids, value->>'action_id')
-            and value->>'outcome' = 'bought') as bought
+    (actions > 0 and ended_by_sale)
+    or exists (select 1 from events e where topic = 'bank.feedback' and list_contains(ids, value->>'action_id')
+               and value->>'outcome' = 'bought') as bought
 from found, period where began between since and until;
 create table purchases as
 select value->>'customer_id' as customer, moment from events
@@ -148,6 +150,9 @@ def test_the_funnel(report: dict[str, Any], database: duckdb.DuckDBPyConnection,
     assert {name: report["funnel"][name] for name in names} == total
     assert total["candidates"] > total["allowed"] > total["sent"] > total["opened"] > total["bought"] > 50
     assert total["actions"] > total["sent"]
+    booked = """select count(*) from candidates c where bought and not exists (select 1 from events e
+        where topic = 'bank.feedback' and list_contains(ids, value->>'action_id') and value->>'outcome' = 'bought')"""
+    assert database.execute(booked).fetchone() > (5,)
     assert total["withdrawn"] > 0
 
 

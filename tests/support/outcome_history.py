@@ -22,7 +22,7 @@ from streams.event_file import format_event
 from tests.support.bank import START, feedback, maturity, profile, transaction
 from tests.support.rules import DAY, NO_LIMITS, ruleset, trigger
 from triggers.engine.customer import CustomerStage
-from triggers.language.model import Cap, Holdout, Quiet, Step
+from triggers.language.model import Cap, Goal, Holdout, OnEvent, Quiet, Step
 
 TOPIC_OF = {"transaction": "bank.transactions", "maturity": "bank.maturities", "profile": "bank.profiles"} | {
     "feedback": "bank.feedback",
@@ -36,7 +36,12 @@ RULES = ruleset(
         priority=80,
         once_per_ms=20 * DAY,
     ),
-    trigger("spending", lambda scope: scope.event.amount >= 300, priority=40),
+    trigger(
+        "spending",
+        lambda scope: scope.event.amount >= 300,
+        priority=40,
+        goal=Goal((OnEvent("transaction", "purchase"),)),
+    ),
     trigger("quietly", status="shadow"),
     policy=replace(
         NO_LIMITS,

@@ -11,6 +11,7 @@ from triggers.language.model import (
     ActionSpec,
     Expression,
     Feature,
+    Goal,
     OnEvent,
     Policy,
     RuleSet,
@@ -45,6 +46,7 @@ def trigger(
     fields: dict[str, Callable[[Scope], Any]] | None = None,
     status: str = "live",
     category: str = "test",
+    goal: Goal | None = None,
 ) -> Trigger:
     """A trigger with everything a test does not care about filled in."""
     condition = expression(when, *names) if when else None
@@ -69,6 +71,7 @@ def trigger(
             ladder=ladder,
             template=None,
             fields={key: expression(field) for key, field in (fields or {}).items()},
+            goal=goal,
         ),
         on_change="carry",
         file=f"{name}.yaml",

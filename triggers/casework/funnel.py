@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.base import to_ms
 from schemas.decisions import Decision
+from triggers.engine.withdrawal import BOUGHT
 from triggers.policy import holdout
 
 OPENED: Final = frozenset({"opened", "clicked", "answered", "refused", "bought"})
@@ -86,6 +87,9 @@ class Funnel:
             "day": f"{first.decided_at.astimezone(self.zone):%Y-%m-%d}",
         }
         rows = [self.total, *(self.by[dimension].setdefault(name, Reached()) for dimension, name in names.items())]
+        # What was offered was bought while it held, whether the channel says so or the books do.
+        ended = any(one.outcome == "cancelled" and one.reason == BOUGHT for one in decisions)
+        bought = BOUGHT in came_back or (bool(sent) and ended)
         waits = not sent and decisions[-1].outcome == "deferred"
         for row in rows:
             row.candidates += 1
@@ -94,7 +98,7 @@ class Funnel:
             row.sent += bool(sent)
             row.actions += len(sent)
             row.opened += not OPENED.isdisjoint(came_back)
-            row.bought += "bought" in came_back
+            row.bought += bought
             row.withdrawn += bool(sent) and any(one.outcome == "cancelled" for one in decisions)
         if not sent and not waits:
             self.not_sent[first.trigger, decisions[-1].reason] += 1

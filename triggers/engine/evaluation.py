@@ -19,6 +19,7 @@ from triggers.engine.scope import Scope
 from triggers.engine.series import SeriesState, pack, window_value
 from triggers.engine.state import Account, Before, CustomerState
 from triggers.engine.together import Together
+from triggers.engine.withdrawal import end_by_goal
 from triggers.language.calendar import first_day
 from triggers.language.clauses import Clause
 from triggers.language.model import Expression, Feature, RuleSet, Series, Trigger
@@ -149,6 +150,8 @@ class Evaluation:
             changes = self.derive(kind, cause)
             if changes:
                 woken = self.hear(woken, changes)
+        if self.plan.goals and (self.state.journeys or self.state.proposals):
+            end_by_goal(self, kind, cause)
         if woken:
             self.wake(woken, cause)
 

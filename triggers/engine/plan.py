@@ -220,6 +220,11 @@ class Plan:
         for trigger in active:
             for event in trigger.action.until:
                 self.until.setdefault(event.record_type, []).append((trigger.id, event))
+        self.goals: dict[str, list[tuple[Trigger, OnEvent]]] = {}
+        """By kind of event: the triggers whose goal such an event may reach."""
+        for trigger in active:
+            for event in trigger.action.goal.events if trigger.action.goal is not None else ():
+                self.goals.setdefault(event.record_type, []).append((trigger, event))
         self.offers = ruleset.offers
         self.features = [(feature, ruleset.series[feature.series]) for feature in ruleset.features]
         self.windows = [window_of(feature, series) for feature, series in self.features]
@@ -418,6 +423,8 @@ def _expressions(trigger: Trigger) -> list[Expression]:
     action = trigger.action
     steps = [step.unless_true for step in action.ladder]
     found = [trigger.when, trigger.rearm, action.value, *action.fields.values(), *steps]
+    if action.goal is not None:
+        found.append(action.goal.when)
     if isinstance(action.offer, Choice):
         found += [action.offer.where, action.offer.best]
     return [expression for expression in found if expression is not None]

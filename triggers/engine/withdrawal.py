@@ -6,19 +6,25 @@ A withdrawal goes to the queue that had the action. What has expired needs none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from triggers.engine.contact_log import note_sale
-from triggers.engine.decisions import decide, decide_absent
+from triggers.engine.decisions import decide, decide_absent, report_broken
+from triggers.engine.firing import Cause
 from triggers.engine.outputs import cancellation
 from triggers.engine.state import Journey, Sent
 from triggers.engine.timers import is_step_of
 from triggers.engine.window import RETIRED
 from triggers.engine.window import withdraw as drop_proposals
+from triggers.language.model import Trigger
+from triggers.language.names import DETAILS
 from triggers.policy import consent, exclusion
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
+
+BOUGHT: Final = "bought"
+"""The reason where the customer did what a ladder is for."""
 
 
 def take_back(
@@ -98,9 +104,49 @@ def end_by_purchase(run: Evaluation, kind: str, caused_by: str) -> None:
         offer = offered.get(journey.offer)
         return offer is not None and offer.kind == kind and journey.at <= run.at
 
+    _note_sales(run, concerns)
+    take_back(run, lambda journey: is_under_way(run, journey) and concerns(journey), BOUGHT, caused_by)
+
+
+def end_by_goal(run: Evaluation, kind: str, cause: Cause) -> None:
+    """Ends what is under way and has come to what its action names as its ``goal``; that counts as its sale.
+
+    Asked after an event took effect, tiers and tags too, and before it wakes anything: what it leads to itself goes on.
+    """
+    goals = run.plan.goals.get(kind)
+    if goals is None:
+        return
+    scope, state = run.scope, run.state
+    record = scope.event = scope.record
+    detail = getattr(record, DETAILS[kind]) if kind in DETAILS else None
+    begun = {journey.trigger for journey in state.journeys if not journey.cancelled}
+    begun |= {proposal.journey.trigger for proposal in state.proposals}
+    reached = {
+        trigger.id
+        for trigger, event in goals
+        if trigger.id in begun and event.covers(kind, detail) and _is_reached(run, trigger, cause)
+    }
+    if reached:
+
+        def concerns(journey: Journey) -> bool:
+            return journey.trigger in reached and journey.at <= run.at and is_under_way(run, journey)
+
+        _note_sales(run, concerns)
+        take_back(run, concerns, BOUGHT, record.event_id)
+
+
+def _is_reached(run: Evaluation, trigger: Trigger, cause: Cause) -> bool:
+    goal = trigger.action.goal
+    try:
+        return goal is not None and (goal.when is None or goal.when.evaluate(run.scope) is True)
+    except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it
+        report_broken(run, trigger, cause, error)
+        return False
+
+
+def _note_sales(run: Evaluation, concerns: Callable[[Journey], bool]) -> None:
     for category in sorted({journey.category for journey in run.state.journeys if concerns(journey)}):
         note_sale(run.state, category)
-    take_back(run, lambda journey: is_under_way(run, journey) and concerns(journey), "bought", caused_by)
 
 
 def end_by_event(run: Evaluation, kind: str, detail: str | None, caused_by: str) -> None:

@@ -161,6 +161,14 @@ MESSAGE: Final = Form(
     (Key("template", Text(64), "The template that the channel fills in.", required=True),),
     others=_VALUE,
 )
+_EVENTS: Final = (_EVENT, Items(_EVENT, 1, 20))
+GOAL: Final = Form(
+    "a goal",
+    (
+        Key("on", AnyOf(_EVENTS), "The events that may reach it.", required=True),
+        Key("when", _CONDITION, "Only where this is true once such an event took effect."),
+    ),
+)
 ACTION: Final = Form(
     "an action",
     (
@@ -177,8 +185,13 @@ ACTION: Final = Form(
             required=True,
         ),
         Key(
+            "goal",
+            AnyOf((*_EVENTS, GOAL)),
+            "What the ladder is for: it ends the ladder as until does, and counts as a sale.",
+        ),
+        Key(
             "until",
-            AnyOf((_EVENT, Items(_EVENT, 1, 20))),
+            AnyOf(_EVENTS),
             "The events that end the ladder: what waits is not sent, what was sent is withdrawn.",
         ),
         Key("message", MESSAGE, "The template and the values of its fields."),

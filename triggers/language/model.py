@@ -212,6 +212,14 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What a ladder is for: one of these events, where the condition holds once it took effect."""
+
+    events: tuple[OnEvent, ...]
+    when: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ActionSpec:
     """What a trigger proposes. ``complexity`` is ``None`` where that of the offer counts."""
 
@@ -226,6 +234,8 @@ class ActionSpec:
     fields: Mapping[str, Expression] = field(default_factory=dict)
     until: tuple[OnEvent, ...] = ()
     """The events that end the ladder."""
+    goal: Goal | None = None
+    """What ends it as a sale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from triggers.language.model import (
     ActionSpec,
     Complexity,
     Expression,
+    Goal,
     OnChange,
     OnDerived,
     OnMaturity,
@@ -185,6 +186,7 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
     expires = fields.duration("expires")
     ladder = _ladder(reader, draft, fields, _in_ladder(context), shared)
     until = fields.get("until")
+    goal = _goal(reader, draft, fields.get("goal"), shared)
     template, message = _message(reader, draft, fields, context)
     if reader.problems or chosen is None:
         return None
@@ -199,7 +201,27 @@ def _action(reader: Reader, draft: Draft, context: Context, shared: Shared) -> A
         template=template,
         fields=message,
         until=read_events(reader, until) if until else (),
+        goal=goal,
     )
+
+
+def _goal(reader: Reader, draft: Draft, node: Node | None, shared: Shared) -> Goal | None:
+    """Its condition is asked after the event: it may read that event, and all that holds then."""
+    if node is None:
+        return None
+    if not isinstance(node.value, dict):
+        return Goal(read_events(reader, node))
+    fields = reader.mapping(node, grammar.GOAL)
+    on = fields.get("on") if fields else None
+    before = len(reader.problems)
+    events = read_events(reader, on) if on else ()
+    known = events if on is not None and len(reader.problems) == before else None
+    when = (
+        _expression(reader, draft, fields.get("when"), _context(draft, known, shared), expect="flag")
+        if fields
+        else None
+    )
+    return Goal(events, when.expression if when else None)
 
 
 def _offer(reader: Reader, draft: Draft, node: Node, context: Context, shared: Shared) -> Chosen | None:

@@ -49,6 +49,51 @@ def test_what_ends_no_ladder(until: str, code: str, message: str) -> None:
     assert message in told
 
 
+@pytest.mark.parametrize(
+    ("goal", "events", "when"),
+    [
+        ("transaction.purchase", (OnEvent("transaction", "purchase"),), None),
+        ("[product.opened, feedback]", (OnEvent("maturity", "purchased"), OnEvent("feedback")), None),
+        (
+            "{on: transaction.salary, when: event.amount >= 10 and customer.aum >= 50000}",
+            (OnEvent("transaction", "salary"),),
+            "event.amount >= 10 and customer.aum >= 50000",
+        ),
+        (
+            "{on: [behaviour.login, maturity], when: customer.product_kinds > 1}",
+            (OnEvent("behaviour", "login"), OnEvent("maturity")),
+            "customer.product_kinds > 1",
+        ),
+    ],
+)
+def test_an_action_says_what_its_ladder_is_for(goal: str, events: tuple[OnEvent, ...], when: str | None) -> None:
+    """An event, a list of them, or events with a condition that may read them."""
+    _, trigger = load_trigger(trigger_text(FIRES, SILENT, ladder=f"[push]\n  goal: {goal}"))
+    found = trigger.action.goal
+    assert found is not None
+    assert found.events == events
+    assert (found.when.source if found.when else None) == when
+
+
+@pytest.mark.parametrize(
+    ("goal", "code", "message"),
+    [
+        ("transaction.purchse", "E013", 'did you mean "purchase"?'),
+        ("tier.up", "E013", "this takes events of the topics only, not tier.up"),
+        ("{when: customer.aum > 1}", "E011", 'missing key "on"'),
+        ("{on: transaction, where: customer.aum > 1}", "E010", "where"),
+        ("{on: transaction, when: customer.aum}", "E032", "expected a condition, found money"),
+        ("{on: behaviour, when: event.amount > 1}", "E037", "the events here are behaviour"),
+        ("{on: profile, when: account.balance > 1}", "E037", "only a transaction concerns one account"),
+        ("7", "E012", "event"),
+    ],
+)
+def test_what_is_no_goal(goal: str, code: str, message: str) -> None:
+    """Each mistake with what would be right."""
+    ((found, told),) = mistakes(ladder=f"[push]\n  goal: {goal}")
+    assert (found, message in told) == (code, True), (found, told)
+
+
 def test_how_fast_a_channel_is_forgotten_is_the_banks() -> None:
     """A length of time, or never learned at all; 90 days where nothing is said."""
     assert Policy().channel_half_life_ms == 90 * DAY
