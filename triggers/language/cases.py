@@ -60,6 +60,8 @@ def _case(reader: Reader, node: Node, shared: Shared, expected: ReadExpected) ->
         message = "a case cannot change a ladder that its trigger names: it is the one of policy.yaml"
         reader.report(codes.CONTRADICTION, policy.value["ladders"].place, message)
     own = _override(reader, policy, read_policy, shared)
+    if policy is not None:
+        reader.named += own.named
     zone = own.policy.timezone
     name = fields.text("name")
     customer = fields.get("customer")

@@ -26,7 +26,7 @@ from triggers.language.offers_file import read_offers
 from triggers.language.policy_file import read_policy
 from triggers.language.reader import Reader, TooManyProblems
 from triggers.language.rule_files import file_problem, find_files
-from triggers.language.shared import Shared
+from triggers.language.shared import Named, Shared
 from triggers.language.silencing import Silenced, silence
 from triggers.language.tags_file import read_tags
 from triggers.language.tiers_file import read_tiers
@@ -122,6 +122,7 @@ def _load(files: Mapping[str, str | bytes], today: date | None = None) -> Loaded
     unread = {_role(name) for name in files if name not in documents}
     shared = _shared(documents, unread, problems)
     drafts: list[Draft] = []
+    of_cases: list[Named] = []
     for name, document in documents.items():
         if _role(name) in ROLES:
             continue
@@ -131,6 +132,8 @@ def _load(files: Mapping[str, str | bytes], today: date | None = None) -> Loaded
             if draft is not None:
                 drafts.append(draft)
         problems += reader.problems
+        of_cases += reader.named
+    shared = replace(shared, named=(*shared.named, *of_cases))
     for check in ALL_CHECKS:
         problems += check.find([*shared.drafts, *drafts] if check in OF_EXPRESSIONS else drafts)
     for shared_check in SHARED_CHECKS:
@@ -172,6 +175,7 @@ def _shared(documents: Mapping[str, Document], unread: set[str], problems: list[
             with suppress(TooManyProblems):
                 shared = read(reader, documents[name], shared)
             problems += reader.problems
+            shared = replace(shared, named=(*shared.named, *reader.named))
     return shared
 
 

@@ -21,6 +21,7 @@ from triggers.language.forms import AnyOf, Form, Items, Key, Length, Number, One
 
 if TYPE_CHECKING:
     from triggers.language.expressions import Checked
+    from triggers.language.shared import Named
 
 S = TypeVar("S", Text, Whole, Number, OneOf, Length, Items)
 
@@ -75,6 +76,8 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
     conditions: list[Checked] = field(default_factory=list)
     """Every condition of the document that is without mistakes: ``when``, ``rearm``, ``where`` …"""
+    named: list[Named] = field(default_factory=list)
+    """The triggers and categories that policies of its cases name."""
 
     def report(self, code: Code, place: Place, message: str) -> None:
         """Notes a mistake. Raises ``TooManyProblems`` where the file has too many of them."""

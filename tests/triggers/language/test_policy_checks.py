@@ -201,6 +201,38 @@ def test_a_category_that_no_action_has_is_found(policy: str, column: int) -> Non
     assert {code for *_, code in found(good=GOOD.replace("version: 1", "version: x"), policy=text)} == {"E012"}
 
 
+@pytest.mark.parametrize(
+    ("policy", "column", "code"),
+    [
+        ("{holdout: {salt: a, triggers: {goood: 10}}}", 44, "E127"),
+        ("{attempts: {at_most: 5, pause: 90d, except: [retenton]}}", 58, "W128"),
+        ("{holdout: {salt: a, triggers: {good: 10}}, attempts: {at_most: 5, pause: 90d, except: [retention]}}", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("shared", [None, "caps: []"])
+def test_what_the_policy_of_a_case_names_is_looked_at(policy: str, column: int, code: str, shared: str | None) -> None:
+    """In its file, at its place: such a case would show what no policy does. Beside a policy file, or without one."""
+    good = GOOD.replace("    expect: []", f"    policy: {policy}\n    expect: []", 1)
+    line = next(number for number, text in enumerate(good.splitlines(), 1) if "policy:" in text)
+    beside = {} if shared is None else {"policy": shared}
+    assert found(good=good, **beside) == ([("good.yaml", line, column, code)] if code else [])
+
+
+def test_the_policy_of_a_tag_s_case_is_looked_at() -> None:
+    """The files beside the triggers have cases as well."""
+    tags = """\
+tags:
+  rich:
+    when: customer.balance >= 1000
+    tests:
+      - name: comes
+        policy: {holdout: {salt: a, triggers: {goood: 10}}}
+        events: [{at: "2026-03-02 10:00", transaction: {amount: 1000, balance_after: 1000}}]
+        expect: [{at: "2026-03-02 10:00", tag: added}]
+"""
+    assert ("tags.yaml", 6, 48, "E127") in found(tags=tags)
+
+
 def test_each_name_of_several_is_looked_at() -> None:
     """The wrong one among right ones, at its own place."""
     policy = "seasons:\n  - {months: [1], categories: [retention, retenton], times: 2}\n  - {months: [2], times: 2}\n"

@@ -1,4 +1,4 @@
-"""E127: the policy names a trigger that the rule set does not have."""
+"""E127: the policy, or that of a case, names a trigger that the rule set does not have."""
 
 from __future__ import annotations
 
