@@ -35,8 +35,8 @@ A Czech bank, 1993-01 to 1994-03: 240 accounts, bookings by the day, loans, clie
 Its amounts are in CZK and go through thresholds that were written for CNY, so that more of its customers count as
 "effective" and "mid" than a bank would want: these are the shipped rules as they are, not tuned to it. It knows of
 no consent, so that whatever goes by SMS or WeChat alone is held back (no_consent), and of nobody's app. Nobody answers
-and nothing is bought in it: after five contacts of a category that pauses (no_sale). Many are over 50, whom the
-online channels do not suit (unsuitable).
+and no product is bought in it: after five contacts of a category that pauses (no_sale). Some balances came to what an
+action was for, while it held (bought). Many are over 50, whom the online channels do not suit (unsuitable).
 """,
     "anz": """\
 An Australian bank, 2018-08 to 2018-10: 25 customers, bookings to the second in UTC, no products, no behaviour.

@@ -50,7 +50,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "answered_late": "what it missed had come in time, but was received late",
     "redeemed": "the product was redeemed",
     "rolled_over": "the product was rolled over",
-    "bought": "the customer bought what was offered",
+    "bought": "the customer bought what was offered, or came to what the ladder is for",
     "refused": "the customer refused what was offered",
     "ended": "an event came that the action names under until",
     "opted_out": "the customer withdrew the consent for the channel",

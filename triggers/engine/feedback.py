@@ -17,7 +17,7 @@ from triggers.engine.state import CustomerState, Journey, Sent
 from triggers.engine.timers import exhaustion_timer, step_timer
 from triggers.engine.withdrawal import take_back, withdraw
 from triggers.language.model import Policy
-from triggers.policy.preference import POINTS, learn
+from triggers.policy.preference import POINTS, learn, offered
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -102,7 +102,8 @@ def _go_on(run: Evaluation, journey: Journey, sent: Sent) -> None:
         timers[end] = run.clock
     elif following < len(trigger.action.ladder) and not journey.deadline:
         due = step_timer(journey.trigger, following, journey.occasion)
-        if due in timers and set(trigger.action.ladder[following].channels) != {sent.channel}:
+        channels = offered(run.state, run.plan.policy, trigger.action.ladder, following, journey, run.clock)
+        if due in timers and set(channels) != {sent.channel}:
             timers[due] = run.clock
 
 

@@ -131,11 +131,11 @@ def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Pas
     """What the gate says of a step, on the first of its channels that will do: those that the customer answers on
     come first, those on which this ladder did not get through last.
     """
-    rung = trigger.action.ladder[step]
-    candidate = Candidate(trigger.id, journey.category, rung.channel, journey.complexity, step, run.clock, run.scope)
+    offered = preference.offered(run.state, run.plan.policy, trigger.action.ladder, step, journey, run.clock)
+    candidate = Candidate(trigger.id, journey.category, offered[0], journey.complexity, step, run.clock, run.scope)
     expires = journey.deadline or run.clock + trigger.action.expires_ms
     failed = {sent.channel for sent in journey.sent if sent.outcome == "failed"}
-    channels, learned = preference.ordered(run.state, run.plan.policy, rung.channels, failed, run.clock)
+    channels, learned = preference.ordered(run.state, run.plan.policy, offered, failed, run.clock)
     passage = pass_gate(run.state, run.plan.policy, candidate, channels, expires)
     return passage._replace(tried={**learned, **passage.tried}) if learned else passage
 

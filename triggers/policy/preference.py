@@ -4,7 +4,8 @@ Each channel of a customer has a score. What becomes of an action adds to that o
 answered or bought 3; failed takes 1, refused 3. A score lies between -10 and 10, so that no past is for ever, and
 counts half after each half-life of the policy (90 days where it says nothing). Where a step names several channels,
 the one with the highest score is tried first; less than half a point is nothing, and of equal ones the order of the
-rule file counts. So what was answered once comes first for about eight months, what was opened once for three.
+rule file counts. A ladder that begins with a channel which the customer answers less than one of its later steps begins
+with that one. So what was answered once comes first for about eight months, what was opened once for three.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Final
 
-from triggers.engine.state import CustomerState
-from triggers.language.model import Policy
+from schemas.events import DESK_CHANNELS
+from triggers.engine.state import CustomerState, Journey
+from triggers.language.model import Policy, Step
 
 UNIT: Final = 1_000_000
 """Scores are kept as whole millionths of a point."""
@@ -43,6 +45,28 @@ def learn(state: CustomerState, policy: Policy, channel: str, points: int, at: i
     newest = max(at, since)
     total = _faded(score, newest - since, half_life) + _faded(points * UNIT, newest - at, half_life)
     state.channel_scores[channel] = (max(-_MOST, min(_MOST, total)), newest)
+
+
+def offered(
+    state: CustomerState, policy: Policy, ladder: Sequence[Step], step: int, journey: Journey, now: int
+) -> tuple[str, ...]:
+    """The channels of a ladder's step in the order of the rule file, with what was learned of the customer.
+
+    The first step may go by the channel of a later one on which the customer answers better than on any of its own; the
+    later one then takes the first one's place. People are not called before their turn.
+    """
+    rung, own = ladder[step], ladder[0].channels
+    if step == 0:
+        if not state.channel_scores:
+            return own
+        most = max(0, *(_score(state, policy, name, now) for name in own))
+        later = dict.fromkeys(name for other in ladder[1:] for name in other.channels if name not in own)
+        written = [name for name in later if name not in DESK_CHANNELS]
+        return (*own, *(name for name in written if _score(state, policy, name, now) > most))
+    first = next((sent.channel for sent in journey.sent if sent.step == 0), None)
+    if first is None or first in own or first not in rung.channels:
+        return rung.channels
+    return tuple(dict.fromkeys(name for one in rung.channels for name in (own if one == first else (one,))))
 
 
 def ordered(

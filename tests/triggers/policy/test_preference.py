@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.base import to_ms
 from schemas.decisions import Decision
 from tests.support.bank import Customer, actions, at, feedback, transaction
 from tests.support.rules import DAY, NO_LIMITS, ruleset, trigger
@@ -51,6 +52,70 @@ def test_the_channel_of_an_answer_comes_first_until_it_fades(outcome: str, lasts
 def test_what_is_no_answer_changes_no_order(outcome: str) -> None:
     """A channel that was behind stays behind."""
     assert asked_at(person_who(outcome), 1)[0] == "push"
+
+
+LADDER = (Step("push"), Step("push", after_ms=2 * DAY), Step("sms", 2 * DAY, instead=("wechat",)))
+
+
+def climbed(person: Customer, ladder: tuple[Step, ...] = LADDER) -> list[str]:
+    """The channels of a ladder that nobody answers, a day after what is known of the customer."""
+    then = trigger("then", lambda scope: scope.event.amount == 2, "event.amount", ladder=ladder, expires_ms=30 * DAY)
+    person.rules = ruleset(then, policy=person.rules.policy, name="climbing")
+    person.feed(transaction("later", 2, 2, 3, occurred_at=at(1)))
+    person.run_to(at(40))
+    return [one.channel for one in actions(person.outputs) if one.trigger == "then"]
+
+
+def test_a_ladder_begins_with_the_channel_of_an_answer() -> None:
+    """It is that of a later step, which takes the first one's place; else the ladder is as it is written."""
+    assert climbed(person_who("answered")) == ["sms", "push", "push"]
+    assert climbed(person_who("delivered")) == ["push", "push", "sms"]
+    assert climbed(person_who("refused")) == ["push", "push", "wechat"]
+
+
+def test_a_ladder_does_not_begin_with_a_channel_that_it_has_not() -> None:
+    """Its messages are written for those it has."""
+    assert climbed(person_who("answered"), (Step("push"), Step("wechat", after_ms=DAY))) == ["push", "wechat"]
+
+
+@pytest.mark.parametrize("channel", ["manager", "agent", "branch"])
+def test_people_are_not_called_before_their_turn(channel: str) -> None:
+    """Who once talked with somebody is still written to first: a call is what a ladder climbs to."""
+    person = person_who("delivered")
+    learn(person.state, person.rules.policy, channel, POINTS["answered"], 0)
+    assert climbed(person, (Step("push"), Step(channel, after_ms=DAY))) == ["push", channel]
+
+
+def test_the_first_channel_of_a_ladder_stays_where_it_is_answered_as_well() -> None:
+    """Only a channel that is answered better comes before it."""
+    person = person_who("opened")
+    learn(person.state, person.rules.policy, "push", POINTS["clicked"], to_ms(at(0)))
+    assert climbed(person) == ["push", "push", "sms"]
+
+
+def test_a_ladder_falls_back_on_its_own_first_channel() -> None:
+    """Where the better one is closed; the decision says both."""
+    person = person_who("answered")
+    person.state.consents = {"sms": False}
+    assert climbed(person) == ["push", "push", "wechat"]
+    sent = [one for one in person.outputs if isinstance(one, Decision) and (one.trigger, one.step) == ("then", 0)]
+    assert [one.detail["sms"] for one in sent] == ["no_consent: consent = refused"]
+
+
+def test_a_failure_on_the_channel_that_came_first_brings_the_next_at_once() -> None:
+    """The next step goes by the channel that the ladder would have begun with."""
+    then = trigger(
+        "then",
+        lambda scope: scope.event.amount == 2,
+        "event.amount",
+        ladder=(Step("push"), Step("sms", after_ms=2 * DAY)),
+    )
+    person = person_who("answered")
+    person.rules = ruleset(then, policy=person.rules.policy, name="climbing")
+    (sent,) = actions(person.feed(transaction("later", 2, 2, 3, occurred_at=at(1))))
+    assert sent.channel == "sms"
+    (again,) = actions(person.feed(feedback("f2", sent, "failed", occurred_at=at(1, hours=1))))
+    assert again.channel == "push"
 
 
 def test_a_refusal_puts_its_channel_behind_the_others() -> None:
