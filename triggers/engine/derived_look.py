@@ -89,7 +89,7 @@ def _tag(generator: FusedGenerator, tag: Tag) -> list[ast.stmt]:
     generator.begin_reader([tag.when])
     name, known = _text(tag.name), generator.keep(tag).id
     if tag.holds_ms:
-        stays = f"not v and {name} not in c.tags and {name} not in c.tag_holds"
+        stays = f"not v and {name} not in c.tags"
     else:
         stays = "t == 0 if v else t is None"
     return [

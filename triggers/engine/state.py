@@ -296,7 +296,7 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     tags: dict[str, int] = {}
     """The tags: each with the time until which it stays (ms), 0 where it goes with its condition."""
     tag_holds: dict[str, Holds] = {}
-    """Of the tags that stay for a time: what their conditions owe to which events."""
+    """Of the tags that stay for a time, as long as they do: what their conditions owe to which events."""
     profile_tier: str | None = None
     """What the profile says. ``tier`` is the one that counts: the main one of ``tiers`` where there is one."""
 

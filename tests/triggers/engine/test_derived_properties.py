@@ -142,6 +142,7 @@ def test_tags_and_tiers_are_what_their_conditions_say(history: list[tuple[str, A
         "elder": state.birth_date is not None,
     }
     assert set(state.tags) == {name for name, holds in expected.items() if holds}
+    assert state.tag_holds.keys() <= state.tags.keys()
     waiting = {name for name in state.timers if name.startswith("g:")}
     assert waiting == {"g:fallen:"} & {f"g:{tag}:" for tag in state.tags}
     if aum is None:

@@ -74,6 +74,7 @@ def test_what_may_change_without_an_event_is_always_looked_at() -> None:
 tags:
   staff: {when: customer.employee}
   idle: {when: customer.accounts == 0}
+  several: {when: customer.product_kinds > 1}
   mixed: {when: '"staff" in customer.tags and "idle" in customer.tags'}
   old: {when: customer.age > 60}
   held: {when: customer.employee, holds: 7d}
@@ -82,6 +83,7 @@ tags:
     assert found == {
         "staff": {"profile"},
         "idle": {"transaction", "maturity"},
+        "several": {"transaction", "maturity"},
         "mixed": {"profile", "transaction", "maturity"},
         "old": None,
         "held": None,

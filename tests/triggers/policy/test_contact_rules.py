@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.actions import NextBestAction
+from schemas.base import to_ms
 from schemas.decisions import Decision
 from tests.support.bank import Customer, actions, at, behaviour, decisions, feedback, transaction
 from tests.support.rules import DAY, HOUR, ruleset, trigger
@@ -248,6 +249,9 @@ def test_a_category_that_sells_nothing_never_pauses() -> None:
     sold = [bool(actions(customer.feed(behaviour(f"s{n}", "browse", occurred_at=at(4 + n))))) for n in range(4)]
     assert (cared, sold) == ([True] * 4, [True, True, False, False])
     assert customer.state.attempts.keys() == {"sales"}
+    # Nor is what was counted before the bank excepted it.
+    customer.state.attempts["care"] = (9, to_ms(at(7)))
+    assert actions(customer.feed(behaviour("c9", "login", occurred_at=at(8))))
 
 
 @pytest.mark.parametrize(
