@@ -88,10 +88,7 @@ def bounds_of(tiering: Tiering) -> Mapping[str, tuple[Decimal, Decimal]]:
 def _tag(generator: FusedGenerator, tag: Tag) -> list[ast.stmt]:
     generator.begin_reader([tag.when])
     name, known = _text(tag.name), generator.keep(tag).id
-    if tag.holds_ms:
-        stays = f"not v and {name} not in c.tags"
-    else:
-        stays = "t == 0 if v else t is None"
+    stays = f"not v and {name} not in c.tags" if tag.holds_ms else "t == 0 if v else t is None"
     return [
         _guarded(generator.holds_of(tag.when, {}), name),
         *statements(
