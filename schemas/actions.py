@@ -21,8 +21,9 @@ class NextBestAction(Record):
 
     On the managers' channel ``desk`` is the one that owns the customer, and ``manager_id`` the customer's manager.
 
-    On the queues of people (manager, agent, branch) ``title`` says in each language what brought the contact about and
-    ``offer_title`` what is offered; both are empty elsewhere, where ``template`` says all.
+    On the queues of people (manager, agent, branch) ``title`` says in each language what brought the contact about,
+    ``offer_title`` what is offered, and ``tag_titles`` what the customer's live tags say; all are empty elsewhere,
+    where ``template`` says all.
 
     ``handoff`` tells whoever speaks with the customer what was tried before, oldest first: of each of the latest
     contacts ``at``, ``trigger``, ``offer``, ``channel`` and ``outcome`` (``none`` where nothing was heard of it,
@@ -50,6 +51,7 @@ class NextBestAction(Record):
     template: Identifier | None = None
     fields: dict[str, ShortText] = Field(default_factory=dict)
     handoff: tuple[dict[str, ShortText], ...] = ()
+    tag_titles: tuple[Titles, ...] = ()
     created_at: EventTime
     expires_at: EventTime
     desk: Desk | None = None

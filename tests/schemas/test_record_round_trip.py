@@ -92,7 +92,7 @@ def test_the_bytes_of_an_action_are_these() -> None:
         b'"customer_id":"C1","desk":null,"expires_at":"2026-03-02T10:00:00.250000+08:00","fields":{"a":"1","b":"2"},'
         b'"handoff":[],'
         b'"manager_id":null,"occasion":"tx-1","offer":"o","offer_title":{},"priority":1,"ruleset":"r1",'
-        b'"schema_version":1,"step":0,"template":null,"tenant":"bank","title":{},"trigger":"retention.drop",'
+        b'"schema_version":1,"step":0,"tag_titles":[],"template":null,"tenant":"bank","title":{},"trigger":"retention.drop",'
         b'"trigger_version":1,"type":"action","value":"12.30"}'
     )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
 
 _LONGEST_TEXT: Final = 200
+_MOST_TAGS: Final = 20
 _LAST_MS: Final = to_ms(LATEST) - 1
 
 
@@ -32,7 +33,7 @@ def action(
 ) -> NextBestAction:
     """One step of a journey as it goes out."""
     proposed, value = trigger.action, journey.value
-    title, offer_title = _titles(run, trigger, journey) if sent.channel in DESK_CHANNELS else ({}, {})
+    title, offer_title, tag_titles = _titles(run, trigger, journey) if sent.channel in DESK_CHANNELS else ({}, {}, ())
     desk, manager = addressee(run.state, run.plan.policy, sent.channel)
     return constructed(
         NextBestAction,
@@ -56,6 +57,7 @@ def action(
             "ruleset": run.plan.ruleset.hash,
             "schema_version": SCHEMA_VERSION,
             "step": sent.step,
+            "tag_titles": tag_titles,
             "template": proposed.template,
             "tenant": run.tenant,
             "title": title,
@@ -123,11 +125,15 @@ def cancellation(run: Evaluation, journey: Journey, sent: Sent, reason: str, cau
     )
 
 
-def _titles(run: Evaluation, trigger: Trigger, journey: Journey) -> tuple[dict[str, str], dict[str, str]]:
-    """What people read in their language: what brought the contact about, and what is offered."""
+def _titles(
+    run: Evaluation, trigger: Trigger, journey: Journey
+) -> tuple[dict[str, str], dict[str, str], tuple[dict[str, str], ...]]:
+    """What people read in their language: what brought the contact about, what is offered, what the customer is."""
     offers = run.plan.offers
     offer = offers.get(journey.offer) if offers is not None else None
-    return dict(trigger.titles), dict(offer.titles) if offer is not None else {}
+    has = run.state.tags
+    tags = tuple(dict(tag.titles) for tag in run.plan.ruleset.tags if tag.name in has and tag.titles)[:_MOST_TAGS]
+    return dict(trigger.titles), dict(offer.titles) if offer is not None else {}, tags
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, str]:

@@ -359,6 +359,8 @@ class Tag:
     touched_by: frozenset[str] | None = None
     title: str = ""
     owner: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """By language; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

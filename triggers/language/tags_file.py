@@ -96,4 +96,5 @@ def _tag(
         touched_by=None if holds else touched_by(when, derived),
         title=title["en"] if title else name,
         owner=owner or "",
+        titles=title or {},
     )

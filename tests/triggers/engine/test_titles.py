@@ -9,8 +9,8 @@ import pytest
 from schemas.actions import OUTREACH
 from schemas.encode import encode
 from tests.support.bank import Customer, actions, transaction
-from tests.support.rules import ruleset, trigger
-from triggers.language.model import Offer, Step
+from tests.support.rules import expression, ruleset, trigger
+from triggers.language.model import Offer, Step, Tag
 
 TITLES = {"en": "A large amount came in", "zh": "大额资金转入"}
 OFFERED = {"en": "A call from the manager", "zh": "客户经理致电"}
@@ -35,6 +35,21 @@ def test_people_are_told_in_their_language(channel: str) -> None:
 def test_what_a_customer_gets_comes_of_its_template(channel: str) -> None:
     """Where a machine speaks there are no titles."""
     assert _sent(channel) == ({}, {})
+
+
+ZH = {"rich": "富裕客户", "poor": "一般客户"}
+RICH = Tag("rich", expression(lambda s: s.customer.balance >= 100), titles={"en": "Rich", "zh": ZH["rich"]})
+PLAIN = Tag("plain", expression(lambda _: True))
+POOR = Tag("poor", expression(lambda s: s.customer.balance < 100), titles={"en": "Poor", "zh": ZH["poor"]})
+
+
+@pytest.mark.parametrize(("channel", "told"), [("manager", True), ("agent", True), ("push", False)])
+def test_people_read_what_the_customer_is(channel: str, told: bool) -> None:
+    """The titles of the tags that the customer has; a tag without one is for the rules alone."""
+    rules = replace(ruleset(trigger("one", ladder=(Step(channel),))), tags=(PLAIN, POOR, RICH))
+    (sent,) = actions(Customer(rules).feed(transaction("t1", 1, 100, 100)))
+    assert sent.tag_titles == (({"en": "Rich", "zh": ZH["rich"]},) if told else ())
+    assert OUTREACH.validate_json(encode(sent)) == sent
 
 
 def test_without_a_catalogue_the_offer_has_no_title() -> None:
