@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from schemas.base import from_ms
 from streams.backtest.run import Result
@@ -13,6 +13,8 @@ from triggers.casework.backtest import Cell, Located
 from triggers.casework.distribution import PERCENTILES
 from triggers.casework.measures import Measure, Reading
 from triggers.engine.texts import text_of
+
+_VALUES: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "unknown": None}
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -51,6 +53,10 @@ def as_json(result: Result) -> dict[str, Any]:
             ],
         },
         "measured_one_moment_in": result.every,
+        "conditions": [
+            {"trigger": trigger} | {text: tally.conditions[trigger, value] for text, value in _VALUES.items()}
+            for trigger in sorted({trigger for trigger, _ in tally.conditions})
+        ],
         "measures": [_measure(*pair) for pair in zip(result.measures, tally.readings, strict=True)],
         "shadow": _shadow(result),
         "errors": {

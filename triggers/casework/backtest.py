@@ -88,6 +88,8 @@ class Tally:
 
     show_errors: int
     readings: list[Reading]
+    conditions: Counter[tuple[str, bool | None]] = field(default_factory=Counter)
+    """By trigger and what its condition came to (``None``: unknown), at the moments measured."""
     events: Counter[str] = field(default_factory=Counter)
     """Messages that could be read, by topic."""
     customers: int = 0
@@ -139,6 +141,7 @@ class Tally:
         self.customers += other.customers
         for mine, theirs in zip(self.readings, other.readings, strict=True):
             mine.merge(theirs)
+        self.conditions += other.conditions
         self.events += other.events
         self.actions += other.actions
         self.suppressed += other.suppressed
@@ -202,7 +205,7 @@ class Backtest:
         self._in_shadow = {trigger.id for trigger in ruleset.triggers if trigger.status == "shadow"}
         self._zone = ruleset.policy.timezone
         self._by_trigger: Counter[str] = Counter()
-        self.tally = Tally(show_errors, self._run.readings)
+        self.tally = Tally(show_errors, self._run.readings, self._run.conditions)
 
     def run_customer(self, arrivals: Iterable[Arrival]) -> None:
         """Runs the messages of one key, in the order in which they came, and the timers to the end of the input."""

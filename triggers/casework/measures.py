@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,7 +14,7 @@ from triggers.engine.evaluation import Evaluation
 from triggers.engine.firing import Cause
 from triggers.language.clauses import Clause
 from triggers.language.compiler import compile_term
-from triggers.language.model import Evaluate, RuleSet, Trigger
+from triggers.language.model import Evaluate, Expression, RuleSet, Trigger
 from triggers.language.tree import Call, Comparison, Constant, FeatureReference, Reference, Term
 
 _NUMERIC: Final = frozenset({"money", "number"})
@@ -80,17 +81,20 @@ def new_readings(measures: tuple[Measure, ...]) -> list[Reading]:
 
 
 class MeasuredEvaluation(Evaluation):
-    """An evaluation that reads the measures of the triggers that wake, at one in ``every`` of a customer's moments.
+    """An evaluation that reads the measures of the triggers that wake, at one in ``every`` of a customer's moments, and
+    what their conditions come to: how often a trigger stays silent because something is not known shows nowhere else.
 
     Which moments those are depends on the customer and its events alone, and begins anew with ``begin_customer``.
     """
 
-    __slots__ = ("_by_trigger", "_every", "_turn", "quick", "readings")
+    __slots__ = ("_by_trigger", "_every", "_turn", "conditions", "quick", "readings")
     counts = True
 
     def __init__(self, tenant: str, measures: tuple[Measure, ...], every: int) -> None:
         super().__init__(tenant)
         self.readings = new_readings(measures)
+        self.conditions: Counter[tuple[str, bool | None]] = Counter()
+        """By trigger and value; ``None`` is unknown."""
         self._by_trigger: dict[str, list[_Watched]] = {}
         for measure, reading in zip(measures, self.readings, strict=True):
             watched = _Watched(measure, reading)
@@ -119,6 +123,8 @@ class MeasuredEvaluation(Evaluation):
         # Before the gate changes anything: the engine evaluates all conditions first as well.
         scope = self.scope
         for trigger in woken:
+            if trigger.when is not None:
+                self.conditions[trigger.id, self._condition(trigger, trigger.when)] += 1
             for watched in self._by_trigger.get(trigger.id, ()):
                 value = watched.evaluate(scope)
                 watched.add(value)
@@ -126,6 +132,19 @@ class MeasuredEvaluation(Evaluation):
                     for index, holds, number in watched.bounds:
                         if holds(value, number):
                             watched.held[index] += 1
+
+    def _condition(self, trigger: Trigger, when: Expression) -> bool | None:
+        scope, event = self.scope, self.scope.event
+        if self.plan.sees:
+            self.plan.show_event(scope, trigger)
+        try:
+            value: bool | None = when.evaluate(scope)
+        except Exception:  # noqa: BLE001  # a broken rule is unknown here; the engine reports it
+            return None
+        else:
+            return value
+        finally:
+            scope.event = event
 
 
 class _Watched:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
-from tests.support.bank import at, transaction
+from tests.support.bank import at, profile, transaction
 from triggers.casework.measures import Bound, MeasuredEvaluation, read_measures
 from triggers.engine.customer import CustomerStage
 from triggers.language.loader import load_documents
@@ -122,3 +123,16 @@ def test_one_moment_in_several() -> None:
     assert readings(3, 0)[0] == [4, 1, 10, [3]]
     assert readings(3, 4)[0] == [3, 2, 8, [2]]
     assert readings(3, 5)[0] == [3, 3, 9, [3]]
+
+
+def test_a_condition_is_counted_by_what_it_came_to() -> None:
+    """True, false, or unknown: the customer's age is not known before the profile says it."""
+    ruleset = rules("customer.age >= 18 and event.amount >= 10")
+    run = MeasuredEvaluation("bank", read_measures(ruleset), 1)
+    stage = CustomerStage("bank", run)
+    state = stage.fresh("c1")
+    stage.process(transaction("t1", 1, 20, 20), state, ruleset, None)
+    stage.process(transaction("t2", 2, 5, 25), state, ruleset, None)
+    stage.process(profile("p1", 1, birth_date=date(1990, 1, 1)), state, ruleset, None)
+    stage.process(transaction("t3", 3, 20, 45, occurred_at=at(1)), state, ruleset, None)
+    assert run.conditions == {("one", None): 1, ("one", False): 1, ("one", True): 1}
