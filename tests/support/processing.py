@@ -29,6 +29,8 @@ from triggers.engine.batch import Message, RawRecord, decode_batch, run_records,
 from triggers.language.model import RuleSet
 
 START_MS = 1_772_000_000_000
+B, F = BEHAVIOUR.name, FEEDBACK.name
+SMALL = Limits(max_batch=3, max_batch_seconds=1e9, release_seconds=0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,3 +425,14 @@ def recorded(logger: str) -> Iterator[list[str]]:
     finally:
         target.removeHandler(handler)
         target.setLevel(level)
+
+
+def filled(world: World, events: int, customers: int = 3, partition: int = 0) -> World:
+    """A world whose behaviour topic has so many events."""
+    world.log.add(B, partition, *(behaviour(offset, f"c{offset % customers}") for offset in range(events)))
+    return world
+
+
+def batches(world: World, kind: type[Any] = RecordBatch) -> list[Any]:
+    """What the journal of partition 0 has of a kind."""
+    return [entry for entry in world.publisher.journal(0) if isinstance(entry, kind)]
