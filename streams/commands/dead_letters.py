@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -125,16 +125,9 @@ def redrive(
     ready = [letter for letter in letters if id(letter) not in left]
     for letter, why in blocked:
         complain(f"{_name(letter)} is left: {why}")
-    if dry_run:
-        for letter in ready:
-            say(f"{_name(letter)} would be sent again")
-        say(f"{len(ready)} would be sent again, {len(blocked)} left")
-    elif ready:
-        _confirm(f"Send {len(ready)} dead letters again?", yes=yes)
-        _carry_out(settings, lambda redriver: redriver.redrive(ready, note))
-        say(f"{len(ready)} sent again, {len(blocked)} left")
-    else:
-        say(f"none sent again, {len(blocked)} left")
+    question = "" if yes else f"Send {len(ready)} dead letters again?"
+    doing = _Doing("sent again", f", {len(blocked)} left", question, dry_run=dry_run)
+    doing.run(settings, ready, lambda redriver: redriver.redrive(ready, note))
     if blocked:
         raise typer.Exit(1)
 
@@ -155,16 +148,35 @@ def drop(
     """Gives dead letters up: they are marked, and stay in the topic until its retention ends."""
     settings = settings_or_exit(config)
     letters = _open(settings, names, reason, topic, since, until, everything=everything, values=False)
-    if dry_run:
-        for letter in letters:
-            say(f"{_name(letter)} would be dropped")
-        say(f"{len(letters)} would be dropped")
-    elif letters:
-        _confirm(f"Give up {len(letters)} dead letters?", yes=yes)
-        _carry_out(settings, lambda redriver: redriver.drop(letters, note))
-        say(f"{len(letters)} dropped")
-    else:
-        say("none dropped")
+    question = "" if yes else f"Give up {len(letters)} dead letters?"
+    doing = _Doing("dropped", "", question, dry_run=dry_run)
+    doing.run(settings, letters, lambda redriver: redriver.drop(letters, note))
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """How something is done with dead letters, and told: ``done`` (sent again), and what was not.
+
+    ``question`` is asked before; empty for none.
+    """
+
+    done: str
+    left: str
+    question: str
+    dry_run: bool
+
+    def run(self, settings: Settings, letters: Sequence[StoredDeadLetter], act: Callable[[Any], Any]) -> None:
+        if self.dry_run:
+            for letter in letters:
+                say(f"{_name(letter)} would be {self.done}")
+            say(f"{len(letters)} would be {self.done}{self.left}")
+        elif letters:
+            if self.question:
+                typer.confirm(self.question, abort=True)
+            _carry_out(settings, act)
+            say(f"{len(letters)} {self.done}{self.left}")
+        else:
+            say(f"none {self.done}{self.left}")
 
 
 def _open(
@@ -252,11 +264,6 @@ def _carry_out(settings: Settings, act: Callable[[Any], Any]) -> None:
         run(work)
     except KafkaError as error:
         fail(f"Kafka did not take all of it ({type(error).__name__}); the same command goes on where it stopped")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes:
-        typer.confirm(question, abort=True)
 
 
 def _name(letter: StoredDeadLetter) -> str:
