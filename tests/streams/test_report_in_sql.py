@@ -152,7 +152,7 @@ def test_the_funnel(report: dict[str, Any], database: duckdb.DuckDBPyConnection,
     assert total["actions"] > total["sent"]
     booked = """select count(*) from candidates c where bought and not exists (select 1 from events e
         where topic = 'bank.feedback' and list_contains(ids, value->>'action_id') and value->>'outcome' = 'bought')"""
-    assert database.execute(booked).fetchone() > (5,)
+    assert database.execute(booked).fetchall() > [(0,)]
     assert total["withdrawn"] > 0
 
 

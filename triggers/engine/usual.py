@@ -35,7 +35,7 @@ from triggers.engine.series import ROW_BYTES, SeriesState, pack, pack_row, time_
 from triggers.engine.shapes import decides
 from triggers.engine.state import HEARD_BYTES, MOST_HEARD, Account, CustomerState, Heard, pack_heard
 from triggers.engine.waits import note_waits
-from triggers.engine.withdrawal import end_by_event
+from triggers.engine.withdrawal import end_by_event, pursues
 from triggers.language.compiler import NUMBERS, PARTS, build_function, term_of
 from triggers.language.model import Evaluate, Expression, Tag, Tiering
 from triggers.language.tree import Arithmetic, Comparison, Constant, FeatureReference, Reference, Term
@@ -71,6 +71,7 @@ _RUNTIME: Final[Mapping[str, Any]] = {
     "pack_heard": pack_heard,
     "pack_row": pack_row,
     "pack_seen": pack_seen,
+    "pursues": pursues,
     "time_at": time_at,
     "unpack_row": unpack_row,
 }
@@ -263,6 +264,10 @@ class _Writer:
             unusual.append(f"c.derived != {plan.derived_hash!r}")
         yield f"if {' or '.join(unusual)}:"
         yield "    return False"
+        goals = {trigger.id for trigger, event in plan.goals.get(_KIND, ()) if event.covers(_KIND, self.event.kind)}
+        if goals:  # it may end a ladder that is under way
+            yield f"if (c.journeys or c.proposals) and pursues(c, {self._kept(frozenset(goals))}):"
+            yield "    return False"
         yield "key = digest(e.event_id.encode())"
         yield "w = seen.rows"
         yield "if w.find(key.to_bytes(8, 'little')) >= 0:"  # a repeat, or bytes that look like one

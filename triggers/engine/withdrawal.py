@@ -5,14 +5,14 @@ A withdrawal goes to the queue that had the action. What has expired needs none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from triggers.engine.contact_log import note_sale
 from triggers.engine.decisions import decide, decide_absent, report_broken
 from triggers.engine.firing import Cause
 from triggers.engine.outputs import cancellation
-from triggers.engine.state import Journey, Sent
+from triggers.engine.state import CustomerState, Journey, Sent
 from triggers.engine.timers import is_step_of
 from triggers.engine.window import RETIRED
 from triggers.engine.window import withdraw as drop_proposals
@@ -119,12 +119,10 @@ def end_by_goal(run: Evaluation, kind: str, cause: Cause) -> None:
     scope, state = run.scope, run.state
     record = scope.event = scope.record
     detail = getattr(record, DETAILS[kind]) if kind in DETAILS else None
-    begun = {journey.trigger for journey in state.journeys if not journey.cancelled}
-    begun |= {proposal.journey.trigger for proposal in state.proposals}
     reached = {
         trigger.id
         for trigger, event in goals
-        if trigger.id in begun and event.covers(kind, detail) and _is_reached(run, trigger, cause)
+        if event.covers(kind, detail) and pursues(state, {trigger.id}) and _is_reached(run, trigger, cause)
     }
     if reached:
 
@@ -133,6 +131,13 @@ def end_by_goal(run: Evaluation, kind: str, cause: Cause) -> None:
 
         _note_sales(run, concerns)
         take_back(run, concerns, BOUGHT, record.event_id)
+
+
+def pursues(state: CustomerState, triggers: Collection[str]) -> bool:
+    """Whether a ladder of one of these triggers has begun, or may begin when its window ends."""
+    return any(journey.trigger in triggers and not journey.cancelled for journey in state.journeys) or any(
+        proposal.journey.trigger in triggers for proposal in state.proposals
+    )
 
 
 def _is_reached(run: Evaluation, trigger: Trigger, cause: Cause) -> bool:
