@@ -14,7 +14,7 @@ from schemas.desk import HEAD_OFFICE, DeskManager
 from schemas.events import Manager
 from triggers.desk.codec import decode_struct, encode_struct
 from triggers.engine.ids import make_id
-from triggers.engine.stage import Outcome
+from triggers.engine.stage import Outcome, WithoutTimers
 from triggers.language.model import RuleSet
 
 VERSION: Final = 2
@@ -27,8 +27,8 @@ class ManagerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     pool: str = ""
 
 
-class ManagerStage:
-    """Keyed by manager. It sets no timers."""
+class ManagerStage(WithoutTimers):
+    """Keyed by manager."""
 
     name = "manager"
 
@@ -58,15 +58,6 @@ class ManagerStage:
         outputs.append(self._told(record, pool, active=record.active))
         state.sequence, state.pool = record.sequence, pool
         return Outcome(outputs)
-
-    def run_timers(self, _state: ManagerState, _ruleset: RuleSet, _until: int, _now: int | None) -> Outcome | None:
-        return None
-
-    def next_due(self, _state: ManagerState) -> int | None:
-        return None
-
-    def take_due_change(self, _state: ManagerState) -> tuple[bool, int | None]:
-        return (False, None)
 
     def _told(self, record: Manager, pool: str, *, active: bool) -> DeskManager:
         return DeskManager.model_validate(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgpack
 
-from triggers.engine.stage import Outcome, UnreadableState
+from triggers.engine.stage import Outcome, UnreadableState, WithoutTimers
 from triggers.language.model import RuleSet
 
 VERSION: Final = 1
@@ -22,8 +22,8 @@ class Latest:
     fields: tuple[Any, ...] = ()
 
 
-class LatestStage:
-    """Keeps ``kept`` fields of the record with the highest sequence. It sends nothing and sets no timers."""
+class LatestStage(WithoutTimers):
+    """Keeps ``kept`` fields of the record with the highest sequence. It sends nothing."""
 
     def __init__(self, name: str, key: tuple[str, ...], kept: tuple[str, ...]) -> None:
         self.name = name
@@ -55,12 +55,3 @@ class LatestStage:
             state.sequence = record.sequence
             state.fields = tuple(getattr(record, name) for name in self._kept)
         return None
-
-    def run_timers(self, _state: Latest, _ruleset: RuleSet, _until: int, _now: int | None) -> Outcome | None:
-        return None
-
-    def next_due(self, _state: Latest) -> int | None:
-        return None
-
-    def take_due_change(self, _state: Latest) -> tuple[bool, int | None]:
-        return (False, None)

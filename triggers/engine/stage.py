@@ -72,5 +72,18 @@ class Stage(Protocol[S]):
         """
 
 
+class WithoutTimers:
+    """What a stage has that sets no timers."""
+
+    def run_timers(self, _state: Any, _ruleset: RuleSet, _until: int, _now: int | None) -> Outcome | None:
+        return None
+
+    def next_due(self, _state: Any) -> int | None:
+        return None
+
+    def take_due_change(self, _state: Any) -> tuple[bool, int | None]:
+        return (False, None)
+
+
 class UnreadableState(Exception):
     """The bytes of a state are damaged or were written by a later version."""
