@@ -85,6 +85,7 @@ def end_retired(run: Evaluation) -> None:
     A trigger that was taken out, or put in shadow, says nothing more to anybody. ``run.clock`` is now.
     """
     triggers = run.plan.triggers
+    run.begin(run.clock, None)  # what woke the triggers of the customer before is no business of this one
 
     def concerns(journey: Journey) -> bool:
         trigger = triggers.get(journey.trigger)

@@ -97,6 +97,16 @@ def test_what_is_on_a_queue_is_withdrawn_and_the_next_step_never_comes(rules: Ru
     assert customer.run_to(at(30)) == []
 
 
+def test_the_decision_says_nothing_of_another_customer() -> None:
+    """A worker runs one customer after the other: what woke the trigger of the one before is not told of this one."""
+    customer = waiting()
+    customer.rules = SHADOW
+    customer.stage._run.woken_by = {"any": "tag.added rich"}
+    (decision,) = customer.feed(transaction("t2", 2, -5, 5, occurred_at=at(minutes=30)))
+    assert isinstance(decision, Decision)
+    assert (decision.reason, decision.detail) == ("retired", {})
+
+
 @OTHER_RULES
 def test_a_ladder_that_is_over_is_not_ended_again(rules: RuleSet) -> None:
     """Its last message has expired: another rule set has nothing to say of it."""
