@@ -129,7 +129,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001  read when the client starts
         # One fetch is in flight for each broker: a partition that it leaves out (its records were not taken within
         # 0.1 s) waits until it returns, after this time at the latest. Faust's 1.5 s would be everybody's latency then.
-        # Each return costs about a millisecond of work: at 20 ms a worker without news takes 5% of a core, at 100 1%.
+        # Each return costs about a millisecond of work: a worker without news takes 5% of a core at 20 ms, 1.6% at 100.
         consumer._fetch_max_wait_ms = cast(Any, transport.app).fetch_wait_ms  # noqa: SLF001  read when the client starts
         return consumer
 

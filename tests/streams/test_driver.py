@@ -11,12 +11,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from faust.types import TP
 
+from streams.driver import Consumer, ConsumerThread
 from streams.embedded_broker import EmbeddedBroker
 from tests.support.driver_worker import read
 from tests.support.kafka_broker import create_topics, die_with_parent, end_offsets, group_offsets, produce
@@ -105,6 +108,28 @@ async def commit(bootstrap: str, group: str, offsets: dict[tuple[str, int], int]
     consumer.assign([TopicPartition(*tp) for tp in offsets])
     await consumer.commit({TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
     await consumer.stop()
+
+
+def test_the_end_of_a_partition_is_of_this_assignment_alone() -> None:
+    """As of the last fetch; unknown before the first one, for another's partition and between two assignments."""
+    states = {
+        TopicPartition("t", 0): SimpleNamespace(highwater=7),
+        TopicPartition("t", 1): SimpleNamespace(highwater=None),
+    }
+    assignment = SimpleNamespace(state_value=states.get)
+    subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+    thread = object.__new__(ConsumerThread)
+    thread._consumer = SimpleNamespace(_subscription=subscription)  # type: ignore[assignment]  # what is read of it
+    assert [thread.end(TP("t", number)) for number in range(3)] == [7, None, None]
+    subscription.subscription.assignment = None
+    assert thread.end(TP("t", 0)) is None
+    subscription.subscription = None
+    assert thread.end(TP("t", 0)) is None
+    consumer = object.__new__(Consumer)
+    consumer._thread = thread
+    subscription.subscription = SimpleNamespace(assignment=assignment)
+    assert [consumer.lag(TP("t", 0), position) for position in (0, 5, 7, 9)] == [7, 2, 0, 0]
+    assert consumer.lag(TP("t", 1), 0) is None
 
 
 # On the embedded broker
