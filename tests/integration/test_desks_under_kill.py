@@ -1,9 +1,12 @@
-"""The desk stage with two workers, one killed in the middle of a batch: capacity holds, nobody is assigned twice."""
+"""The desk stage with two workers, killed in the middle of batches: capacity holds, nobody is assigned, handed over or
+recalled twice.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +48,6 @@ def test_a_killed_worker_neither_overloads_a_manager_nor_assigns_a_customer_twic
 
         system.publish(_managers(first=3, count=1))
         system.wait_until_drained()
-        system.stop_workers()
-        verdict = check_against_oracle(system)
-        assert verdict.states > CUSTOMERS
-
         assigned = _assigned(system)
         assert assigned.items() > first.items(), "who waited was not served when a manager came"
         loads = Counter(assigned.values())
@@ -65,6 +64,67 @@ def test_a_killed_worker_neither_overloads_a_manager_nor_assigns_a_customer_twic
             assert ("assigned" in reasons) == (customer in assigned), customer
             assert customer in assigned or reasons == {"no_capacity"}
 
+        _hand_over_and_recall(system, steady, heir, assigned)
+        system.stop_workers()
+        verdict = check_against_oracle(system)
+        assert verdict.states > CUSTOMERS
+
+
+def _hand_over_and_recall(
+    system: System, steady: WorkerProcess, doomed: WorkerProcess, assigned: Mapping[str, str]
+) -> None:
+    """Some become rich and are handed over to one more VIP manager, later the neglected are recalled; a worker is
+    killed while pools work on the first of it. Afterwards the steps of each customer are one chain, and nobody has too
+    many.
+    """
+    rich = [name for name, manager in assigned.items() if not manager.endswith("V")][::4]
+    places = sum(min(CAPACITY["vip"], count) for count in Counter(map(_branch, rich)).values())
+    assert len(BRANCHES) < places < len(rich), "all of them, or nobody, would have room"
+    system.publish([_manager(f"{branch}-2V", "2026-03-20T09:00:00+08:00") for branch in BRANCHES])
+    system.wait_until_drained()
+    doomed.pause()
+    richer = [_profile(name, 2, "high", "2026-03-20T10:00:00+08:00") for name in rich]
+    system.publish(richer + _reviews(2, "2026-04-01"))
+    doomed.resume()
+    pending = _catch_desks_at_work(system, doomed)
+    doomed.kill()
+    _await_both(system, steady, system.start_worker())
+    system.wait_until_drained()
+    assert any(system.rerun_logged(partition, batch.sequence) for partition, batch in pending.items())
+
+    # What nobody answered is asked again at the next review.
+    system.publish(_reviews(3, "2026-05-01"))
+    system.wait_until_drained()
+    asked = {
+        action["action_id"]: action["customer_id"]
+        for action in system.actions()
+        if action["offer"] == "handover_approval" and action["created_at"] >= "2026-05-01"
+    }
+    assert len(asked) == len(set(asked.values())) == places, "a request for each place, once"
+    system.publish([_approval(action_id, customer) for action_id, customer in asked.items()])
+    system.wait_until_drained()
+    # Nobody was spoken with for more than 90 days, and one more manager has room for some.
+    system.publish([_manager(f"{branch}-4", "2026-08-03T09:00:00+08:00") for branch in BRANCHES])
+    system.wait_until_drained()
+
+    has: dict[str, str] = {}
+    kinds: Counter[str] = Counter()
+    told: set[tuple[str, int]] = set()
+    for value in dict.fromkeys(record.value or b"" for record in system.read("desk.steps")):
+        step: dict[str, Any] = json.loads(value)
+        customer = step["customer_id"]
+        assert (customer, step["number"]) not in told, f"{step} stands twice"
+        told.add((customer, step["number"]))
+        kinds[step["step"]] += 1
+        if step["step"] != "call":
+            assert step["former_manager_id"] == has.get(customer), f"{step}, but {has.get(customer)} has the customer"
+            has[customer] = step["manager_id"]
+    assert has.keys() > assigned.keys(), "who waited was not served when places became free"
+    assert kinds["handed_over"] == len(asked)
+    assert kinds["recalled"] > 0
+    for manager, load in Counter(has.values()).items():
+        assert load <= CAPACITY["vip" if manager.endswith("V") else "counter"], f"{manager} has {load} customers"
+
 
 def _assigned(system: System) -> dict[str, str]:
     """Whom each customer was given; a customer who was given anybody twice fails the test."""
@@ -79,7 +139,7 @@ def _assigned(system: System) -> dict[str, str]:
 
 def _catch_desks_at_work(system: System, worker: WorkerProcess) -> Any:
     """Stops the worker with a batch of the desk stage announced and not committed."""
-    for _ in range(200):
+    for _ in range(2_000):  # most are of the customer stage; once nothing waits any more this ends by itself
         pending = system.catch_in_flight(worker)
         if any(batch.stage == "desk" for batch in pending.values()):
             return pending
@@ -101,22 +161,39 @@ def _customer(number: int) -> str:
     return f"C{number:04d}"
 
 
+def _branch(customer: str) -> str:
+    return BRANCHES[int(customer[1:]) % len(BRANCHES)]
+
+
 def _customers(begin: int, end: int) -> list[Event]:
     """One in eight belongs to the VIP desk; nobody has a manager."""
     return [
-        event(
-            "bank.profiles",
+        _profile(
             _customer(number),
-            tenant="bank",
-            event_id=f"p-{number}",
-            occurred_at=f"2026-03-02T10:{number % 60:02d}:00+08:00",
-            customer_id=_customer(number),
-            sequence=1,
-            tier="high" if number // len(BRANCHES) % 8 == 0 else "mid",
-            branch_id=BRANCHES[number % len(BRANCHES)],
+            1,
+            "high" if number // len(BRANCHES) % 8 == 0 else "mid",
+            f"2026-03-02T10:{number % 60:02d}:00+08:00",
         )
         for number in range(begin, end)
     ]
+
+
+def _profile(customer: str, sequence: int, tier: str, at: str) -> Event:
+    branch = _branch(customer)
+    body = {"tenant": "bank", "event_id": f"p-{customer}-{sequence}", "occurred_at": at, "customer_id": customer}
+    return event("bank.profiles", customer, **body, sequence=sequence, tier=tier, branch_id=branch)
+
+
+def _reviews(sequence: int, day: str) -> list[Event]:
+    """The managers' records once more: the pools' time moves on to that day, on which there is a review at 08:00."""
+    return [_manager(f"{branch}-{place}", f"{day}T09:00:00+08:00", sequence) for branch in BRANCHES for place in (1, 2)]
+
+
+def _approval(handover_id: str, customer: str) -> Event:
+    branch = _branch(customer)
+    at = "2026-05-01T10:00:00+08:00"
+    body = {"tenant": "bank", "event_id": f"a-{customer}", "occurred_at": at, "customer_id": customer}
+    return event("bank.desk-answers", branch, **body, branch_id=branch, handover_id=handover_id, answer="approved")
 
 
 def _managers(first: int, count: int) -> list[Event]:
@@ -124,15 +201,19 @@ def _managers(first: int, count: int) -> list[Event]:
     found = []
     for branch in BRANCHES:
         names = [f"{branch}-{number}" for number in range(first, first + count)]
-        for name in [*names, f"{branch}-V"] if first == 1 else names:
-            body = {
-                "tenant": "bank",
-                "event_id": f"m-{name}",
-                "occurred_at": "2026-03-02T09:00:00+08:00",
-                "manager_id": name,
-                "sequence": 1,
-                "desk": "vip" if name.endswith("V") else "counter",
-                "branch_id": branch,
-            }
-            found.append(event("bank.managers", name, **body))
+        names += [f"{branch}-V"] if first == 1 else []
+        found += [_manager(name, "2026-03-02T09:00:00+08:00") for name in names]
     return found
+
+
+def _manager(name: str, at: str, sequence: int = 1) -> Event:
+    body = {
+        "tenant": "bank",
+        "event_id": f"m-{name}-{sequence}",
+        "occurred_at": at,
+        "manager_id": name,
+        "sequence": sequence,
+        "desk": "vip" if name.endswith("V") else "counter",
+        "branch_id": name.partition("-")[0],
+    }
+    return event("bank.managers", name, **body)
