@@ -28,6 +28,7 @@ from triggers.language.model import RuleSet
 FROZEN = Path(__file__).resolve().parents[2] / "benchmarks" / "rules"
 LIBRARY = Path(next(iter(triggers.__path__))) / "library"
 
+GOAL = {"on": "transaction", "when": "customer.balance >= 3500 and event.amount >= 10"}
 DEBITS = 'event.direction == "debit"'
 AMOUNT = "event.amount"
 FEATURES: dict[str, dict[str, Any]] = {
@@ -189,6 +190,7 @@ def drawn_rules(draw: st.DrawFn) -> tuple[str, ...]:
                     st.sampled_from([["push"], ["push", {"after": "1d", "unless": "opened", "use": "sms"}]])
                 ),
                 "until": draw(st.sampled_from([None, "transaction.transfer", "transaction.card"])),
+                "goal": draw(st.sampled_from([None, None, "transaction.card", GOAL])),
             },
         }
         files[f"t{number}.yaml"] = json.dumps({**pruned(body), "tests": CASES})
