@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks engine --json build/bench/engine.json
 	$(BIN)/python -m tests.benchmarks latency --json build/bench/latency.json
 	$(BIN)/python -m tests.benchmarks growth --pictures build/bench --json build/bench/growth.json
+	$(BIN)/python -m tests.benchmarks recovery --json build/bench/recovery.json
 	$(BIN)/python -m tests.benchmarks backtest
 	$(BIN)/python -m tests.benchmarks authoring
 	$(BIN)/python -m tests.benchmarks expressions

@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Final
 
-from tests.benchmarks import authoring, backtest, drain, engine, expressions, functions, growth, latency
+from tests.benchmarks import authoring, backtest, drain, engine, expressions, functions, growth, latency, recovery
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
@@ -21,6 +21,7 @@ MODES: Final[dict[str, ModuleType]] = {
     "authoring": authoring,
     "expressions": expressions,
     "functions": functions,
+    "recovery": recovery,
 }
 DEFAULT: Final = "drain"
 
