@@ -26,7 +26,7 @@ from streams.settings import Settings
 from streams.store import Store, StoreUnavailable
 from streams.topic_reader import partition_counts, read_topic
 from streams.worker import make_routes
-from triggers.casework.recall import is_contact, recall_contacts
+from triggers.casework.recall import Recall
 from triggers.engine.plan import Plan as EnginePlan
 from triggers.engine.state import CustomerState
 from triggers.language.loader import from_document
@@ -142,13 +142,12 @@ class Rebuilder:
         since = from_ms(max(plan.since_ms for plan in plans)).isoformat()
         self._say(
             f"what was processed before {since} stays unknown: balances, windows, holdings, profiles with their "
-            "consents and refusals, handovers, waiting steps; contacts are taken from the decisions. Have profiles and "
-            "open holdings published again before a worker starts"
+            "consents, handovers, waiting steps; contacts, refusals and exclusions are known as far as the decisions "
+            "tell. Have profiles and open holdings published again before a worker starts"
         )
 
     async def _find_rulesets(self, number: int, wanted: Collection[str], needed: Collection[str]) -> None:
-        """Loads the rule sets, from where they are kept, and keeps them in the store. Raises ``Refused``."""
-
+        """Loads the rule sets from where they are kept. Raises ``Refused`` where one that is needed is not found."""
         missing = set(wanted) - self._rulesets.keys()
         for name in sorted(missing):
             document = await self._document(name)
@@ -201,37 +200,36 @@ class Rebuilder:
                 states += 1
         self._say(
             f"partition {number} is rebuilt: {states} states"
-            + (f", contacts of {len(contacts)} customers from before" if plan.lost else "")
+            + (f", what the decisions tell of {len(contacts)} customers from before" if plan.lost else "")
             + "; a worker goes on at "
             + ", ".join(f"{topic} {offset}" for topic, offset in sorted(positions.items()))
         )
 
     async def _contacts(self, plan: Plan) -> Mapping[str, CustomerState]:
-        """The contacts before the first batch, as far back as the newest policy looks. Raises ``Refused``."""
+        """What the decisions tell of the time before the first batch. Raises ``Refused``."""
         settings, engine = self._settings, EnginePlan(self._rulesets[plan.newest_ruleset])
         # On the records' own time the newest of them is all there is to look back from.
         floor = plan.since_ms - engine.contact_ms if settings.clock == "wall" else None
-        decisions: dict[str, Decision] = {}
-        begins: int | None = None
+        recall, begins = Recall(floor), 0
         async for raw in read_topic(self._options, settings.topic_prefix + DECISIONS, partition=plan.partition):
             decision = decode(TOPIC[DECISIONS], settings.tenant, raw.key, raw.value)
             if raw.timestamp >= plan.since_ms or not isinstance(decision, Decision):
                 continue
-            at = to_ms(decision.decided_at)
-            if begins is None:
-                begins = at if raw.offset > 0 else 0
-            if is_contact(decision) and (floor is None or at >= floor):
-                decisions[decision.decision_id] = decision
+            if not begins and raw.offset > 0:
+                begins = to_ms(decision.decided_at)
+            elif not begins:
+                begins = 1  # All that ever were.
+            recall.note(decision)
         if floor is None:
-            floor = max((to_ms(one.decided_at) for one in decisions.values()), default=0) - engine.contact_ms
-        if begins is not None and begins > floor:
+            floor = recall.newest_ms - engine.contact_ms
+        if begins > max(floor, 1):
             raise Refused(
                 f"partition {plan.partition}: contacts before {from_ms(begins).isoformat()} are unknown, since the "
                 f"decisions are no longer kept, and the policy looks back to {from_ms(floor).isoformat()}: caps "
                 "could be exceeded. Restore the store from a backup"
             )
-        await self._find_rulesets(plan.partition, {one.ruleset for one in decisions.values()}, ())
-        return recall_contacts(decisions.values(), engine, self._rulesets)
+        await self._find_rulesets(plan.partition, recall.rulesets, ())
+        return recall.states(engine, self._rulesets)
 
 
 async def check_nobody_runs(settings: Settings) -> None:

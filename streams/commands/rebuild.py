@@ -43,9 +43,9 @@ def rebuild(
     may be begun again.
 
     With --incomplete also where Kafka no longer keeps the first batches. What was processed before the time that is
-    named is then unknown: balances, windows, holdings, profiles with their consents and refusals, handovers, waiting
-    steps of ladders. Contacts are known from the decisions, so that caps and cooldowns hold. Have the profiles and the
-    open holdings published again before a worker starts.
+    named is then unknown: balances, windows, holdings, profiles with their consents, handovers, waiting steps of
+    ladders. Contacts are known from the decisions, so that caps and cooldowns hold, and those refusals and exclusions
+    that ever held back an action. Have profiles and open holdings published again before a worker starts.
     """
     # Only here: the clients take as long to import as an author's command takes to run.
     from streams.rebuilder import Request

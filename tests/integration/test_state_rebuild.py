@@ -120,7 +120,7 @@ def test_what_kafka_no_longer_keeps_stays_unknown_but_for_the_contacts(
         code, text = system.command("state", "rebuild", "--incomplete", "--yes", "--rules", rules)
         assert code == 0, text
         assert "stays unknown: balances" in text
-        assert "contacts of 2 customers from before" in text
+        assert "what the decisions tell of 2 customers from before" in text
 
         system.start_worker().wait_for_partitions()
         system.wait_until_drained()

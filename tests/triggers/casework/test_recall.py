@@ -1,4 +1,4 @@
-"""Contacts known from the decisions alone: what counts, in which category, how far back."""
+"""What decisions alone tell of customers: contacts that count, channels that are closed, lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.decisions import Decision
 from tests.support.bank import START, at
-from triggers.casework.recall import is_contact, recall_contacts
+from triggers.casework.recall import Recall
 from triggers.engine.plan import Plan
 from triggers.engine.state import Contact
 from triggers.language.loader import load_ruleset
@@ -50,7 +50,10 @@ def test_each_contact_once_with_its_triggers_category() -> None:
         decision(5, 0, trigger=trigger.id, customer_id="c2", outcome="suppressed", reason="capped"),
         decision(6, 0, trigger=trigger.id, customer_id="c3", outcome="suppressed", reason="holdout"),
     ]
-    states = recall_contacts(decisions, plan, {ruleset.hash: ruleset})
+    recall = _of(decisions)
+    assert recall.rulesets == {"unknown"}
+    assert recall.newest_ms == int(START.timestamp() * 1000)
+    states = recall.states(plan, {ruleset.hash: ruleset})
     start = int(START.timestamp() * 1000)
     assert {customer: state.contacts for customer, state in states.items()} == {
         "c1": [
@@ -63,10 +66,51 @@ def test_each_contact_once_with_its_triggers_category() -> None:
 
 def test_what_the_held_out_do_not_hear_counts_at_its_first_step_alone() -> None:
     held_out: dict[str, Any] = {"outcome": "suppressed", "reason": "holdout"}
-    assert is_contact(decision(1, 0, **held_out))
-    assert not is_contact(decision(1, 0, **held_out, step=1))
-    assert not is_contact(decision(1, 0, **held_out, channel=None))
-    assert not is_contact(decision(1, 0, outcome="deferred", reason="quiet_hours"))
+    assert _of([decision(1, 0, **held_out)]).newest_ms
+    assert not _of([decision(1, 0, **held_out, step=1)]).newest_ms
+    assert not _of([decision(1, 0, **held_out, channel=None)]).newest_ms
+    assert not _of([decision(1, 0, outcome="deferred", reason="quiet_hours")]).newest_ms
+    floor = int(START.timestamp() * 1000)
+    assert not _of([decision(1, -1)], floor).newest_ms
+    assert _of([decision(1, 0)], floor).newest_ms
+
+
+def test_refusals_and_exclusions_last_until_something_was_sent_again() -> None:
+    """A channel that was declined, alone or among several, or closed after an action; a list, whichever."""
+    ruleset = _shipped()
+    refused: dict[str, Any] = {"outcome": "suppressed", "reason": "no_consent"}
+    declined = {"channel": "push", "consent": "refused"}
+    among = {"sms": "no_consent: consent = refused", "push": "capped: cap = 1", "wechat": "no_consent: not recorded"}
+    excluded: dict[str, Any] = {"outcome": "suppressed", "reason": "excluded"}
+    decisions = [
+        decision(1, 0, customer_id="declined", **refused, detail=declined),
+        decision(2, 0, customer_id="not-recorded", **refused, detail={**declined, "consent": "not recorded"}),
+        decision(3, 0, customer_id="among", outcome="suppressed", reason="no_channel", channel=None, detail=among),
+        decision(4, 0, customer_id="opted-out", outcome="cancelled", reason="opted_out"),
+        decision(5, 0, customer_id="opted-in", outcome="cancelled", reason="opted_out"),
+        decision(6, 1, customer_id="opted-in"),
+        decision(7, 0, customer_id="employee", **excluded, detail={"list": "employees"}),
+        decision(8, 0, customer_id="listed", **excluded, detail={"list": "blacklist"}),
+        decision(9, 0, customer_id="no-longer", **excluded, detail={"list": "blacklist"}),
+        decision(10, 1, customer_id="no-longer"),
+    ]
+    states = _of(decisions).states(Plan(ruleset), {})
+    assert {name: (state.consents, state.employee, state.blacklisted) for name, state in states.items()} == {
+        "declined": ({"push": False}, None, None),
+        "among": ({"sms": False}, None, None),
+        "opted-out": ({"push": False}, None, None),
+        "opted-in": ({}, None, None),
+        "employee": ({}, True, None),
+        "listed": ({}, None, True),
+        "no-longer": ({}, None, None),
+    }
+
+
+def _of(decisions: list[Decision], floor_ms: int | None = None) -> Recall:
+    recall = Recall(floor_ms)
+    for one in decisions:
+        recall.note(one)
+    return recall
 
 
 def _shipped() -> RuleSet:
