@@ -66,6 +66,7 @@ def run(given: argparse.Namespace) -> None:
     print(table(rounds))
     if given.json is not None:
         found = [{figure.name: figure.seconds for figure in figures} for figures in rounds]
+        given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(found, indent=1), "utf-8")
 
 
