@@ -33,7 +33,7 @@ format: $(READY)
 # The figures of the README, one table for each mode, with JSON beside it in build/bench; drain runs on real Kafka and
 # Redis, beside peers that it sets up in ~/.cache. Nothing else should run on the machine meanwhile.
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks drain --events 120000 --customers 12000 --json build/bench/drain.json
+	$(BIN)/python -m tests.benchmarks drain --events 80000 --customers 8000 --json build/bench/drain.json
 	$(BIN)/python -m tests.benchmarks engine --json build/bench/engine.json
 	$(BIN)/python -m tests.benchmarks latency --json build/bench/latency.json
 	$(BIN)/python -m tests.benchmarks growth --pictures build/bench --json build/bench/growth.json

@@ -114,6 +114,32 @@ def test_timers_may_wait_for_the_customers_next_record_or_the_end(history: list[
     assert difference(_ids(outputs), expected.ids) == ""
 
 
+def test_what_is_due_at_one_moment_competes_by_hand_too() -> None:
+    """Two reminders and a silence, all at nine o'clock of one day: the work itself hardly ever has that."""
+    history = [next(iter(profiles(1))), *_due_together()]
+    states: dict[str, job.State] = {}
+    by_hand = job.Job()
+    outputs = [
+        output
+        for topic, _, customer, record in _records(history)
+        for output in by_hand.take(topic, 0, customer, record, states.get, states.__setitem__)
+    ]
+
+    told = [(output["trigger"], output["reason"]) for output in outputs if output["type"] == "decision"]
+    assert told == [("maturity_due", "sent"), ("maturity_due", "outranked"), ("dormancy", "outranked")]
+    assert difference(_ids(outputs), expect(outputs_of(RULES, history, 1)).ids) == ""
+
+
+def _due_together() -> Iterable[Event]:
+    (deposit,), (payment,) = holdings(1), transactions(1, 1)
+    for name in ("H1", "H2"):
+        body = {**json.loads(deposit.value), "holding_id": name, "event_id": name, "matures_on": "2026-02-01"}
+        yield replace(deposit, value=json.dumps(body).encode())
+    for sequence, at in enumerate(("2026-01-05T01:00:00.000+00:00", "2026-01-26T01:00:00.000+00:00"), 1):
+        body = {**json.loads(payment.value), "event_id": f"t{sequence}", "sequence": sequence, "occurred_at": at}
+        yield replace(payment, value=json.dumps({**body, "balance_after": "20000.00"}).encode())
+
+
 def test_a_repeated_record_changes_nothing_by_hand(history: list[Event], expected: Expectation) -> None:
     """A peer that reads its input twice after a crash must not yield more."""
     states: dict[str, job.State] = {}
