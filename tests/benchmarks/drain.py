@@ -175,6 +175,8 @@ def _worker(system: System, redis_url: str, events: int, expected: Expectation, 
         check_against_oracle(system)
     actions = {body["action_id"] for body in system.actions()}
     void = difference(actions | {body["decision_id"] for body in system.decisions()}, expected.ids)
+    if drained.events < events // 2:
+        void = void or f"void: only {drained.events:,} of {events:,} were left when the clock started; take more events"
     return Figure(WORKER, drained.events, drained.seconds, drained.cpu_seconds, memory, len(actions), void)
 
 
