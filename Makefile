@@ -43,7 +43,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks expressions
 
 bench-quick: $(READY)
-	$(BIN)/python -m tests.benchmarks drain --events 30000 --customers 3000 --rounds 3 --peers targets \
+	$(BIN)/python -m tests.benchmarks drain --events 40000 --customers 4000 --rounds 3 --peers targets \
 		--json build/bench/quick-drain.json
 	$(BIN)/python -m tests.benchmarks engine --events 60000 --rounds 3 --json build/bench/quick-engine.json
 	$(BIN)/python -m tests.benchmarks latency --events 30000 --customers 3000 --json build/bench/quick-latency.json

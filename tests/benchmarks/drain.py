@@ -18,6 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.topics import CONSUMED
 from streams.embedded_redis import EmbeddedRedis
 from tests.benchmarks.contest import (
     CEILING,
@@ -40,6 +43,7 @@ from tests.benchmarks.work import RULES, holdings, machine, profiles, transactio
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import System
+from tests.support.worker_process import wait_until
 
 ABOUT: Final = "one worker drains a backlog of a real Kafka, beside bare loops and the peers"
 TARGETS: Final[tuple[tuple[str, float], ...]] = ((CEILING, 0.35), (STOCK, 8.0), (QUIX, 1.5))
@@ -132,6 +136,7 @@ def run_round(
     """
     with System(kafka, redis_url, folder, rules=rules, name="bench", session_timeout_ms=6_000) as system:
         system.create_topics()
+        wait_until(lambda: _leads_all(system), "the broker leads every partition of the new topics", 60)
         before, flow = [*profiles(customers), *holdings(customers)], list(transactions(events, customers))
         expected = expect(outputs_of(rules, [*before, *flow], system.partitions))
         system.publish(before)
@@ -163,6 +168,18 @@ def run_round(
             place = (turn + number) % len(runs)
             figures[place] = runs[place]()
         return [figure for _, figure in sorted(figures.items())]
+
+
+def _leads_all(system: System) -> bool:
+    """Whether the broker answers for every topic: a new one is known to clients before it is led."""
+    try:
+        for topic in CONSUMED:
+            system.ends(topic.name)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION:
+            return False
+        raise
+    return True
 
 
 def _worker(system: System, redis_url: str, events: int, expected: Expectation, *, check: bool) -> Figure:
