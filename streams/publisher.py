@@ -23,6 +23,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerClosed,
     ProducerFenced,
+    TopicAuthorizationFailedError,
     UnknownProducerId,
 )
 from aiokafka.partitioner import murmur2
@@ -133,6 +134,8 @@ class KafkaPublisher:
             while True:
                 try:
                     return len(await (await self._current()).partitions_for(topic))
+                except TopicAuthorizationFailedError as error:
+                    self._note_away(place, error, refused=True)
                 except (KafkaTimeoutError, KafkaConnectionError, TimeoutError, OSError) as error:
                     self._note_away(place, error)
                 await self._clock.sleep(delay)

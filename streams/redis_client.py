@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -21,8 +21,24 @@ from redis.backoff import NoBackoff
 
 from streams.redis_packing import pack_quickly
 from streams.store import StoreCorrupt, StoreRefused, StoreUnavailable
+from streams.tls import chain_of, refused_by_tls
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The files of TLS; without ``ca`` the authorities of the operating system count."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def options(self) -> dict[str, Any]:
+        """As redis-py wants them. Authority and name are checked, always."""
+        given = {"ssl_ca_certs": self.ca, "ssl_certfile": self.certificate, "ssl_keyfile": self.key}
+        files = {name: str(path) for name, path in given.items() if path is not None}
+        return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **files}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,7 @@ class Script:
 class RedisClient:
     """A single Redis or a Redis Cluster. A step is tried once, within ``timeout_s`` from connecting to the reply."""
 
-    def __init__(self, url: str, *, cluster: bool, timeout_s: float) -> None:
+    def __init__(self, url: str, *, cluster: bool, timeout_s: float, tls: TlsFiles | None = None) -> None:
         """Connects to nothing yet. Raises ``ValueError`` where the URL cannot be used."""
         target = _parse(url, cluster)
         self.address = target.address
@@ -58,6 +74,8 @@ class RedisClient:
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
+        if url.startswith("rediss:"):
+            options |= (tls or TlsFiles()).options()
         self.cluster: RedisCluster | None = None
         self.single: Redis | None = None
         # redis-py refuses what it cannot read of a URL with ValueError, and may quote it, password and all.
@@ -161,19 +179,17 @@ class RedisClient:
     def _translated(self, error: Exception, before: BaseException | None) -> Exception:
         # Underneath what redis-py raises may lie what really happened, so the whole chain is looked at; but not what
         # the caller was handling before: that may be the failure of an earlier attempt.
-        chain: list[BaseException] = []
-        link: BaseException | None = error
-        while link is not None and link is not before:
-            chain.append(link)
-            link = link.__cause__ or link.__context__
+        chain = list(chain_of(error, before))
         node = getattr(error, "connection", None)
         address = f"{node.host}:{node.port}" if isinstance(node, ClusterNode) else self.address
         reason = " ".join(str(error).split()) or type(error).__name__
         if self._password:
             reason = reason.replace(self._password, "***")
         where = f"Redis at {address}"
+        if (refused := refused_by_tls(error, "redis_tls", before)) is not None:
+            return StoreRefused(f"{where} cannot be spoken to: {refused}")
         if any(_is_refusal(link) for link in chain):
-            return StoreRefused(f"{where} refuses this program (user, password, permissions, certificate): {reason}")
+            return StoreRefused(f"{where} refuses this program (user, password, permissions): {reason}")
         if any("Cluster mode is not enabled" in str(link) for link in chain):
             return StoreRefused(f"{where} is not a Redis Cluster: switch the setting for a cluster off")
         if isinstance(error, redis_errors.MovedError) and self.cluster is None:
@@ -226,8 +242,12 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return parts.hostname, parts.port or 6379
 
 
-# What an answer's code says, wherever it stands in the text: inside a script up to Redis 6 other words precede it.
-_REFUSAL = re.compile(r"\b(NOAUTH|WRONGPASS|NOPERM|DENIED)\b|unknown command")
+# What an answer's code says, wherever it stands in the text: inside a script up to Redis 6 other words precede it, and
+# a right that is missing there has words of its own.
+_REFUSAL = re.compile(
+    r"\b(NOAUTH|WRONGPASS|NOPERM|DENIED)\b|unknown command"
+    r"|user executing the script can't (?:run|access)|ACL failure in script"
+)
 _BUSY = re.compile(
     r"\b(LOADING|READONLY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|BUSY|UNKILLABLE|OOM|MISCONF|NOREPLICAS|UNBLOCKED)\b"
 )
@@ -249,8 +269,6 @@ def _is_refusal(error: BaseException) -> bool:
     )
     if isinstance(error, refusals):
         return True
-    if isinstance(error, ssl.SSLError):
-        return not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))  # those: cut off
     return isinstance(error, redis_errors.ResponseError) and _REFUSAL.search(str(error)) is not None
 
 

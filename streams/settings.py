@@ -64,6 +64,11 @@ class SecretUrl:
         """The URL as it is, for the client alone."""
         return self._url
 
+    @property
+    def scheme(self) -> str:
+        """``redis``, ``rediss`` (which is TLS) or ``unix``."""
+        return urlsplit(self._url).scheme
+
     def __str__(self) -> str:
         return mask_url(self._url)
 
@@ -97,6 +102,9 @@ def _read_redis_url(value: Any) -> SecretUrl:
         raise ValueError(expected) from None
     if parts.scheme not in {"redis", "rediss", "unix"} or not port_is_number or not (parts.hostname or parts.path):
         raise ValueError(expected)
+    if re.search(r"(?:^|&)ssl_", parts.query):
+        # One way to set it, and none to switch the checks of the certificate off.
+        raise ValueError("TLS is set in the URL's query; expected rediss:// and the settings redis_tls_..._file")
     return SecretUrl(value)
 
 
@@ -180,6 +188,9 @@ class Settings(BaseSettings):
     redis_url_file: Path | None = Field(None, description="A file that holds the URL, where it has a password.")
     redis_password: SecretStr | None = Field(None, description="The store's password, where the URL has none.")
     redis_password_file: Path | None = Field(None, description="A file that holds the store's password.")
+    redis_tls_ca_file: Path | None = Field(None, description="The authorities that sign the store's certificate.")
+    redis_tls_cert_file: Path | None = Field(None, description="Our own certificate, where the store asks for one.")
+    redis_tls_key_file: Path | None = Field(None, description="The key of our certificate.")
     redis_cluster: bool = Field(False, description="Whether the store is a Redis Cluster.")
     redis_timeout_ms: int = Field(5_000, ge=100, le=60_000, description="How long the store may take to answer.")
     namespace: Name = Field("bank-triggers", description="Begins every key in the store.")
@@ -262,14 +273,18 @@ class Settings(BaseSettings):
             )
         if "SASL" not in self.kafka_security_protocol and self.kafka_sasl_username is not None:
             problems.append("kafka_security_protocol: a user is set; expected SASL_SSL (or SASL_PLAINTEXT)")
-        if not self.kafka_security_protocol.endswith("SSL") and self.kafka_tls_ca_file is not None:
-            problems.append("kafka_security_protocol: kafka_tls_ca_file is set; expected SSL or SASL_SSL")
-        if (self.kafka_tls_cert_file is None) != (self.kafka_tls_key_file is None):
-            problems.append("kafka_tls_cert_file: expected it together with kafka_tls_key_file")
-        for name in ("kafka_tls_ca_file", "kafka_tls_cert_file", "kafka_tls_key_file"):
-            path = getattr(self, name)
-            if path is not None and not path.is_file():
-                problems.append(f"{name}: there is no such file; expected the path of a PEM file")
+        if "SASL" not in self.kafka_security_protocol and self.kafka_sasl_password is not None:
+            problems.append("kafka_security_protocol: a password is set; expected SASL_SSL (or SASL_PLAINTEXT)")
+        problems += self._tls_problems(
+            "kafka_tls",
+            None
+            if self.kafka_security_protocol.endswith("SSL")
+            else "kafka_security_protocol: {} is set; expected SSL or SASL_SSL",
+        )
+        problems += self._tls_problems(
+            "redis_tls",
+            None if self.redis_url.scheme == "rediss" else "redis_url: {} is set; expected rediss://, which is TLS",
+        )
         if self.redis_password is not None and urlsplit(self.redis_url.get_secret_value()).password:
             problems.append("redis_password: the URL has a password too; expected one of the two")
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
@@ -287,6 +302,22 @@ class Settings(BaseSettings):
         store = urlsplit(self.redis_url.get_secret_value())
         hosts = [address.rpartition(":")[0].strip("[]") for address in self.kafka_bootstrap]
         return hosts if store.scheme == "unix" else [*hosts, store.hostname or ""]
+
+    def _tls_problems(self, prefix: str, without_tls: str | None) -> list[str]:
+        """What is wrong with the files of one TLS; ``without_tls`` is the complaint where there is none."""
+        given = {name: getattr(self, f"{prefix}_{name}_file") for name in ("ca", "cert", "key")}
+        problems = []
+        first = next((f"{prefix}_{name}_file" for name, path in given.items() if path is not None), None)
+        if without_tls is not None and first is not None:
+            problems.append(without_tls.format(first))
+        if (given["cert"] is None) != (given["key"] is None):
+            problems.append(f"{prefix}_cert_file: expected it together with {prefix}_key_file")
+        problems += [
+            f"{prefix}_{name}_file: there is no such file; expected the path of a PEM file"
+            for name, path in given.items()
+            if path is not None and not path.is_file()
+        ]
+        return problems
 
 
 def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

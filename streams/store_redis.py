@@ -20,16 +20,40 @@ commit of 10,000 states for about 10 ms.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, get_args
 
+from redis import exceptions as redis_errors
+
 from schemas.topics import StageName
-from streams.redis_client import RedisClient, Script
-from streams.store import Commit, Fenced, IntentPending, Ownership, StoreCorrupt, StoreRolledBack
+from streams.redis_client import RedisClient, Script, TlsFiles
+from streams.store import Commit, Fenced, IntentPending, Ownership, StoreCorrupt, StoreRefused, StoreRolledBack
 
 T = TypeVar("T")
 
 STAGES: Final[tuple[StageName, ...]] = get_args(StageName)
+
+COMMANDS: Final = (
+    "ping", "eval", "evalsha", "time", "get", "set",
+    "hset", "hsetnx", "hget", "hmget", "hgetall", "hlen", "hdel", "hscan",
+    "zadd", "zrem", "zrange", "zrangebyscore", "zcard",
+)  # fmt: skip
+"""All that a worker sends to Redis, by the scripts too."""
+_OPERATOR_COMMANDS: Final = ("del", "exists", "rename", "unlink")
+"""What ``state rebuild`` sends beyond these, to put a partition that was rebuilt in its place."""
+_CLUSTER_COMMANDS: Final = ("cluster|slots", "command")
+
+
+def acl_rule(user: str, namespace: str, *, cluster: bool, database: int, operator: bool = False) -> str:
+    """What an administrator of Redis types so that a user may do what a worker (an operator) does, and nothing else."""
+    commands = [
+        *COMMANDS,
+        *(_OPERATOR_COMMANDS if operator else ()),
+        *(_CLUSTER_COMMANDS if cluster else ()),
+        *(("select",) if database else ()),
+    ]
+    keys = f"~{{{namespace}:*}}:* ~{namespace}:ruleset:*"
+    return f"ACL SETUSER {user} reset on >PASSWORD {keys} {' '.join(f'+{name}' for name in commands)}"
 
 
 class RedisStore:
@@ -66,12 +90,13 @@ class RedisStore:
         timeout_s: float = 5.0,
         wait_replicas: int = 0,
         wait_timeout_s: float = 1.0,
+        tls: TlsFiles | None = None,
     ) -> RedisStore:
         """A store at ``url``; connections are made as they are needed (``ping`` tells whether that works).
 
         For a cluster the URL may name several nodes, ``redis://user:password@host:port,host:port``; those it does not
-        name are discovered. ``timeout_s`` bounds each step as a whole. With ``wait_replicas`` a commit only succeeds
-        once that many replicas have it, each time within ``wait_timeout_s``.
+        name are discovered. ``rediss://`` is TLS, with ``tls``. ``timeout_s`` bounds each step as a whole. With
+        ``wait_replicas`` a commit only succeeds once that many replicas have it, each time within ``wait_timeout_s``.
 
         Raises ``ValueError``; the message never holds the password.
         """
@@ -80,7 +105,7 @@ class RedisStore:
         if wait_replicas < 0:
             raise ValueError(f"wait_replicas is {wait_replicas}, at least 0 is wanted")
         return cls(
-            RedisClient(url, cluster=cluster, timeout_s=timeout_s),
+            RedisClient(url, cluster=cluster, timeout_s=timeout_s, tls=tls),
             namespace=namespace,
             stages=stages,
             wait_replicas=wait_replicas,
@@ -211,6 +236,45 @@ class RedisStore:
         # Unlike PING, this also finds a user who may not read the keys.
         await self.positions(0)
 
+    async def missing_rights(self, partitions: int) -> list[str]:
+        """What the user is not allowed of that which a worker does: commands, or keys. Changes nothing.
+
+        A cluster is asked for each partition, for each of its nodes has users of its own.
+        """
+        missing: list[str] = []
+        for partition in range(partitions if self._client.cluster is not None else 1):
+            tag = f"{{{self._namespace}:{partition}}}"
+            found = await self._refused_steps(partition, f"{tag}:access:hash", f"{tag}:access:due")
+            missing += [what for what in found if what not in missing]
+        return missing
+
+    async def _refused_steps(self, partition: int, *scratch: str) -> list[str]:
+        client, ruleset = self._client.any, self._ruleset("access")
+        steps: dict[str, Callable[[], Awaitable[Any]]] = {
+            "PING": lambda: client.execute_command("PING"),
+            # EVALSHA second: by then the server knows the script.
+            "EVAL": lambda: client.execute_command("EVAL", _ACCESS.text, len(scratch), *scratch),
+            "EVALSHA": lambda: client.execute_command("EVALSHA", _ACCESS.sha, len(scratch), *scratch),
+            "HSCAN": lambda: client.hscan(self._meta(partition), 0, count=1),
+            "GET": lambda: client.get(ruleset),
+            "SET": lambda: client.set(ruleset, b"", xx=True),
+        }
+        missing = []
+        for command, step in steps.items():
+            try:
+                reply = await self._client.step(step)
+            except StoreRefused as refusal:
+                # Redis says which of the two it is, and not which key.
+                if not isinstance(refusal.__cause__, redis_errors.NoPermissionError):
+                    raise
+                keys = f"{self._namespace}:ruleset:*" if command in ("GET", "SET") else f"{{{self._namespace}:*}}:*"
+                about_keys = "access" in str(refusal.__cause__)
+                missing.append(f"the keys {keys}" if about_keys else f"the command {command.lower()}")
+                continue
+            if command == "EVAL":
+                missing += [f"the command {name.decode().lower()}" for name in reply[1::2]]
+        return list(dict.fromkeys(missing))
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -293,6 +357,7 @@ _RESET_POSITIONS = Script.load("reset_positions")
 _ABANDON_INTENT = Script.load("abandon_intent")
 _HALT = Script.load("halt")
 _PROMOTE = Script.load("promote")
+_ACCESS = Script.load("access")
 
 _REFUSALS = {b"fenced": Fenced, b"behind": StoreRolledBack, b"corrupt": StoreCorrupt}
 

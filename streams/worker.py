@@ -20,23 +20,33 @@ from streams import collector
 from streams.app import WorkerApp, WorkerParameters, build_app, run_worker
 from streams.cache import StateCache
 from streams.clock import SystemClock
-from streams.connections import await_kafka, await_store, kafka_options
+from streams.connections import (
+    NOT_ALLOWED,
+    NotReachable,
+    await_kafka,
+    await_store_rights,
+    kafka_options,
+    not_allowed,
+)
 from streams.driver import Consumer
 from streams.fail_points import arm
 from streams.journal import KafkaJournal
+from streams.kafka_access import check_rights
 from streams.partition import Limits, Rulesets, Services
 from streams.patience import Patience
 from streams.processor import Processor
 from streams.publisher import KafkaPublisher
+from streams.redis_client import TlsFiles
 from streams.refusals import Refused
 from streams.replay import KafkaLog, KafkaUnavailable
 from streams.ruleset_log import ruleset_message
 from streams.settings import Settings
 from streams.stages import Routes
-from streams.store import Store, StoreUnavailable
+from streams.store import Store, StoreRefused, StoreUnavailable
 from streams.store_redis import RedisStore
 from streams.telemetry import Telemetry
-from streams.topic_admin import check, connect_admin
+from streams.tls import TlsFilesUnusable, chain_of, client_context
+from streams.topic_admin import TopicsRefused, check, connect_admin
 from triggers.desk.managers import ManagerStage
 from triggers.desk.stage import DeskStage
 from triggers.engine.customer import CustomerStage
@@ -60,8 +70,17 @@ class CannotStart(Exception):
 
 
 def open_store(settings: Settings) -> RedisStore:
-    """The store that the settings name; it connects when it is first used."""
+    """The store that the settings name; it connects when it is first used.
+
+    Raises ``NotReachable`` where certificate files cannot be used.
+    """
     url = settings.redis_url.get_secret_value()
+    tls = TlsFiles(settings.redis_tls_ca_file, settings.redis_tls_cert_file, settings.redis_tls_key_file)
+    if settings.redis_url.scheme == "rediss":
+        try:
+            client_context(tls.ca, tls.certificate, tls.key, "redis_tls")
+        except TlsFilesUnusable as error:
+            raise NotReachable(f"the store at {settings.redis_url}: {error}") from error
     if settings.redis_password is not None:
         password = quote(settings.redis_password.get_secret_value(), safe="")
         scheme, _, rest = url.partition("://")
@@ -72,6 +91,7 @@ def open_store(settings: Settings) -> RedisStore:
         namespace=settings.namespace,
         cluster=settings.redis_cluster,
         timeout_s=settings.redis_timeout_ms / 1000,
+        tls=tls,
     )
 
 
@@ -95,11 +115,15 @@ async def check_start(settings: Settings) -> None:
     _check_http(settings)
     store = open_store(settings)
     try:
-        await asyncio.gather(await_kafka(settings), await_store(store, settings))
+        await asyncio.gather(await_kafka(settings), await_store_rights(store, settings))
+        await check_rights(settings)
     finally:
         await store.close()
     async with connect_admin(settings) as admin:
-        problems = await check(admin, settings)
+        try:
+            problems = await check(admin, settings)
+        except TopicsRefused as error:
+            raise CannotStart([str(error)]) from error
     if problems:
         raise CannotStart([str(problem) for problem in problems])
 
@@ -107,7 +131,7 @@ async def check_start(settings: Settings) -> None:
 def run(settings: Settings, ruleset: RuleSet) -> int:
     """Runs a worker in this process until it is told to stop (0) or must stop (1).
 
-    Raises ``Refused`` where a partition cannot be run as things are.
+    Raises ``Refused`` where a partition cannot be run as things are, and ``NotReachable`` where a right was withdrawn.
     """
     pauses = collector.tune()
     app_holder: list[WorkerApp] = []
@@ -166,7 +190,17 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     refusal = owner.refusal or owner.processor.failure
     if isinstance(refusal, Refused):
         raise refusal
+    _tell_withdrawn(refusal or app.crash_reason, settings)
     return code
+
+
+def _tell_withdrawn(reason: BaseException | None, settings: Settings) -> None:
+    """Raises ``NotReachable`` where a worker ended because Kafka or the store no longer let it do what it must."""
+    for link in chain_of(reason) if reason is not None else ():
+        if isinstance(link, NOT_ALLOWED):
+            raise NotReachable(not_allowed(link, settings))
+        if isinstance(link, StoreRefused):
+            raise NotReachable(f"the store at {settings.redis_url} turns us away: {link}")
 
 
 @asynccontextmanager

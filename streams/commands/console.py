@@ -62,7 +62,8 @@ def settings_or_exit(config: Path | None, **overrides: Any) -> Settings:
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs a command's coroutine; a dependency that does not answer is exit code 4, Ctrl-C is 130."""
     # Imported here: commands that touch no broker, such as check, do not wait for its client to load.
-    from streams.connections import NotReachable
+    from streams.connections import NOT_ALLOWED, NotReachable
+    from streams.store import StoreRefused
 
     # The client reports each attempt to connect; the command itself says what came of them.
     client = logging.getLogger("aiokafka")
@@ -72,6 +73,15 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(main())
     except NotReachable as error:
         fail(str(error), Exit.UNREACHABLE)
+    except NOT_ALLOWED as error:
+        what = " ".join(str(part) for part in error.args) or "something"
+        fail(
+            f"Kafka does not allow this user what the command asks for: {type(error).__name__} ({what}); the rights "
+            "that are needed: bank-triggers topics acls operator",
+            Exit.UNREACHABLE,
+        )
+    except StoreRefused as error:
+        fail(f"{error}; the rights that are needed: bank-triggers state acl", Exit.UNREACHABLE)
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
     finally:

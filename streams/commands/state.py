@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -57,6 +58,29 @@ def resume(
     resumed = run(lambda: _resume(settings, partition))
     for number in partition:
         say(f"partition {number} {'goes on' if number in resumed else 'is not halted'}")
+
+
+@app.command(name="acl", epilog="Example: bank-triggers state acl --user bank-triggers")
+def show_acl(
+    user: Annotated[str, typer.Option(help="The user of Redis that the URL names.")] = "bank-triggers",
+    operator: Annotated[
+        bool, typer.Option("--operator", help="Also what state rebuild needs; a worker does not.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Prints the least rights in Redis, as the line that its administrators type. Changes nothing.
+
+    Put the password in the place of PASSWORD. On a cluster it is typed on every node.
+    """
+    from streams.store_redis import acl_rule
+
+    settings = settings_or_exit(config)
+    database = urlsplit(settings.redis_url.get_secret_value()).path.strip("/")
+    say(
+        acl_rule(
+            user, settings.namespace, cluster=settings.redis_cluster, database=int(database or 0), operator=operator
+        )
+    )
 
 
 async def _resume(settings: Settings, partitions: list[int]) -> set[int]:

@@ -9,6 +9,7 @@ import typer
 
 from streams.commands.console import ConfigOption, Exit, JsonOption, fail, run, say, say_json, settings_or_exit
 from streams.connections import await_kafka
+from streams.kafka_access import WORKER, acl_commands, rights_of, roles
 from streams.settings import Settings
 from streams.topic_admin import TopicProblem, TopicsRefused, check, connect_admin, create
 
@@ -44,6 +45,36 @@ def check_topics(config: ConfigOption = None, as_json: JsonOption = False) -> No
     except TopicsRefused as error:
         fail(str(error))
     _report(problems, as_json=as_json)
+
+
+@app.command(name="acls", epilog="Example: bank-triggers topics acls push-notifier --principal User:push")
+def list_acls(
+    role: Annotated[
+        str, typer.Argument(help="worker, operator, or who publishes to topics or reads them by the registry.")
+    ] = WORKER,
+    principal: Annotated[
+        str | None, typer.Option(help="Whom Kafka is to allow it; else the user of the settings, User:<name>.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="The consumer group of another reader; else its role's name.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prints the least rights that a role needs, as commands for Kafka's administrators. Changes nothing."""
+    settings = settings_or_exit(config)
+    who = principal or (f"User:{settings.kafka_sasl_username}" if settings.kafka_sasl_username else None)
+    if who is None:
+        raise typer.BadParameter("expected --principal, such as User:bank-triggers: the settings name no user")
+    if role not in roles():
+        raise typer.BadParameter(f"there is no role {role!r}; expected one of {', '.join(roles())}")
+    rights = rights_of(role, settings, group=group)
+    if as_json:
+        for right in rights:
+            say_json({"principal": who, **asdict(right)})
+        return
+    for command in acl_commands(rights, who, ",".join(settings.kafka_bootstrap)):
+        say(command)
 
 
 def _report(problems: list[TopicProblem], *, as_json: bool = False) -> None:

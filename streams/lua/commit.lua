@@ -28,6 +28,12 @@ if refusal then
   return refusal
 end
 
+-- A right that was withdrawn must be found before the first write: these change nothing. HSET is the first itself.
+-- ZADD leads: a server that is full refuses only a script's first write, and only one that could need memory.
+redis.call('ZADD', KEYS[3], 'XX', 0, '')
+redis.call('HDEL', META, '')
+redis.call('ZREM', KEYS[3], '')
+
 local at = 7
 local function each_chunk(command, key)
   local last = at + tonumber(ARGV[at])

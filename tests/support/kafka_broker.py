@@ -76,6 +76,8 @@ class KafkaBroker:
     ``directory/broker.log``. It dies with this process, however this process ends. With ``proxied`` it has a second
     listener, which it tells its clients to reach through ``proxy``: whoever begins at ``proxied_bootstrap`` stays
     behind it, whoever begins at ``bootstrap`` beside it. ``membership`` makes it one of a ``KafkaCluster``.
+    ``listeners`` are more of them, each name with its host, as clients are to call it; what they are like stands in
+    ``settings``.
     """
 
     def __init__(
@@ -85,10 +87,13 @@ class KafkaBroker:
         *,
         proxied: bool = False,
         membership: Membership | None = None,
+        listeners: Mapping[str, str] | None = None,
     ) -> None:
         self._directory = directory
         self._settings = dict(settings or {})
         self._membership = membership or Membership.of(1)[0]
+        self.listeners = {name: f"{host}:{_free_port()}" for name, host in (listeners or {}).items()}
+        """``host:port`` of the further listeners."""
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._port = _free_port()
@@ -180,6 +185,9 @@ class KafkaBroker:
         if self._proxy is not None:
             listeners.append(f"PROXIED://127.0.0.1:{self._proxied_port}")
             advertised.append(f"PROXIED://{self._proxy.address}")
+        for name, address in self.listeners.items():
+            listeners.append(f"{name}://127.0.0.1:{address.rpartition(':')[2]}")
+            advertised.append(f"{name}://{address}")
         lines = {
             "process.roles": "broker,controller",
             "node.id": str(of.node),

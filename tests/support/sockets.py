@@ -36,15 +36,24 @@ def under_way_to(port: int) -> int:
 
 def unread_by(pid: int) -> int:
     """How many bytes wait to be read by a process."""
-    links = (_target(link) for link in Path(f"/proc/{pid}/fd").iterdir())
-    inodes = {int(link[len("socket:[") : -1]) for link in links if link.startswith("socket:[")}
-    return sum(one.unread for one in _connections() if one.inode in inodes)
+    return sum(one.unread for one in _connections_of(pid))
+
+
+def ports_spoken_to(pid: int) -> set[int]:
+    """The remote ports of a process's connections."""
+    return {one.remote_port for one in _connections_of(pid)}
 
 
 def is_asleep(pid: int) -> bool:
     """Whether no thread of a process runs or wants to."""
     stats = ((task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
     return all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
+
+
+def _connections_of(pid: int) -> list[Connection]:
+    links = (_target(link) for link in Path(f"/proc/{pid}/fd").iterdir())
+    inodes = {int(link[len("socket:[") : -1]) for link in links if link.startswith("socket:[")}
+    return [one for one in _connections() if one.inode in inodes]
 
 
 def _connections() -> Iterator[Connection]:

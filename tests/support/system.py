@@ -85,7 +85,8 @@ class Meta:
 class System:
     """Topics, store and workers of one test. A failure inside its ``with`` shows the logs of its workers.
 
-    ``rules`` is a folder of trigger files; ``settings`` are added to those of every command.
+    ``rules`` is a folder of trigger files; ``settings`` are added to those of every command. Where what the workers use
+    is locked, ``kafka_inside`` and ``redis_inside`` are the test's own way in.
     """
 
     def __init__(
@@ -97,8 +98,12 @@ class System:
         rules: Path,
         name: str = "it",
         partitions: int = 4,
+        kafka_inside: str | None = None,
+        redis_inside: str | None = None,
         **settings: object,
     ) -> None:
+        self.kafka = kafka_inside or kafka
+        """The broker's address for the test itself."""
         self.name = f"{name}-{next(_NUMBERS)}"
         self.folder = folder
         self.rules = rules
@@ -122,7 +127,7 @@ class System:
         self.workers: list[WorkerProcess] = []
         self.rulesets: dict[str, RuleSet] = {}
         """Every rule set a worker was started with, by its hash."""
-        self._redis = Redis.from_url(redis_url)
+        self._redis = Redis.from_url(redis_inside or redis_url)
         self._probe = self._open_probe()
 
     def __enter__(self) -> Self:
@@ -135,10 +140,6 @@ class System:
             worker.kill()
         self._probe.close()
         self._redis.close()
-
-    @property
-    def kafka(self) -> str:
-        return str(self.env["kafka_bootstrap"])
 
     def _open_probe(self) -> Consumer:
         return Consumer({"bootstrap.servers": self.kafka, "group.id": "unused", "log_level": 0})
