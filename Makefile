@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults faults-selftest lint format bench bench-quick lock clean
+.PHONY: demo test faults faults-selftest soak lint format bench bench-quick lock clean
 
 demo: $(READY)
 	$(BIN)/bank-triggers demo
@@ -16,6 +16,10 @@ test: $(READY)
 # Each fault of the table, those of many moments with a hundred seeds.
 faults: $(READY)
 	$(BIN)/python -m pytest tests/faults --numprocesses 2 --dist loadgroup --fault-seeds $(or $(SEEDS),100) $(if $(TABLE),--fault-table $(TABLE))
+
+# Mixed faults at random for 20 minutes: a table, and soak.svg.
+soak: $(READY)
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
 
 # Whether the tests of faults see what they are there for: each mechanism taken out of a copy, one of them must fail.
 faults-selftest: $(READY)

@@ -19,6 +19,7 @@ from faust.worker import Worker as FaustWorker
 
 from streams import driver
 from streams.agents import attach_agents
+from streams.assignor import CompleteAssignor
 from streams.driver import PartitionOwner, faust_logger
 
 TLS_LEAVE_S: Final = 0.2
@@ -94,6 +95,7 @@ def build_app(parameters: WorkerParameters, owner: PartitionOwner, topics: Seque
         # Never guess a position: the driver seeks each partition, and a position out of range is an error to be seen.
         consumer_auto_offset_reset="none",
         consumer_group_instance_id=parameters.instance_id,
+        PartitionAssignor=CompleteAssignor,
         # With 0 Faust takes an assignor that gives a worker different partition numbers of different topics.
         table_standby_replicas=1,
         topic_allow_declare=False,

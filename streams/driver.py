@@ -33,6 +33,8 @@ from faust.types import TP, ConsumerMessage
 from faust.types.tuples import Message
 from mode import Service
 
+from streams.assignor import TopicsNotKnown
+
 if TYPE_CHECKING:
     from triggers.engine.batch import RawRecord
 
@@ -158,7 +160,15 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
     async def _check_coordinator(self) -> bool:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001  no public reader
-        coordinator.check_errors()  # the client's own `getmany` does so
+        try:
+            coordinator.check_errors()  # the client's own `getmany` does so
+        except KafkaError as error:
+            if not isinstance(error.__cause__, TopicsNotKnown):
+                raise
+            # Once its error is read the client joins again, and finds what it asked for meanwhile.
+            logger.warning("nothing is assigned yet: %s", error.__cause__)
+            self._ensure_consumer()._client.force_metadata_update()  # noqa: SLF001  no public way
+            return False
         return coordinator.coordinator_id is not None
 
     async def _fetch(self, partitions: frozenset[TP], timeout_s: float) -> _Fetched:

@@ -64,8 +64,17 @@ def errors(worker: WorkerProcess, dependency: str) -> float:
 
 def peak_mib(worker: WorkerProcess) -> float:
     """The most memory it ever had, or had since ``forget_peak`` (Linux)."""
+    return _status_kib(worker, "VmHWM") / 1024
+
+
+def rss_mib(worker: WorkerProcess) -> int:
+    """The memory it has now (Linux); 0 for one that has just ended."""
+    return _status_kib(worker, "VmRSS") // 1024
+
+
+def _status_kib(worker: WorkerProcess, name: str) -> int:
     lines = Path(f"/proc/{worker.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 
 
 def forget_peak(worker: WorkerProcess) -> float:

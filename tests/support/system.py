@@ -125,6 +125,7 @@ class System:
         self.settings: Settings = load_settings(environ=given)
         self.routes: Routes = make_routes(self.settings)
         self.workers: list[WorkerProcess] = []
+        self._worker_numbers = count(1)
         self.rulesets: dict[str, RuleSet] = {}
         """Every rule set a worker was started with, by its hash."""
         self._redis = Redis.from_url(redis_inside or redis_url)
@@ -169,7 +170,7 @@ class System:
         loaded = load_ruleset([rules])
         assert loaded.ruleset is not None, loaded.problems
         self.rulesets[loaded.ruleset.hash] = loaded.ruleset
-        name = f"{self.name}-worker-{len(self.workers) + 1}"
+        name = f"{self.name}-worker-{next(self._worker_numbers)}"
         worker = WorkerProcess(name, rules, {**self.env, **settings}, self.folder / f"{name}.log")
         self.workers.append(worker)
         return worker

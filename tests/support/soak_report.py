@@ -1,0 +1,111 @@
+"""What a soak saw over time, as a table and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from streams.backtest.charts import Column, columns
+
+KINDS: Final = ("worker", "kafka", "store", "output", "input")
+"""What a fault concerns."""
+
+_COLUMNS: Final = 120
+_CHART_HEIGHT: Final = 280
+_STYLE: Final = """\
+text{font:12px sans-serif;fill:#444}.grid{stroke:#ddd}h1{font-size:16px}
+.c0{fill:#2f6fb0}.c1{fill:#c75f3c}.c2{fill:#4a9a6a}.c3{fill:#8b6bb1}.c4{fill:#c9a227}.c5{fill:#888}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look. ``lag`` is ``None`` where nobody could tell: what would is away."""
+
+    at_s: float
+    rss_mib: tuple[int, ...]
+    """Of each worker that runs."""
+    lag: int | None
+    published: int
+    faults: tuple[str, ...]
+    """Those under way: kind, a colon and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """All invariants, at rest."""
+
+    at_s: float
+    took_s: float
+    batches: int
+    actions: int
+    decisions: int
+    repeated: int
+    """Messages that were sent more than once, with the same id and body."""
+    difference: str | None
+    """``None`` where all hold."""
+
+
+def row(sample: Sample) -> str:
+    """A line of the table."""
+    lag = "?" if sample.lag is None else f"{sample.lag:,}"
+    memory = "+".join(map(str, sample.rss_mib)) or "-"
+    return f"{_clock(sample.at_s)} | {memory:>11} | {lag:>7} | {sample.published:>9,} | {', '.join(sample.faults)}"
+
+
+HEAD: Final = f"{'time':>5} | {'memory, MiB':>11} | {'lag':>7} | {'published':>9} | faults under way"
+
+
+def check_row(check: Check) -> str:
+    """A line of the table between the others."""
+    verdict = "I1-I7 hold" if check.difference is None else "DIFFERS"
+    return (
+        f"{_clock(check.at_s)} | {verdict}: {check.batches:,} batches, {check.actions:,} actions, "
+        f"{check.decisions:,} decisions, {check.repeated:,} sent twice and alike; looked at in {check.took_s:.0f} s"
+    )
+
+
+def picture(seed: int, samples: Sequence[Sample], checks: Sequence[Check]) -> str:
+    """An SVG of its own: memory by worker, lag, what was broken, and the checks, over the same time."""
+    found = _thinned(samples)
+    most = max((len(sample.rss_mib) for sample in found), default=0)
+    charts = [
+        (
+            "memory of the workers, MiB",
+            [Column(_clock(s.at_s), s.rss_mib + (0,) * (most - len(s.rss_mib))) for s in found],
+            [f"worker {number + 1}" for number in range(most)],
+        ),
+        ("lag, records (0 where nobody could tell)", [Column(_clock(s.at_s), (s.lag or 0,)) for s in found], ["lag"]),
+        (
+            "faults under way: " + ", ".join(KINDS),
+            [Column(_clock(s.at_s), tuple(_count(s, kind) for kind in KINDS)) for s in found],
+            KINDS,
+        ),
+    ]
+    held = sum(check.difference is None for check in checks)
+    body = [f'<text x="20" y="24">soak, seed {seed}: {held} of {len(checks)} checks of all invariants hold</text>']
+    for number, (title, cols, parts) in enumerate(charts):
+        top = 48 + number * _CHART_HEIGHT
+        drawn = columns(f"chart-{number}", title, cols, parts)
+        placed = drawn.replace("<svg ", f'<svg x="20" y="{top + 8}" width="860" height="{_CHART_HEIGHT - 30}" ', 1)
+        body.append(f'<text x="20" y="{top}">{title}</text>{placed}')
+    height = 48 + len(charts) * _CHART_HEIGHT
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 {height}" width="900" height="{height}">'
+        f'<style>{_STYLE}</style><rect width="900" height="{height}" fill="#fff"/>{"".join(body)}</svg>\n'
+    )
+
+
+def _thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """As many as there is room for; of those that share a place the one with the most memory."""
+    per_column = -(-len(samples) // _COLUMNS) or 1
+    groups = [samples[begin : begin + per_column] for begin in range(0, len(samples), per_column)]
+    return [max(group, key=lambda sample: sum(sample.rss_mib)) for group in groups]
+
+
+def _count(sample: Sample, kind: str) -> int:
+    return sum(fault.startswith(f"{kind}:") for fault in sample.faults)
+
+
+def _clock(at_s: float) -> str:
+    return f"{int(at_s) // 60:02d}:{int(at_s) % 60:02d}"
