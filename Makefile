@@ -9,9 +9,10 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/bank-triggers demo
 
-# Side by side on the cores there are; four at most, for each starts a broker of its own when a test asks for one.
+# Side by side, one more than there are cores, for those with a broker mostly wait; four at most, for each of them starts
+# a broker of its own when a test asks for one.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)) --dist worksteal
 
 # Each fault of the table, those of many moments with a hundred seeds.
 faults: $(READY)

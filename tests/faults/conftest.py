@@ -17,6 +17,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "many_seeds(together=n): a fault of many moments, with the seeds 1 to --fault-seeds; n in a row in one process",
     )
+    config.addinivalue_line(
+        "markers", "thorough: a further variant of a fault; only where seeds are asked for, or the test by its name"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test of the tree has its minute: a fault is tried once there, in all its variants by ``make faults``."""
+    asked = config.getoption("--fault-seeds") is not None or config.getoption("--fault-seed") is not None
+    if not asked and not any("::" in argument for argument in config.args):
+        left_out = [item for item in items if item.get_closest_marker("thorough") is not None]
+        items[:] = [item for item in items if item.get_closest_marker("thorough") is None]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

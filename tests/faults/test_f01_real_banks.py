@@ -26,7 +26,10 @@ MAPPINGS = ROOT / "tests" / "data" / "mappings"
 Batch = RecordBatch | TimerBatch
 
 
-@pytest.mark.parametrize("bank", ["made-up", "berka", "anz"])
+@pytest.mark.parametrize(
+    "bank",
+    [pytest.param("made-up", marks=pytest.mark.thorough), "berka", pytest.param("anz", marks=pytest.mark.thorough)],
+)
 def test_a_worker_killed_twice_loses_nothing_and_repeats_nothing_else(
     kafka_broker: KafkaBroker, redis_url: str, tmp_path: Path, bank: str
 ) -> None:

@@ -28,7 +28,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
         yield broker
 
 
-@pytest.mark.parametrize("how", ["restart", "kill"])
+@pytest.mark.parametrize("how", [pytest.param("restart", marks=pytest.mark.thorough), "kill"])
 def test_a_broker_that_comes_back_at_once(
     broker: KafkaBroker, redis_url: str, tmp_path: Path, seed: int, how: str
 ) -> None:
@@ -68,6 +68,7 @@ def test_an_outage(broker: KafkaBroker, redis_url: str, tmp_path: Path, seed: in
         system.stop_workers()
 
 
+@pytest.mark.thorough
 def test_the_leader_of_a_cluster_is_killed(
     kafka_cluster: KafkaCluster, redis_url: str, tmp_path: Path, seed: int
 ) -> None:

@@ -59,7 +59,10 @@ def test_late_events_count_within_the_lateness_rule_and_each_is_accounted_for(
         assert verdict.actions == reasons["sent", "sent"] >= len(customers)
 
 
-@pytest.mark.parametrize("disordered", [False, True], ids=["in-order", "disordered"])
+@pytest.mark.parametrize(
+    "disordered",
+    [pytest.param(False, id="in-order", marks=pytest.mark.thorough), pytest.param(True, id="disordered")],
+)
 def test_a_corrected_maturity_fires_at_its_new_date_only_and_a_redeemed_one_never(
     kafka: str, redis_url: str, tmp_path: Path, *, disordered: bool
 ) -> None:

@@ -54,7 +54,7 @@ def test_down_and_up_again(kafka: str, redis: EmbeddedRedis, tmp_path: Path, see
         system.stop_workers()
 
 
-@pytest.mark.parametrize("timeout_ms", [5_000, 1_000])
+@pytest.mark.parametrize("timeout_ms", [pytest.param(5_000, marks=pytest.mark.thorough), 1_000])
 def test_slow_by_two_seconds(
     kafka: str, redis: EmbeddedRedis, line: TcpProxy, tmp_path: Path, seed: int, timeout_ms: int
 ) -> None:
@@ -83,7 +83,13 @@ def test_slow_by_two_seconds(
         system.stop_workers()
 
 
-@pytest.mark.parametrize("lost", [BOTH, frozenset({"to_client"})], ids=["both-ways", "answers"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(BOTH, id="both-ways", marks=pytest.mark.thorough),
+        pytest.param(frozenset({"to_client"}), id="answers"),
+    ],
+)
 def test_half_open_connections(
     kafka: str, redis: EmbeddedRedis, line: TcpProxy, tmp_path: Path, seed: int, lost: frozenset[Direction]
 ) -> None:

@@ -39,6 +39,7 @@ def test_message_too_large_waits_until_the_topic_takes_it(
         system.stop_workers()
 
 
+@pytest.mark.thorough
 def test_too_few_replicas_waits_until_there_are_enough(
     kafka_cluster: KafkaCluster, redis_url: str, tmp_path: Path, seed: int
 ) -> None:
@@ -60,6 +61,7 @@ def test_too_few_replicas_waits_until_there_are_enough(
         system.stop_workers()
 
 
+@pytest.mark.thorough
 def test_a_full_disk_waits_until_there_is_room(redis_url: str, tmp_path: Path, seed: int) -> None:
     """The broker's disk is full, and the broker ends, as Kafka does; with room on the disk and the broker started again
 

@@ -40,7 +40,13 @@ class Desk:
         self.withdrawn.append(cancellation.customer_id)
 
 
-@pytest.mark.parametrize("restarted", [False, True], ids=["same-notifier", "restarted-without-ledger"])
+@pytest.mark.parametrize(
+    "restarted",
+    [
+        pytest.param(False, id="same-notifier", marks=pytest.mark.thorough),
+        pytest.param(True, id="restarted-without-ledger"),
+    ],
+)
 def test_an_action_that_waits_is_not_sent_after_the_customer_has_opted_out(
     kafka: str, redis_url: str, tmp_path: Path, *, restarted: bool
 ) -> None:

@@ -381,7 +381,10 @@ def test_who_asks_for_tls_says_nothing_in_plain_text(bank: Bank, tmp_path: Path)
 # Withdrawn while it works
 
 
-@pytest.mark.parametrize("withdrawn", ["read", "group", "redis"])
+@pytest.mark.parametrize(
+    "withdrawn",
+    [pytest.param("read", marks=pytest.mark.thorough), pytest.param("group", marks=pytest.mark.thorough), "redis"],
+)
 def test_a_right_that_is_withdrawn_ends_the_worker_and_loses_nothing(
     bank: Bank, tmp_path: Path, withdrawn: str
 ) -> None:
