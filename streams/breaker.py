@@ -20,6 +20,11 @@ class Breaker:
         self._records = 0
         self._bad = 0
 
+    @property
+    def room(self) -> int | None:
+        """As soon as so many more are bad it opens; ``None``: it never does."""
+        return max(1, int(self._most) + 1 - self._bad) if self._percent else None
+
     def saw(self, records: int, bad: int) -> str | None:
         """Learns from a batch; why to stop, if it is time to."""
         self._batches.append((records, bad))

@@ -33,7 +33,7 @@ async def run_again(services: Services, partition: Partition, journalled: Journa
     if isinstance(entry, RecordBatch):
         route = services.routes.of_topic(entry.topic)
         records = await services.source.read(route.kafka_topic, partition.number, entry.first_offset, entry.last_offset)
-        await partition.run_records(entry, journalled.data, records, ruleset)
+        await partition.run_records(entry, journalled.data, partition.read(entry.topic, records), ruleset)
     else:
         await partition.run_timers(entry, journalled.data, ruleset)
 

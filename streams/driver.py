@@ -34,6 +34,7 @@ from faust.types.tuples import Message
 from mode import Service
 
 from streams.assignor import TopicsNotKnown
+from streams.refusals import RecordsLost
 
 if TYPE_CHECKING:
     from triggers.engine.batch import RawRecord
@@ -89,10 +90,6 @@ class PartitionOwner(Protocol):
 
     def failed(self) -> asyncio.Future[None]:
         """Completes with an exception when the worker must crash."""
-
-
-class PositionLost(Exception):
-    """The broker no longer has (or never had) the offset the state says to read next."""
 
 
 class NotTakenOver(Exception):
@@ -180,21 +177,27 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
             # The client looked for a committed offset before the seek. Every partition read from is sought first.
             records = {}
         except OffsetOutOfRangeError as error:
-            self._check_position(consumer, error)
+            await self._check_positions(consumer, error)
             records = {}
         # No await since the records left the buffer: tag and records are of one moment, as `_seek_all` runs here too.
         return _Fetched(self.seeks, records)
 
-    def _check_position(self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError) -> None:
-        for tp, offset in error.args[0].items():
-            state = consumer._subscription.subscription.assignment.state_value(tp)  # noqa: SLF001  no public reader
+    async def _check_positions(self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError) -> None:
+        """Raises ``RecordsLost`` where Kafka does not have what must be read next."""
+        wanted = error.args[0]
+        try:
+            starts, ends = await consumer.beginning_offsets(wanted), await consumer.end_offsets(wanted)
+        except KafkaError as away:
+            logger.info("what Kafka keeps is not known, the next fetch tells: %s", away)
+            return
+        assignment = consumer._subscription.subscription.assignment  # noqa: SLF001  no public reader
+        for tp, offset in wanted.items():
+            state = None if assignment is None else assignment.state_value(tp)
             # A fetch sent before the seek may fail after it; only the offset we want tells.
-            if state is not None and state.has_valid_position and state.position == offset:
-                raise PositionLost(
-                    f"{tp.topic}[{tp.partition}]: the state says to read offset {offset} next, which the broker does "
-                    "not have: records were deleted before they were read, or the topic was created anew. "
-                    "Set the position of this partition by hand, or restore the topic."
-                ) from error
+            if state is None or not state.has_valid_position or state.position != offset:
+                continue
+            if not starts[tp] <= offset <= ends[tp]:
+                raise RecordsLost(tp.topic, tp.partition, offset, starts[tp], ends[tp]) from error
 
     async def _seek_all(self, positions: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import le
+from operator import attrgetter, le
 
 from schemas.encode import encode
 from schemas.journal import RecordBatch, TimerBatch
 from streams.breaker import Breaker
-from streams.partition import Partition, Services
+from streams.partition import Partition, RecordsRead, Services
 from streams.refusals import PartitionTaken, WentBack
 from streams.stages import Route
 from streams.store import Fenced, StoreRolledBack
@@ -26,6 +27,7 @@ _RESUME_SECONDS = 1.0
 """How often a halted partition asks whether it may go on."""
 _LOOK_SECONDS = 30.0
 """The longest sleep before a timer: the wall clock may be set while we sleep."""
+_offset = attrgetter("offset")
 
 
 @dataclass(slots=True)
@@ -40,8 +42,9 @@ class Owner:
     """Runs the batches of one partition, strictly one after another, over all its topics and timers.
 
     Record batches and timer batches take turns while both wait. Consecutive chunks of one topic are run as one
-    batch, a large chunk as several. When the store refuses the epoch, the owner gives up: its queue is dropped, chunks
-    are ignored from then on. Any other error goes to ``failed``.
+    batch, a large chunk as several; a batch ends early where its bad records halt the partition. When the store
+    refuses the epoch, the owner gives up: its queue is dropped, chunks are ignored from then on. Any other error goes
+    to ``failed``.
     """
 
     def __init__(self, partition: Partition, services: Services, failed: Callable[[Exception], None]) -> None:
@@ -160,10 +163,15 @@ class Owner:
         topic = route.topic.name
         position = self.partition.positions[topic]
         records, taken = self._collect(route, position)
+        # Before it is announced: a batch that is run again is cut where it was, by the offsets of its entry.
+        read = self.partition.read(topic, records, self._breaker.room)
+        if len(read.decoded.records) < len(records):
+            records = records[: len(read.decoded.records)]
+            taken = _used(taken, records[-1].offset + 1)
         if records:
             if records[0].offset > position:
                 await self._verify_hole(route, position, records[0].offset - 1)
-            await self._run_records(route, position, records)
+            await self._run_records(route, position, read, records[-1].offset)
         for queued, end in taken:
             self._waiting_records -= end - queued.begin
             queued.begin = end
@@ -207,7 +215,7 @@ class Owner:
                 f"were not delivered before offset {last + 1}"
             )
 
-    async def _run_records(self, route: Route, position: int, records: Sequence[RawRecord]) -> None:
+    async def _run_records(self, route: Route, position: int, read: RecordsRead, last: int) -> None:
         services, partition = self._services, self.partition
         ruleset = await services.rulesets.current()
         entry = RecordBatch(
@@ -218,14 +226,15 @@ class Owner:
             stage=route.stage.name,
             topic=route.topic.name,
             first_offset=position,
-            last_offset=records[-1].offset,
+            last_offset=last,
             ruleset=ruleset.hash,
             clock=services.clock_mode,
             now_ms=services.clock.now_ms(),
         )
-        report = await partition.run_records(entry, encode(entry), records, ruleset)
-        self._pace.took(len(records), report.evaluate_seconds)
-        flood = self._breaker.saw(len(records), report.counts["dead_letters"])
+        report = await partition.run_records(entry, encode(entry), read, ruleset)
+        records = len(read.decoded.records)
+        self._pace.took(records, report.evaluate_seconds)
+        flood = self._breaker.saw(records, report.counts["dead_letters"])
         if flood is not None:
             await services.patience.insist(lambda: services.store.halt(partition.number, partition.epoch, flood))
             partition.halted = flood
@@ -314,6 +323,17 @@ class Owner:
             for task in tasks:
                 task.cancel()
         return self._wake.is_set()
+
+
+def _used(taken: Sequence[tuple[_Queued, int]], until: int) -> list[tuple[_Queued, int]]:
+    """What a batch uses of each chunk if it ends below the offset ``until``."""
+    used = []
+    for queued, end in taken:
+        end = bisect_left(queued.records, until, queued.begin, end, key=_offset)
+        used.append((queued, end))
+        if end < len(queued.records):
+            break
+    return used
 
 
 class _Pace:

@@ -17,7 +17,7 @@ from streams.refusals import RulesetUnknown
 from streams.stages import Routes
 from streams.store import Commit, Ownership, Store
 from streams.watermark import Watermark
-from triggers.engine.batch import BatchResult, Message, RawRecord, decode_batch, run_records, run_timers
+from triggers.engine.batch import BatchResult, Decoded, Message, RawRecord, decode_batch, run_records, run_timers
 from triggers.engine.stage import Stage
 from triggers.language.model import RuleSet
 
@@ -178,6 +178,14 @@ class Rulesets:
         return ruleset
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsRead:
+    """What a batch of records will be run over, and since when (``time.perf_counter``) it has been worked on."""
+
+    decoded: Decoded
+    began: float
+
+
 class Partition:
     """A partition that this worker owns under one epoch. Its batches must be run one after another.
 
@@ -197,17 +205,22 @@ class Partition:
         """Why its records are not consumed until an operator says so; ``None`` where they are."""
         self._services = services
 
+    def read(self, topic: str, records: Sequence[RawRecord], most_rejected: int | None = None) -> RecordsRead:
+        """Reads records of a topic (the registry's name); no further than the last of ``most_rejected`` bad ones."""
+        services, began = self._services, time.perf_counter()
+        route = services.routes.of_topic(topic)
+        return RecordsRead(decode_batch(route.stage, route.topic, services.tenant, records, most_rejected), began)
+
     async def run_records(
-        self, entry: RecordBatch, intent: bytes, records: Sequence[RawRecord], ruleset: RuleSet
+        self, entry: RecordBatch, intent: bytes, records: RecordsRead, ruleset: RuleSet
     ) -> BatchReport:
         """Runs a batch of records to its commit. ``intent`` is the entry's bytes, as announced and journalled.
 
         Whatever is raised (``Fenced``, ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
         """
-        services, times = self._services, [time.perf_counter()]
+        services, times, decoded = self._services, [records.began], records.decoded
         route = services.routes.of_topic(entry.topic)
         stage = route.stage
-        decoded = decode_batch(stage, route.topic, services.tenant, records)
         with _Unfinished(self, services.cache):
             states, missing = self._cached(stage, decoded.keys)
             found = await services.patience.insist(
@@ -218,7 +231,7 @@ class Partition:
             times.append(time.perf_counter())
             result = run_records(stage, entry, route.topic, decoded, states, ruleset)
             times.append(time.perf_counter())
-            stamps = [getattr(records[index], "timestamp", None) for index in result.acted]
+            stamps = [getattr(decoded.records[index][0], "timestamp", None) for index in result.acted]
             sent_ms = await self._finish(
                 entry, intent, stage, states, result, (entry.topic, entry.last_offset + 1), times
             )

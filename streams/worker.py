@@ -186,11 +186,12 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
     code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, ruleset, telemetry))
-    # What a partition met while it ran counts as what it met when it was taken over.
-    refusal = owner.refusal or owner.processor.failure
-    if isinstance(refusal, Refused):
-        raise refusal
-    _tell_withdrawn(refusal or app.crash_reason, settings)
+    # What a partition met while it ran, or its reader did, counts as what it met when it was taken over.
+    reason = owner.refusal or owner.processor.failure or app.crash_reason
+    for link in chain_of(reason) if reason is not None else ():
+        if isinstance(link, Refused):
+            raise link
+    _tell_withdrawn(reason, settings)
     return code
 
 

@@ -47,6 +47,14 @@ def test_runs_and_failures_of_a_fault_are_one_row_and_other_tests_none(tmp_path:
     ]
 
 
+def test_a_fault_of_several_modules_is_one_row_that_says_what_each_tries() -> None:
+    """Each module once, in the order of their tests."""
+    refused = fault_of("test_f10_refused", "F10: writes are refused.")
+    memory = fault_of("test_f10_memory", "F10: memory meanwhile.")
+    (row,) = rows_of([_report(refused), _report(memory), _report(refused)])
+    assert (row.fault, row.what, row.runs) == ("F10", "writes are refused; memory meanwhile", 3)
+
+
 @pytest.mark.parametrize(("module", "doc"), [("test_kill", "F1: SIGKILL."), ("test_f01_kill", None)])
 def test_a_module_that_names_no_fault_is_an_error(module: str, doc: str | None) -> None:
     """It would be missing in the table."""

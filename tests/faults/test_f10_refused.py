@@ -1,4 +1,4 @@
-"""F10: an output topic refuses writes: message too large, too few replicas, not the leader, disk full."""
+"""F10: an output topic refuses writes: message too large, too few replicas, disk full."""
 
 from __future__ import annotations
 

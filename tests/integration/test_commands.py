@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +221,22 @@ def test_dead_letters_of_a_reason_and_a_topic(system: System) -> None:
         system, "dead-letters", "list", "--reason", "NAIVE_TIME", "--topic", "bank.transactions", "--json"
     )
     assert [(one["reason"], one["topic"]) for one in shown] == [("NAIVE_TIME", "bank.transactions")]
+
+
+def test_dead_letters_of_a_time(system: System) -> None:
+    """``--since`` and ``--until``, in UTC: all, or none, on ``list`` and on what ``drop`` would do."""
+    times = [about.rejected_at.astimezone(UTC).replace(tzinfo=None) for about, _ in system.dead_letters()]
+    first, behind = min(times).replace(microsecond=0), max(times).replace(microsecond=0) + timedelta(seconds=1)
+    for options, count in (
+        (("--since", first), len(times)),
+        (("--since", behind), 0),
+        (("--until", first), 0),
+        (("--until", behind), len(times)),
+    ):
+        given = (options[0], options[1].isoformat())
+        assert len(_json_lines(system, "dead-letters", "list", *given, "--json")) == count, given
+        *_, last = _lines(system, "dead-letters", "drop", *given, "--note", "tried", "--dry-run")
+        assert last == f"{count} would be dropped", given
 
 
 def test_new_actions_are_followed_until_interrupted(kafka: str, redis_url: str, tmp_path: Path) -> None:

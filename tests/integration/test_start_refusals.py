@@ -1,8 +1,9 @@
-"""What a worker does not start with, each time as a real process: its exit code and what it says."""
+"""What a worker does not start with, or go on with, each time as a real process: its exit code and what it says."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from schemas.topics import CONSUMED, TOPICS
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.bank_history import bank_history
-from tests.support.kafka_broker import add_partitions, set_topic_config
+from tests.support.kafka_broker import add_partitions, delete_records, set_topic_config
 from tests.support.oracle_check import check_straight_pass
-from tests.support.system import System
+from tests.support.system import Event, System
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.worker_process import wait_until
 
 RULES = Path(__file__).parent / "rules" / "independent"
@@ -157,6 +160,43 @@ def test_a_lost_state_is_refused_until_an_operator_accepts_the_loss(kafka: str, 
         assert len(system.actions()) > before
         # What came before is not read again, what comes after meets an empty memory.
         assert check_straight_pass(system, forgotten_at=accepted) > before
+
+
+def test_records_deleted_under_a_running_worker_end_it_until_an_operator_accepts_the_loss(
+    kafka: str, redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """It lags while the store does not answer, and Kafka deletes what it must read next: exit 5, and the command."""
+    settings: dict[str, Any] = {"redis_timeout_ms": 500, "dead_letter_percent": 0}
+    with (
+        TcpProxy(redis_server.port) as line,
+        System(kafka, redis_server.url, tmp_path, rules=RULES, name="deleted", partitions=1, **settings) as system,
+    ):
+        system.create_topics()
+        topic = system.kafka_topic("bank.transactions")
+        worker = system.start_worker(redis_url=f"redis://{line.address}")
+        worker.wait_for_partitions(1)
+        system.publish([Event("bank.transactions", b"c1", b"{")])
+        system.wait_until_drained()
+
+        line.freeze()
+        # 20 MB: more than a worker reads ahead of what it can commit.
+        end = 1 + system.publish(Event("bank.transactions", b"c1", b"x" * 100_000) for _ in range(200))
+        delete_records(kafka, [TopicPartition(topic, 0, end - 1)])
+        line.heal()
+        assert worker.wait() == REFUSED, f"{worker}"
+        assert re.search(
+            rf"records of {re.escape(topic)} partition 0 are lost: the position is \d+, but the log begins at offset "
+            rf"{end - 1}, .*bank-triggers state accept-loss --partition 0\n",
+            worker.text(),
+        )
+
+        system.workers.remove(worker)
+        code, text = system.command("state", "accept-loss", "--partition", "0", "--yes")
+        assert code == 0, text
+        assert f"bank.transactions partition 0: goes on at offset {end - 1}" in text
+        system.start_worker().wait_for_partitions(1)
+        system.wait_until_drained()
+        system.stop_workers()
 
 
 def _start(system: System) -> tuple[int, str]:

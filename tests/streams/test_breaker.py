@@ -43,6 +43,19 @@ def test_it_begins_anew() -> None:
 def test_zero_never_opens_it() -> None:
     """The rule can be switched off."""
     assert Breaker(100, 0.0).saw(1_000, 1_000) is None
+    assert Breaker(100, 0.0).room is None
+
+
+@given(st.integers(100, 20_000), st.floats(0.01, 100), st.integers(0, 150))
+def test_room_is_what_opens_it(window: int, percent: float, before: int) -> None:
+    """So many more bad ones open it, one less does not."""
+    breaker, same = Breaker(window, percent), Breaker(window, percent)
+    if breaker.saw(before + 1, before) is None:
+        same.saw(before + 1, before)
+        room = breaker.room
+        assert room is not None
+        assert breaker.saw(room - 1, room - 1) is None or before + room >= window
+        assert same.saw(room, room) is not None or before + room >= window
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([1.0, 10.0, 50.0]))

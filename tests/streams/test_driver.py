@@ -224,7 +224,7 @@ def test_a_position_the_broker_does_not_have_stops_the_worker(embedded: str, wor
     start = {"bank.transactions": 5000}
     worker = workers.start(bootstrap=embedded, group="lost", topics=["bank.transactions"], start=start)
     assert worker.wait(15) == 1
-    assert "the state says to read offset 5000 next" in workers.output(worker)
+    assert "are lost: the position is 5000, but the log ends at offset 100" in workers.output(worker)
     assert workers.lines("chunk") == []
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from schemas.journal import TimerBatch
+from schemas.journal import RecordBatch, TimerBatch
+from schemas.topics import DEAD_LETTERS
 from streams.partition import Limits
 from streams.refusals import RecordsLost
 from tests.support.processing import (
@@ -15,6 +17,7 @@ from tests.support.processing import (
     START_MS,
     B,
     F,
+    Interrupter,
     Raw,
     Worker,
     World,
@@ -236,14 +239,14 @@ class TestFlood:
         return world, worker
 
     async def test_consumption_stops_and_an_operator_resumes_it(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The batch with the flood is committed, what follows waits, and is run after ``resume``, nothing lost."""
+        """The batch ends with the sixth bad one, what follows waits, and is run after ``resume``, nothing lost."""
         world, worker = await self.halted()
         await settled(worker)
-        assert world.backend.partition(0).positions == {B: 20}
-        assert world.backend.partition(0).halted == "10 of the last 20 records were dead letters, more than 5% of 100"
+        assert world.backend.partition(0).positions == {B: 16}
+        assert world.backend.partition(0).halted == "6 of the last 16 records were dead letters, more than 5% of 100"
         assert "bank-triggers state resume --partition 0" in caplog.text
         await world.clock.advance(60)
-        assert world.backend.partition(0).positions == {B: 20}
+        assert world.backend.partition(0).positions == {B: 16}
         assert await worker.store.resume(0)
         await world.clock.advance(2)
         await worker.done(29)
@@ -256,9 +259,9 @@ class TestFlood:
         await first.kill()
         second = world.worker()
         await second.take_over(0)
-        await second.submit(B, world.log.records[B, 0][20:])
+        await second.submit(B, world.log.records[B, 0][16:])
         await world.clock.advance(60)
-        assert world.backend.partition(0).positions == {B: 20}
+        assert world.backend.partition(0).positions == {B: 16}
         assert await second.store.resume(0)
         await world.clock.advance(2)
         await second.done(29)
@@ -270,10 +273,62 @@ class TestFlood:
         assert not batches(world, TimerBatch)
         await world.clock.advance(2 * TIMER_MS / 1000)
         await until(lambda: bool(batches(world, TimerBatch)))
-        assert world.backend.partition(0).positions == {B: 20}
+        assert world.backend.partition(0).positions == {B: 16}
+
+    async def test_at_the_defaults_no_more_is_set_aside_than_the_limit_and_one(self) -> None:
+        """Though a batch may hold 5,000: 101 at first, as many after ``resume``; what was cut is run again as cut."""
+        world = World(limits=Limits(max_batch=5_000, max_batch_seconds=1e9, release_seconds=0.05))
+        bad = [Raw(offset, b"c1", b"{%d" % offset) for offset in range(5_000)]
+        world.log.add(B, 0, *bad)
+        first = world.worker()
+        await first.take_over(0)
+        await first.submit(B, bad)
+        for limit in (101, 202):
+            await until(lambda: world.backend.partition(0).halted is not None)
+            assert (world.backend.partition(0).positions, _set_aside(world)) == ({B: limit}, limit)
+            assert await first.store.resume(0)
+            if limit == 202:
+                world.interrupter.hang["after announce"] = 0
+            await world.clock.advance(2)
+        await until(lambda: bool(world.interrupter.hung))
+        await first.kill()
+
+        second = world.worker(Interrupter())
+        assert (await second.take_over(0))[B, 0] == 303
+        assert _set_aside(world) == 303
+        # What the last owner had counted is not known: it begins anew.
+        await second.submit(B, bad[303:])
+        await until(lambda: world.backend.partition(0).halted is not None)
+        assert (world.backend.partition(0).positions, _set_aside(world)) == ({B: 404}, 404)
+        assert [entry.last_offset for entry in batches(world, RecordBatch)] == [100, 201, 302, 403]
+        assert_equals_straight_run(world)
+
+    async def test_a_batch_that_ends_early_acknowledges_only_what_it_used(self) -> None:
+        """Of three chunks in one batch the first alone is done; all are after ``resume``, in order."""
+        world = self.flooded()
+        world.limits = replace(self.LIMITS, max_batch=100)
+        worker = world.worker()
+        await worker.take_over(0)
+        for begin in (0, 10, 20):
+            await worker.submit(B, world.log.records[B, 0][begin : begin + 10])
+        await until(lambda: world.backend.partition(0).halted is not None)
+        await settled(worker)
+        assert world.backend.partition(0).positions == {B: 16}
+        assert [last for kind, last in world.trace if kind == "done"] == [9]
+        assert await worker.store.resume(0)
+        await world.clock.advance(2)
+        await worker.done(29)
+        assert [last for kind, last in world.trace if kind == "done"] == [9, 19, 29]
+        assert _set_aside(world) == 10
+        assert_equals_straight_run(world)
 
     async def test_a_stop_does_not_wait_for_the_operator(self) -> None:
         """A halted partition is given back at once."""
         _, worker = await self.halted()
         await worker.processor.stop()
         assert not worker.processor.partitions
+
+
+def _set_aside(world: World) -> int:
+    """How many dead letters there are, repeats included."""
+    return sum(message.topic == DEAD_LETTERS for _, message in world.publisher.messages)

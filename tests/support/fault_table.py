@@ -41,12 +41,17 @@ def fault_of(module: str, doc: str | None) -> tuple[str, str]:
 def rows_of(reports: Iterable[pytest.TestReport]) -> list[Row]:
     """One row for each fault, in order. Reports of other tests are passed over."""
     rows: dict[str, Row] = {}
+    told: dict[str, list[str]] = {}
     for report in reports:
         properties: dict[str, Any] = dict(report.user_properties)
         if FAULT not in properties:
             continue
         fault, what = properties.pop(FAULT)
         row = rows.setdefault(fault, Row(fault, what))
+        if what not in told.setdefault(fault, []):
+            # A fault of several modules: what each of them tries.
+            told[fault].append(what)
+            row.what = "; ".join(told[fault])
         row.seconds += report.duration
         row.runs += report.when == "call"
         row.failures += report.failed

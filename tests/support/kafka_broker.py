@@ -483,6 +483,13 @@ def set_topic_config(bootstrap: str, topic: str, config: Mapping[str, str]) -> N
         altered.result(30)
 
 
+def delete_records(bootstrap: str, before: Iterable[TopicPartition]) -> None:
+    """Deletes what lies below these offsets, as retention does."""
+    client = admin(bootstrap)
+    for deleted in client.delete_records(list(before)).values():
+        deleted.result(30)
+
+
 def add_partitions(bootstrap: str, topic: str, count: int) -> None:
     """Gives a topic this many partitions in all."""
     client = admin(bootstrap)

@@ -113,16 +113,26 @@ class BatchResult:
     acted: list[int] = field(default_factory=list)
 
 
-def decode_batch(stage: Stage[Any], topic: Topic, tenant: str, records: Sequence[RawRecord]) -> Decoded:
-    """Reads the records of one topic. What cannot be read is rejected with its reason; nothing is raised."""
+def decode_batch(
+    stage: Stage[Any], topic: Topic, tenant: str, records: Sequence[RawRecord], most_rejected: int | None = None
+) -> Decoded:
+    """Reads the records of one topic. What cannot be read is rejected with its reason; nothing is raised.
+
+    Ends behind the last of ``most_rejected`` (1 or more) rejected records; what follows is left out.
+    """
     last: dict[str, int] = {}
     decoded: list[tuple[RawRecord, Record | Rejected]] = []
     key_of = stage.key_of
+    left = -1 if most_rejected is None else most_rejected
     for index, raw in enumerate(records):
         record = decode(topic, tenant, raw.key, raw.value)
+        decoded.append((raw, record))
         if type(record) is not Rejected:
             last[key_of(record)] = index
-        decoded.append((raw, record))
+        else:
+            left -= 1
+            if left == 0:
+                break
     return Decoded(decoded, last)
 
 
