@@ -125,6 +125,11 @@ class RedisClient:
 
         return await self.step(call, extra_s=wait_s)
 
+    async def wait_for_replicas(self, key: str, replicas: int) -> Any:
+        """How many replicas have what this connection wrote to a key's node, once ``replicas`` have; 1 ms at most."""
+        node = {} if self.cluster is None else {"target_nodes": self.cluster.get_node_from_key(key)}
+        return await self.any.execute_command("WAIT", replicas, 1, **node)
+
     async def step(self, call: Callable[[], Awaitable[T]], extra_s: float = 0.0) -> T:
         """Awaits one step, and raises its failures as the contract of the store has them."""
         timeout_s = self.timeout_s + extra_s

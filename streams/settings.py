@@ -193,6 +193,9 @@ class Settings(BaseSettings):
     redis_tls_key_file: Path | None = Field(None, description="The key of our certificate.")
     redis_cluster: bool = Field(False, description="Whether the store is a Redis Cluster.")
     redis_timeout_ms: int = Field(5_000, ge=100, le=60_000, description="How long the store may take to answer.")
+    redis_wait_replicas: int = Field(
+        0, ge=0, le=5, description="How many replicas of the store must have a commit before it counts; 0 asks none."
+    )
     namespace: Name = Field("bank-triggers", description="Begins every key in the store.")
 
     rules: Path | None = Field(None, description="The folder of trigger files.")

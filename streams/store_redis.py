@@ -44,13 +44,19 @@ _OPERATOR_COMMANDS: Final = ("del", "exists", "rename", "unlink")
 _CLUSTER_COMMANDS: Final = ("cluster|slots", "command")
 
 
-def acl_rule(user: str, namespace: str, *, cluster: bool, database: int, operator: bool = False) -> str:
-    """What an administrator of Redis types so that a user may do what a worker (an operator) does, and nothing else."""
+def acl_rule(
+    user: str, namespace: str, *, cluster: bool, database: int, operator: bool = False, replicas: bool = False
+) -> str:
+    """What an administrator of Redis types so that a user may do what a worker (an operator) does, and nothing else.
+
+    ``replicas``: whether commits wait for some.
+    """
     commands = [
         *COMMANDS,
         *(_OPERATOR_COMMANDS if operator else ()),
         *(_CLUSTER_COMMANDS if cluster else ()),
         *(("select",) if database else ()),
+        *(("wait",) if replicas else ()),
     ]
     keys = f"~{{{namespace}:*}}:* ~{namespace}:ruleset:*"
     return f"ACL SETUSER {user} reset on >PASSWORD {keys} {' '.join(f'+{name}' for name in commands)}"
@@ -259,6 +265,9 @@ class RedisStore:
             "GET": lambda: client.get(ruleset),
             "SET": lambda: client.set(ruleset, b"", xx=True),
         }
+        if self._wait_replicas > 0:
+            # For none, which is answered at once: whether the replicas are there is seen at each commit.
+            steps["WAIT"] = lambda: self._client.wait_for_replicas(self._meta(partition), 0)
         missing = []
         for command, step in steps.items():
             try:

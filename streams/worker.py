@@ -91,6 +91,7 @@ def open_store(settings: Settings) -> RedisStore:
         namespace=settings.namespace,
         cluster=settings.redis_cluster,
         timeout_s=settings.redis_timeout_ms / 1000,
+        wait_replicas=settings.redis_wait_replicas,
         tls=tls,
     )
 

@@ -78,7 +78,12 @@ def show_acl(
     database = urlsplit(settings.redis_url.get_secret_value()).path.strip("/")
     say(
         acl_rule(
-            user, settings.namespace, cluster=settings.redis_cluster, database=int(database or 0), operator=operator
+            user,
+            settings.namespace,
+            cluster=settings.redis_cluster,
+            database=int(database or 0),
+            operator=operator,
+            replicas=settings.redis_wait_replicas > 0,
         )
     )
 

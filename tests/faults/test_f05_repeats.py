@@ -61,6 +61,23 @@ def test_repeated_records_and_rewound_offsets_contact_nobody_again(
         assert system.states() == states
 
 
+def test_repeated_records_of_every_topic_change_nothing(kafka: str, redis_url: str, tmp_path: Path, seed: int) -> None:
+    """Transactions, profiles, behaviour and holdings, each record twice: the actions are those of one pass over the
+
+    first copies, for triggers that do not interact.
+    """
+    with fault_system(kafka, redis_url, tmp_path, name="f05-all", max_batch=100) as system:
+        worker = system.start_worker()
+        worker.wait_for_partitions(system.partitions)
+        events = history(seed, 50)
+        assert len({event.topic for event in events}) >= 4
+        load(system, worker, _twice(events, random.Random(seed)))
+        verdict = settle(system, once=True)
+        assert verdict.actions >= 200, verdict
+        assert verdict.triggers.keys() == {"any_payment", "any_login"}
+        system.stop_workers()
+
+
 def _twice(events: list[Event], rng: random.Random) -> list[Event]:
     places = [(index, event) for index, event in enumerate(events)]
     places += [(index + rng.choice([0, rng.randrange(400)]), event) for index, event in enumerate(events)]

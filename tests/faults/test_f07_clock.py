@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.faults import fault_system, settle
 from tests.support.system import Event, event
-from tests.support.worker_process import ROOT
+from tests.support.worker_process import ROOT, wait_until
 
 CAPPED = Path(__file__).parent / "rules" / "capped"
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -22,6 +22,8 @@ consent: []
 caps:
   - {at_most: 1, per: day}
   - {at_most: 2, per: month}
+quiet:
+  - {channels: [push], from: "02:00", to: "04:00"}
 """
 
 
@@ -41,13 +43,14 @@ class WallClock:
         self.now = wanted
 
 
-def test_caps_by_day_and_month_hold_whatever_the_clock_does(
+def test_caps_and_quiet_hours_hold_whatever_the_clock_does(
     kafka: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On 29 February near midnight in Shanghai (16:00 UTC): each payment is decided at the time the clock then shows.
 
     A contact counts for its day though the clock was set back behind it, and a new day or month begins when the bank's
-    does. All equals the oracle, which runs by the times in the journal.
+    does. Nothing goes out in quiet hours, also where the clock comes back to them. All equals the oracle, which runs by
+    the times in the journal.
     """
     rules = tmp_path / "rules"
     rules.mkdir()
@@ -67,10 +70,14 @@ def test_caps_by_day_and_month_hold_whatever_the_clock_does(
                 paid[customer] += 1
             system.publish([_payment(customer, paid[customer], clock.now) for customer in customers])
             system.wait_until_drained()
-            by_occasion = {one["occasion"]: one["reason"] for one in system.decisions()}
-            found = [by_occasion[f"transaction:{customer}-{paid[customer]}"] for customer in customers]
+            found = became_of(*customers)
             outcomes.extend(zip(customers, found, strict=True))
             return found
+
+        def became_of(*customers: str) -> list[str]:
+            """What became of the last payment of each, as of now."""
+            by_occasion = {one["occasion"]: one["reason"] for one in system.decisions()}
+            return [by_occasion[f"transaction:{customer}-{paid[customer]}"] for customer in customers]
 
         assert pay("a", "b") == ["sent", "sent"]
         assert pay("a") == ["capped"]
@@ -90,12 +97,26 @@ def test_caps_by_day_and_month_hold_whatever_the_clock_does(
         assert pay("a", "d", "b") == ["capped", "capped", "sent"]  # two in March
         clock.set("2028-04-01 00:10")
         assert pay("a", "d") == ["sent", "sent"]
+        clock.set("2028-04-02 02:30")  # quiet until 04:00; what is offered now is over at 03:30
+        assert pay("f", "g") == ["expired", "expired"]
+        clock.set("2028-04-02 01:30")  # back by an hour: not quiet yet
+        assert pay("f") == ["sent"]
+        clock.set("2028-04-02 03:30")
+        assert pay("f", "g") == ["quiet_hours", "quiet_hours"]
+        clock.set("2028-04-02 03:20")
+        assert pay("h") == ["quiet_hours"]
+        clock.set("2028-04-02 04:10")
+        waiting = ("f", "g", "h")
+        wait_until(lambda: "quiet_hours" not in became_of(*waiting), "what waited is decided")
+        assert became_of(*waiting) == ["capped", "sent", "sent"]
+        outcomes.extend(zip(waiting, became_of(*waiting), strict=True))
         settle(system, order_free=False)
         system.stop_workers()
 
         made = [(action["customer_id"], _local(action["created_at"])) for action in system.actions()]
         assert max(Counter((customer, at.date()) for customer, at in made).values()) == 1, made
         assert max(Counter((customer, at.year, at.month) for customer, at in made).values()) == 2, made
+        assert not [one for one in made if 2 <= one[1].hour < 4], made
         assert len(made) == sum(reason == "sent" for _, reason in outcomes)
 
 

@@ -1,4 +1,4 @@
-"""F9: Redis down, slow by 2 s, half open, restarted empty, restored from an older snapshot."""
+"""F9: Redis down, slow by 2 s, half open, its replica away, restarted empty, restored from an older snapshot."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from streams.embedded_redis import EmbeddedRedis
 from tests.support.faults import SHIPPED, fault_system, history, load, settle
 from tests.support.kafka_broker import group_offsets
 from tests.support.metrics import away, errors
+from tests.support.redis_server import ask, held
 from tests.support.system import OUTBOUND, System
 from tests.support.tcp_proxy import BOTH, Direction, TcpProxy
 from tests.support.worker_process import WorkerProcess, wait_until
@@ -111,6 +112,31 @@ def test_half_open_connections(
             wait_until(lambda: errors(worker, "store") > before, "the worker finds a connection dead")  # noqa: B023
         assert settle(system).actions >= 200
         system.stop_workers()
+
+
+def test_its_replica_does_not_answer(kafka: str, redis: EmbeddedRedis, tmp_path: Path, seed: int) -> None:
+    """Where a replica must have each commit, none counts while it stands still, and the log says why; then all goes on,
+
+    and the replica has what the server has.
+    """
+    options = {"replicaof": f"127.0.0.1 {redis.port}"}
+    with (
+        EmbeddedRedis(tmp_path / "replica", appendonly=False, options=options) as replica,
+        fault_system(kafka, redis.url, tmp_path, name="f09-replica", redis_wait_replicas=1) as system,
+    ):
+        worker = system.start_worker()
+        worker.wait_for_partitions(system.partitions)
+        load(system, worker, history(seed, customers=50))
+        wait_until(lambda: system.journal_size() >= 5, "the worker goes on")
+        with held(replica):
+            _check_nothing_is_sent(system, worker)
+            assert "0 of 1 replicas have the write" in worker.text()
+            assert system.lag(range(system.partitions)) > 0, "everything was done before"
+        assert settle(system).actions >= 200
+        system.stop_workers()
+        for partition in range(system.partitions):
+            meta = f"{{{system.name}:{partition}}}:meta"
+            assert ask(replica, "HGET", meta, "seq") == b"%d" % system.meta(partition).sequence
 
 
 def test_restarted_empty(kafka: str, redis: EmbeddedRedis, tmp_path: Path, seed: int) -> None:

@@ -7,26 +7,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from streams.embedded_redis import EmbeddedRedis
+from tests.support.metrics import metrics, total
 from tests.support.oracle_check import check_against_oracle
+from tests.support.redis_server import held
 from tests.support.system import Event, System, event
-from tests.support.worker_process import wait_until
+from tests.support.worker_process import WorkerProcess, wait_until
 
 RULES = Path(__file__).parent / "rules" / "wall_clock"
 HOUR_MS = 3_600_000
 
 
 def test_silence_is_noticed_when_its_hour_is_over_though_nothing_comes(
-    kafka: str, redis_url: str, tmp_path: Path
+    kafka: str, redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
     """Payments nearly an hour old: the action of each silence comes by itself when the hour is over, not before, once.
 
-    An event further ahead than publishers' clocks may be is set aside, one within that is not.
+    An event further ahead than publishers' clocks may be is set aside, one within that is not. The metrics tell how
+    late timers are, while the store holds one up and after.
     """
-    with System(kafka, redis_url, tmp_path, rules=RULES, name="wall", partitions=2, clock="wall") as system:
+    with System(kafka, redis_server.url, tmp_path, rules=RULES, name="wall", partitions=2, clock="wall") as system:
         system.create_topics()
-        system.start_worker().wait_for_partitions(system.partitions)
+        worker = system.start_worker()
+        worker.wait_for_partitions(system.partitions)
         now = _now_ms()
-        due = {"soon": now + 3_000, "later": now + 5_000}
+        due = {"soon": now + 3_000, "later": now + 5_500}
         begun = _now_ms()
         system.publish(
             [
@@ -35,9 +42,24 @@ def test_silence_is_noticed_when_its_hour_is_over_though_nothing_comes(
                 _payment("far-ahead", now + 300_000),
             ]
         )
+        wait_until(lambda: _customers(system) == ["soon"], "the first silence is noticed", 30)
+        wait_until(lambda: _overdue(worker) == 0, "its timer is no longer due")
+        assert _now_ms() < due["later"], "the machine is too slow for this test: both hours were over"
+        with held(redis_server):
+            wait_until(lambda: _overdue(worker) > 0, "a timer is overdue", 30)
+            assert _overdue(worker) <= (_now_ms() - due["later"]) / 1000
         wait_until(lambda: len(_silences(system)) == 2, "both silences are noticed", 30)
         system.wait_until_drained()
+        wait_until(lambda: _overdue(worker) == 0, "no timer is overdue")
+        found, seconds = metrics(worker), (_now_ms() - begun) / 1000
         system.stop_workers()
+
+        late = [(_ms(action["created_at"]) - due[action["customer_id"]]) / 1000 for action in _silences(system)]
+        assert total(found, "timer_delay_seconds_count", stage="customer") == 2
+        assert total(found, "timer_delay_seconds_sum", stage="customer") == pytest.approx(sum(late))
+        assert total(found, "event_to_action_seconds_count") == 3
+        # From the record's arrival on Kafka: the payments themselves are an hour old.
+        assert 0 < total(found, "event_to_action_seconds_sum") <= 3 * seconds
 
         for action in _silences(system):
             created = _ms(action["created_at"])
@@ -102,6 +124,10 @@ def _payment(customer: str, at_ms: int) -> Event:
 
 def _silences(system: System) -> list[dict[str, Any]]:
     return [action for action in system.actions() if action["trigger"] == "an_hour_without"]
+
+
+def _overdue(worker: WorkerProcess) -> float:
+    return total(metrics(worker), "timers_overdue_seconds", stage="customer")
 
 
 def _customers(system: System) -> list[str]:

@@ -76,6 +76,8 @@ def test_addresses_by_commas() -> None:
         ("TOPIC_PREFIX", "blue/", "letters, digits"),
         ("TENANT", "", "at least 1 character"),
         ("REDIS_CLUSTER", "perhaps", "valid boolean"),
+        ("REDIS_WAIT_REPLICAS", "-1", "greater than or equal to 0"),
+        ("REDIS_WAIT_REPLICAS", "6", "less than or equal to 5"),
         ("LOG_LEVEL", "loud", "'debug', 'info'"),
         ("FAIL_POINT", "after_lunch:1", "mid_evaluation, mid_publish, after_publish, after_commit with a count"),
         ("FAIL_POINT", "after_publish", "such as after_publish:7"),

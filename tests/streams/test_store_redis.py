@@ -15,7 +15,7 @@ import pytest
 from streams.embedded_redis import EmbeddedRedis, free_port
 from streams.redis_client import Script
 from streams.store import Commit, Ownership, StoreCorrupt, StoreRefused, StoreRolledBack, StoreUnavailable
-from streams.store_redis import RedisStore
+from streams.store_redis import RedisStore, acl_rule
 from tests.support.redis_server import RedisClusterServers, ask, held, wait_until
 
 P = 3
@@ -489,6 +489,18 @@ async def test_a_commit_waits_for_the_replica_of_its_own_node_of_a_cluster(
         with pytest.raises(StoreUnavailable, match="1 of 2 replicas"):
             await batch(strict, own, 2, Commit("customer", {"a": b"2"}), partition)
         assert await contents(strict, partition) == {"a": b"2"}
+        assert await strict.missing_rights(1) == []
+
+
+async def test_whoever_may_not_wait_for_replicas_is_told_at_the_start(
+    server: EmbeddedRedis, open_store: Open, namespace: str
+) -> None:
+    """The list for administrators has the right where commits wait, and only there; without it, it is named."""
+    for replicas, missing in ((True, []), (False, ["the command wait"])):
+        rule = acl_rule("waiter", namespace, cluster=False, database=0, replicas=replicas).replace("PASSWORD", "secret")
+        ask(server, *rule.split())
+        assert await open_store(f"redis://waiter:secret@{server.address}", wait_replicas=1).missing_rights(1) == missing
+        assert await open_store(f"redis://waiter:secret@{server.address}").missing_rights(1) == []
 
 
 # --- the cluster
