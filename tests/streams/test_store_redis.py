@@ -496,7 +496,8 @@ async def test_whoever_may_not_wait_for_replicas_is_told_at_the_start(
     server: EmbeddedRedis, open_store: Open, namespace: str
 ) -> None:
     """The list for administrators has the right where commits wait, and only there; without it, it is named."""
-    for replicas, missing in ((True, []), (False, ["the command wait"])):
+    expected: dict[bool, list[str]] = {True: [], False: ["the command wait"]}
+    for replicas, missing in expected.items():
         rule = acl_rule("waiter", namespace, cluster=False, database=0, replicas=replicas).replace("PASSWORD", "secret")
         ask(server, *rule.split())
         assert await open_store(f"redis://waiter:secret@{server.address}", wait_replicas=1).missing_rights(1) == missing
