@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -86,6 +86,8 @@ class KafkaPublisher:
         self.errors = 0
         """Attempts that Kafka did not take."""
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed: dict[AIOKafkaProducer, asyncio.Future[None]] = {}
+        """Of each producer that is not closed yet: done when it is."""
 
     @property
     def away(self) -> bool:
@@ -149,7 +151,7 @@ class KafkaPublisher:
                 # Without a word from any broker aiokafka tries on for ever: nobody may take that for a quiet day.
                 silent = asyncio.get_running_loop().call_later(_SILENT_SECONDS, self._note_away, place, TimeoutError())
                 try:
-                    await _send(producer, topic, partition, messages)
+                    await _unless(self._closed[producer], _send(producer, topic, partition, messages))
                 except _SESSION_LOST as error:
                     self._note_away(place, error)
                     await self._renew(producer)
@@ -197,6 +199,7 @@ class KafkaPublisher:
         task = asyncio.create_task(_close(failed))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        task.add_done_callback(lambda _: self._closed.pop(failed).set_result(None))
 
     async def _open(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -214,6 +217,7 @@ class KafkaPublisher:
         except BaseException:
             await producer.stop()
             raise
+        self._closed[producer] = asyncio.get_running_loop().create_future()
         return producer
 
     @contextmanager
@@ -285,6 +289,20 @@ async def _send(producer: AIOKafkaProducer, topic: str, partition: int, messages
             acknowledgement.cancel()
         raise
     await _all(acknowledgements)
+
+
+async def _unless(closed: asyncio.Future[None], sending: Coroutine[Any, Any, None]) -> None:
+    """Sends. What is handed to a producer that another place has just left would wait for its sender for ever."""
+    task = asyncio.ensure_future(sending)
+    try:
+        await asyncio.wait({task, closed}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    if task.cancelled():
+        raise KafkaConnectionError("the producer was closed")
+    task.result()
 
 
 def _size(message: Message) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import NotLeaderForPartitionError, OutOfOrderSequenceNumber
+from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError, OutOfOrderSequenceNumber
 from kafka import KafkaProducer
 
 from streams import publisher as module
@@ -212,3 +212,14 @@ async def test_goes_on_with_a_new_producer_when_the_session_is_lost(
         await asyncio.gather(*(publisher.publish(partition, [Message("a", b"k", b"v")]) for partition in range(4)))
     assert len(set(map(id, used))) == 2
     assert sorted(one.partition for one in await read(kafka, name + "a")) == [0, 1, 2, 3]
+
+
+async def test_what_a_closed_producer_was_given_is_sent_by_the_next() -> None:
+    """A producer closed for another place never sends what it still gets: that must not wait for ever."""
+    closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    sending = asyncio.ensure_future(module._unless(closed, asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    assert not sending.done()
+    closed.set_result(None)
+    with pytest.raises(KafkaConnectionError, match="closed"):
+        await sending
