@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -210,6 +213,29 @@ def test_a_server_that_is_not_there_is_a_reset() -> None:
             with server:
                 server.sendall(b"hello")
                 assert client.recv(10) == b"hello"
+
+
+def test_an_end_while_clients_connect_leaves_nothing_open(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody closed would be found by the collector in whatever test comes then, and fail that one."""
+    found: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: found.append(str(unraisable.exc_value)))
+    for _ in range(5):
+        proxy, ended = TcpProxy(echo.port), threading.Event()
+        client = threading.Thread(target=_connect_again_and_again, args=(proxy.port, ended))
+        client.start()
+        wait_until(lambda proxy=proxy: proxy.connections > 0, "no connection", seconds=SOON_S)
+        proxy.stop()
+        ended.set()
+        client.join()
+        del proxy
+        gc.collect()
+    assert found == []
+
+
+def _connect_again_and_again(port: int, ended: threading.Event) -> None:
+    while not ended.is_set():
+        with suppress(OSError):  # the proxy may have gone
+            socket.create_connection(("127.0.0.1", port)).close()
 
 
 def _changes(value: object) -> bool:

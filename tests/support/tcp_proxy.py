@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, cast
+from typing import Final, Literal, Self, cast
 
-T = TypeVar("T")
+from tests.support.loop_thread import LoopThread
 
 Direction = Literal["to_server", "to_client"]
 BOTH: Final[frozenset[Direction]] = frozenset(("to_server", "to_client"))
@@ -25,7 +24,6 @@ BOTH: Final[frozenset[Direction]] = frozenset(("to_server", "to_client"))
 _CHUNK: Final = 16 * 1024
 _IN_FLIGHT: Final = 1024 * 1024
 """Bytes of one direction on their way through; more are left in the sender's socket, as on a real line."""
-_CALL_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,8 @@ class TcpProxy:
         self._turned = asyncio.Event()
         self._passing = asyncio.Event()
         self._connections: set[_Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-of-{server_port}", daemon=True)
-        self._thread.start()
-        self._server = self._run(self._listen())
+        self._loop = LoopThread(f"proxy-of-{server_port}")
+        self._server = self._loop.run(self._listen())
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def __repr__(self) -> str:
@@ -83,23 +78,23 @@ class TcpProxy:
 
     def heal(self) -> None:
         """Everything passes at once. What is half open stays dead: only new connections work."""
-        self._run(self._become(_GOOD))
+        self._loop.run(self._become(_GOOD))
 
     def slow(self, latency_s: float = 0.0, bytes_per_second: float | None = None) -> None:
         """Each byte is ``latency_s`` late in either direction, and no more than so many pass in a second."""
-        self._run(self._become(_Line(latency_s, bytes_per_second)))
+        self._loop.run(self._become(_Line(latency_s, bytes_per_second)))
 
     def cut(self) -> None:
         """Every connection is reset, and so is each new one, until ``heal``."""
-        self._run(self._become(_Line(refused=True), reset=True))
+        self._loop.run(self._become(_Line(refused=True), reset=True))
 
     def reset(self) -> None:
         """Every connection is reset; who connects again is served as before."""
-        self._run(self._become(self._line, reset=True))
+        self._loop.run(self._become(self._line, reset=True))
 
     def freeze(self) -> None:
         """Nothing passes, nobody is told; after ``heal`` all that waited arrives, as when a network is whole again."""
-        self._run(self._become(self._line, passing=False))
+        self._loop.run(self._become(self._line, passing=False))
 
     def half_open(self, lost: frozenset[Direction] = BOTH) -> None:
         """One side is silently gone: what is sent in the ``lost`` directions is taken and never arrives.
@@ -107,21 +102,13 @@ class TcpProxy:
         That is so of the connections there are, for ever, and of those made until ``heal``. No side learns that the
         other has closed a connection.
         """
-        self._run(self._become(_Line(lost=lost), dead=lost))
+        self._loop.run(self._become(_Line(lost=lost), dead=lost))
 
     def stop(self) -> None:
         """Resets what is open and listens no more."""
-        if self._loop.is_closed():
-            return
-        self._run(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CALL_S)
-        self._loop.close()
+        self._loop.stop(self._server)
 
     # In its own thread
-
-    def _run(self, what: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(_CALL_S)
 
     async def _listen(self) -> asyncio.Server:
         self._passing.set()
@@ -142,16 +129,9 @@ class TcpProxy:
         else:
             self._passing.clear()
 
-    async def _end(self) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
         connection = _Connection(task, self._line.lost)
         connection.add(writer)
         self._connections.add(connection)
@@ -163,7 +143,6 @@ class TcpProxy:
         finally:
             connection.abort()
             self._connections.discard(connection)
-            self._tasks.discard(task)
 
     async def _serve(self, connection: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

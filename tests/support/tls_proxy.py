@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
 from typing import Self
+
+from tests.support.loop_thread import LoopThread
 
 
 class TlsProxy:
@@ -23,39 +24,25 @@ class TlsProxy:
         if client_authority is not None:
             self._context.load_verify_locations(client_authority)
             self._context.verify_mode = ssl.CERT_REQUIRED
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="tls-proxy", daemon=True)
+        self._loop: LoopThread
         self._server: asyncio.Server
-        self._open: set[asyncio.Task[None]] = set()
         self.port = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self._loop = LoopThread("tls-proxy")
+        self._server = self._loop.run(self._listen())
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._loop.stop(self._server)
 
     async def _listen(self) -> asyncio.Server:
         # A client that does not trust the certificate breaks the handshake off: no concern of the server's.
-        self._loop.set_exception_handler(lambda *_: None)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         return await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
 
-    async def _close(self) -> None:
-        self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
         host, _, port = self._target.rpartition(":")
         try:
             back_reader, back_writer = await asyncio.open_connection(host, int(port))
@@ -66,7 +53,6 @@ class TlsProxy:
         except OSError:
             pass  # one of the two has gone: the other sees its connection end
         finally:
-            self._open.discard(task)
             writer.close()
 
 
