@@ -66,7 +66,6 @@ class Rebuilder:
 
         Raises ``Refused``, and ``Fenced`` where a worker has run batches of a partition meanwhile.
         """
-
         request = self._request
         plans: list[tuple[Plan, int | None]] = []
         refused: list[str] = []
@@ -94,7 +93,7 @@ class Rebuilder:
                     "there is with --incomplete"
                 )
         for plan, _ in plans:
-            await self._find_rulesets(plan.partition, plan.rulesets, {plan.newest_ruleset} | plan.rulesets)
+            await self._find_rulesets(plan.partition, plan.rulesets, needed=True)
         if refused:
             raise Refused("\n".join(refused))
         if request.dry_run or not plans:
@@ -108,7 +107,6 @@ class Rebuilder:
         return await self._patience.insist(lambda: self._store.last_batch(number))
 
     async def _partitions(self) -> Sequence[int]:
-
         counts = await partition_counts(self._options)
         count = min(counts.get(topic, 0) for topic in self._routes.kafka_topics)
         wanted = self._request.partitions
@@ -120,7 +118,6 @@ class Rebuilder:
         return sorted(set(wanted))
 
     async def _plan(self, number: int) -> Plan:
-
         spans, committed = await self._kafka_knows(number)
         return await make_plan(number, self._journal, {topic: start for topic, (start, _) in spans.items()}, committed)
 
@@ -146,8 +143,8 @@ class Rebuilder:
             "tell. Have profiles and open holdings published again before a worker starts"
         )
 
-    async def _find_rulesets(self, number: int, wanted: Collection[str], needed: Collection[str]) -> None:
-        """Loads the rule sets from where they are kept. Raises ``Refused`` where one that is needed is not found."""
+    async def _find_rulesets(self, number: int, wanted: Collection[str], *, needed: bool) -> None:
+        """Loads the rule sets from where they are kept. Raises ``Refused`` where one is needed and not found."""
         missing = set(wanted) - self._rulesets.keys()
         for name in sorted(missing):
             document = await self._document(name)
@@ -157,8 +154,8 @@ class Rebuilder:
             settings = self._settings
             found = await read_rulesets(self._options, settings.topic_prefix, settings.tenant, missing)
             self._rulesets |= {name: from_document(document) for name, document in found.items()}
-        for name in wanted:
-            if name in needed and (name not in self._rulesets or self._rulesets[name].hash != name):
+        for name in wanted if needed else ():
+            if name not in self._rulesets or self._rulesets[name].hash != name:
                 raise Refused(
                     f"batches of partition {number} were run under rule set {name}, which neither the store nor Kafka "
                     "keeps as this program reads it; give its folder: --rules FOLDER"
@@ -171,7 +168,6 @@ class Rebuilder:
         await self._patience.insist(lambda: self._store.put_ruleset(ruleset.hash, ruleset.document))
 
     async def _carry_out(self, plan: Plan, last_batch: int | None) -> None:
-
         settings, number = self._settings, plan.partition
         for name in plan.rulesets:
             await self._keep(self._rulesets[name])
@@ -228,13 +224,12 @@ class Rebuilder:
                 f"decisions are no longer kept, and the policy looks back to {from_ms(floor).isoformat()}: caps "
                 "could be exceeded. Restore the store from a backup"
             )
-        await self._find_rulesets(plan.partition, recall.rulesets, ())
+        await self._find_rulesets(plan.partition, recall.rulesets, needed=False)
         return recall.states(engine, self._rulesets)
 
 
 async def check_nobody_runs(settings: Settings) -> None:
     """Refuses where workers run: what they would do meanwhile would be lost."""
-
     admin = AIOKafkaAdminClient(**kafka_options(settings))
     try:
         await admin.start()

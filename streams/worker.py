@@ -189,16 +189,18 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, ruleset, telemetry))
     # What a partition met while it ran, or its reader did, counts as what it met when it was taken over.
     reason = owner.refusal or owner.processor.failure or app.crash_reason
-    for link in chain_of(reason) if reason is not None else ():
-        if isinstance(link, Refused):
-            raise link
-    _tell_withdrawn(reason, settings)
+    if reason is not None:
+        _tell_cause(reason, settings)
     return code
 
 
-def _tell_withdrawn(reason: BaseException | None, settings: Settings) -> None:
-    """Raises ``NotReachable`` where a worker ended because Kafka or the store no longer let it do what it must."""
-    for link in chain_of(reason) if reason is not None else ():
+def _tell_cause(reason: BaseException, settings: Settings) -> None:
+    """Raises the refusal behind the end of a worker, or ``NotReachable`` where Kafka or the store turn it away."""
+    links = list(chain_of(reason))
+    for link in links:
+        if isinstance(link, Refused):
+            raise link
+    for link in links:
         if isinstance(link, NOT_ALLOWED):
             raise NotReachable(not_allowed(link, settings))
         if isinstance(link, StoreRefused):
