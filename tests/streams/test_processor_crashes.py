@@ -27,6 +27,7 @@ from tests.support.processing import (
     assert_equals_straight_run,
     batches,
     behaviour,
+    cut_off,
     feedback,
     filled,
     straight_run,
@@ -42,12 +43,7 @@ class TestSameBatchAgain:
     async def test_killed_worker_changes_nothing(self, step: str, passes: int) -> None:
         """The next owner runs the very batch again: same ids, same bodies, same states as a run without a crash."""
         world = filled(World(limits=SMALL), 20)
-        first = world.worker(broken := Interrupter())
-        broken.hang[step] = passes
-        await first.take_over(0)
-        await first.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
-        await first.kill()
+        await cut_off(world, step, passes=passes)
         world.clock.time_ms += 5_000
         second = world.worker()
         positions = await second.take_over(0)
@@ -60,12 +56,7 @@ class TestSameBatchAgain:
     async def test_same_ruleset_and_now_though_both_have_changed(self) -> None:
         """An unfinished batch runs under its own rule set and time, read from the store; the next under the new."""
         world = filled(World(), 10, customers=1)
-        first = world.worker(broken := Interrupter())
-        broken.hang["after publish"] = 0
-        await first.take_over(0)
-        await first.submit(B, world.log.records[B, 0][:5])
-        await until(lambda: bool(broken.hung))
-        await first.kill()
+        await cut_off(world, "after publish", records=world.log.records[B, 0][:5])
         before = dict(world.publisher.outputs(0))
         world.clock.time_ms += 60_000
         second = world.worker(ruleset=toy_ruleset("rules-2"))
@@ -79,12 +70,7 @@ class TestSameBatchAgain:
     async def test_unknown_ruleset_is_refused(self) -> None:
         """A batch whose rule set nobody keeps is not run under another one."""
         world = filled(World(), 10)
-        first = world.worker(broken := Interrupter())
-        broken.hang["after announce"] = 0
-        await first.take_over(0)
-        await first.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
-        await first.kill()
+        await cut_off(world, "after announce")
         world.backend.rulesets.clear()
         with pytest.raises(RulesetUnknown, match="rules-1"):
             await world.worker(ruleset=toy_ruleset("rules-2")).take_over(0)
@@ -112,12 +98,7 @@ class TestSameBatchAgain:
     async def test_intent_that_does_not_fit_the_position_is_refused(self) -> None:
         """An intent that begins elsewhere than at the position is nothing this program wrote."""
         world = filled(World(limits=SMALL), 10)
-        first = world.worker(broken := Interrupter())
-        broken.hang["after announce"] = 1
-        await first.take_over(0)
-        await first.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
-        await first.kill()
+        await cut_off(world, "after announce", passes=1)
         world.backend.partition(0).positions[B] = 2
         with pytest.raises(StoreCorrupt, match="begins at offset 3"):
             await world.worker().take_over(0)

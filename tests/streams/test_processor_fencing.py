@@ -18,7 +18,9 @@ from tests.support.processing import (
     World,
     assert_equals_straight_run,
     batches,
+    cut_off,
     filled,
+    hung,
     recorded,
     settled,
     until,
@@ -49,11 +51,7 @@ class TestFencing:
     async def test_zombie_commit_is_refused(self) -> None:
         """Replaced between publish and commit: the commit is refused, its heir has run the very batch."""
         world = filled(World(), 10)
-        zombie = world.worker(broken := Interrupter())
-        broken.hang["before commit"] = 0
-        await zombie.take_over(0)
-        await zombie.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
+        zombie, broken = await hung(world, "before commit")
         heir = world.worker()
         assert (await heir.take_over(0))[B, 0] == 10
         commits = world.trace.kinds().count("commit")
@@ -87,12 +85,7 @@ class TestFencing:
     async def test_lost_again_while_it_is_taken_over(self) -> None:
         """Fenced during the unfinished batch: the partition is given up at once, the worker lives."""
         world = filled(World(), 10)
-        first = world.worker(broken := Interrupter())
-        broken.hang["after announce"] = 0
-        await first.take_over(0)
-        await first.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
-        await first.kill()
+        await cut_off(world, "after announce")
         slow = world.worker(slowly := Interrupter())
         slowly.hang["before commit"] = 0
         taking = asyncio.create_task(slow.take_over(0))

@@ -8,11 +8,11 @@ from tests.support.processing import (
     START_MS,
     B,
     F,
-    Interrupter,
     World,
     assert_equals_straight_run,
     batches,
     behaviour,
+    cut_off,
     feedback,
     filled,
     settled,
@@ -153,12 +153,7 @@ class TestTimersByTheRecords:
         """The timers that the last owner's records made due do not wait for new records."""
         world = self.world()
         world.log.add(B, 0, behaviour(0, "c0"), behaviour(1, "c1", at=START_MS + 2 * TIMER_MS))
-        first = world.worker(broken := Interrupter())
-        broken.hang["after commit"] = 0
-        await first.take_over(0)
-        await first.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
-        await first.kill()
+        await cut_off(world, "after commit")
         assert batches(world, TimerBatch) == []
         second = world.worker()
         await second.take_over(0)

@@ -23,7 +23,9 @@ from tests.support.processing import (
     World,
     assert_equals_straight_run,
     behaviour,
+    cut_off,
     feedback,
+    hung,
     recorded,
     until,
 )
@@ -89,11 +91,7 @@ class TestPutBack:
     async def test_an_intent_of_the_older_store_is_run_as_the_journal_has_it(self) -> None:
         """The snapshot was taken between announcing and committing: that batch is in the journal, and run once."""
         world = new_world()
-        worker = world.worker(broken := Interrupter())
-        broken.hang["after publish"] = 2
-        await worker.take_over(0)
-        await worker.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
+        worker, broken = await hung(world, "after publish", passes=2)
         older = copy.deepcopy(world.backend)
         assert older.partition(0).intent is not None
         broken.resume()
@@ -176,12 +174,7 @@ class TestRebuild:
     async def test_a_last_batch_that_was_perhaps_not_sent_is_left_to_the_worker(self) -> None:
         """The group was not told of it: the worker runs it again, and sends the very same messages."""
         world = new_world()
-        worker = world.worker(broken := Interrupter())
-        broken.hang["before commit"] = 4
-        await worker.take_over(0)
-        await worker.submit(B, world.log.records[B, 0])
-        await until(lambda: bool(broken.hung))
-        await worker.kill()
+        await cut_off(world, "before commit", passes=4)
         unfinished = world.backend.partition(0).intent
         world.log.offsets[B, 0] = 12
         forget(world)

@@ -433,6 +433,27 @@ def filled(world: World, events: int, customers: int = 3, partition: int = 0) ->
     return world
 
 
+async def hung(
+    world: World, step: str, *, passes: int = 0, records: Sequence[RawRecord] | None = None
+) -> tuple[Worker, Interrupter]:
+    """A worker that has taken partition 0 over and hangs at a step, which it passed so often before, and what holds it.
+
+    It works on the behaviour records; on all of them where none are given.
+    """
+    worker = world.worker(broken := Interrupter())
+    broken.hang[step] = passes
+    await worker.take_over(0)
+    await worker.submit(B, world.log.records[B, 0] if records is None else records)
+    await until(lambda: bool(broken.hung))
+    return worker, broken
+
+
+async def cut_off(world: World, step: str, *, passes: int = 0, records: Sequence[RawRecord] | None = None) -> None:
+    """As ``hung``, and then killed there."""
+    worker, _ = await hung(world, step, passes=passes, records=records)
+    await worker.kill()
+
+
 def batches(world: World, kind: type[Any] = RecordBatch) -> list[Any]:
     """What the journal of partition 0 has of a kind."""
     return [entry for entry in world.publisher.journal(0) if isinstance(entry, kind)]
