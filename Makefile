@@ -35,8 +35,8 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The figures of the README, one table for each mode, with JSON beside it in build/bench; drain runs on real Kafka and
-# Redis, beside peers that it sets up in ~/.cache. Nothing else should run on the machine meanwhile.
+# The figures of the README: a table for each mode with JSON beside it, and a page of all in build/bench. Drain runs on
+# real Kafka and Redis, beside peers that it sets up in ~/.cache. Nothing else should run on the machine meanwhile.
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks drain --events 80000 --customers 8000 --json build/bench/drain.json
 	$(BIN)/python -m tests.benchmarks engine --json build/bench/engine.json
@@ -46,6 +46,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks backtest
 	$(BIN)/python -m tests.benchmarks authoring
 	$(BIN)/python -m tests.benchmarks expressions
+	$(BIN)/python -m tests.benchmarks report build/bench
 
 bench-quick: $(READY)
 	$(BIN)/python -m tests.benchmarks drain --events 40000 --customers 4000 --rounds 3 --peers targets \

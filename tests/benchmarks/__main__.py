@@ -10,7 +10,18 @@ import sys
 from types import ModuleType
 from typing import Final
 
-from tests.benchmarks import authoring, backtest, drain, engine, expressions, functions, growth, latency, recovery
+from tests.benchmarks import (
+    authoring,
+    backtest,
+    drain,
+    engine,
+    expressions,
+    functions,
+    growth,
+    latency,
+    recovery,
+    report,
+)
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
@@ -22,6 +33,7 @@ MODES: Final[dict[str, ModuleType]] = {
     "expressions": expressions,
     "functions": functions,
     "recovery": recovery,
+    "report": report,
 }
 DEFAULT: Final = "drain"
 

@@ -8,7 +8,6 @@ a worker, and Redis's bytes for each customer.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import tempfile
 import time
@@ -22,9 +21,10 @@ from redis import Redis
 
 from streams.backtest.charts import bars
 from streams.embedded_redis import EmbeddedRedis
+from tests.benchmarks.results import Result, Target
 from tests.benchmarks.rule_sets import rule_files
 from tests.benchmarks.watched import cpu_seconds, memory_mib, position
-from tests.benchmarks.work import machine, profiles, transactions
+from tests.benchmarks.work import profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.system import System
 from tests.support.worker_process import WorkerProcess, wait_until
@@ -64,9 +64,9 @@ class Figure:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
     parser.add_argument("--events", type=int, default=20_000, help="transactions of each drain")
-    parser.add_argument("--customers", type=int, nargs="*", default=[1_000, 10_000, 50_000])
+    parser.add_argument("--customers", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--triggers", type=int, nargs="*", default=[1, 10, 50, 200])
-    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--window", type=int, nargs="*", default=[30, 3_000], help="events of each customer")
     parser.add_argument("--pictures", type=Path, help="write a picture of each axis to this folder, as SVG")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
@@ -85,16 +85,31 @@ def run(given: argparse.Namespace) -> None:
                     done[size] = _measure(broker.bootstrap, redis.url, folder, axis, value, size)
                 figures.append(replace(done[size], axis=axis, value=value))
                 print(row(figures[-1]), flush=True)
-    print(f"{given.events:,} transactions a drain; otherwise 10,000 customers, 10 triggers, 1 worker; {machine()}")
-    print(table(figures))
     if given.pictures is not None:
         given.pictures.mkdir(parents=True, exist_ok=True)
         for axis, picture in pictures(figures).items():
             (given.pictures / f"growth-{axis}.svg").write_text(picture, "utf-8")
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        body = {"machine": machine(), "figures": [asdict(figure) for figure in figures]}
-        given.json.write_text(json.dumps(body, indent=1), "utf-8")
+    found = Result(
+        of=f"{given.events:,} transactions a drain; otherwise 10,000 customers, 10 triggers, 1 worker",
+        text=table(figures),
+        figures=[asdict(figure) for figure in figures],
+        targets=targets(figures),
+    )
+    found.tell(given.json)
+
+
+def targets(figures: Sequence[Figure]) -> list[Target]:
+    """What 200 triggers may cost, and what a customer may take in Redis."""
+    by = {(figure.axis, figure.value): figure for figure in figures}
+    found = []
+    if ("triggers", 10) in by and ("triggers", 200) in by:
+        ratio = by["triggers", 200].cpu_us / by["triggers", 10].cpu_us
+        found.append(Target("200 triggers instead of 10: times the processor time", 3, 1.5, ratio, at_most=True))
+    if ("window", 30) in by:
+        # A month of a customer who pays each day: most customers of a large bank have fewer events in their windows.
+        kept = by["window", 30].redis_bytes
+        found.append(Target("Redis MB for a million customers, 30 events each", 1_000, 400, kept, at_most=True))
+    return found
 
 
 def table(figures: Sequence[Figure]) -> str:

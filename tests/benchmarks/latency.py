@@ -30,8 +30,9 @@ from schemas.base import to_ms
 from streams.demo.neighbours import latency, percentile
 from streams.embedded_redis import EmbeddedRedis
 from streams.simulator.publish import Handed
+from tests.benchmarks.results import Result, Target
 from tests.benchmarks.watched import cpu_seconds, position, time_drain
-from tests.benchmarks.work import RULES, TOPIC, machine, profiles, transactions
+from tests.benchmarks.work import RULES, TOPIC, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
 from tests.support.system import QUEUES, System
@@ -40,6 +41,7 @@ from tests.support.worker_process import WorkerProcess, wait_until
 ABOUT: Final = "from an event's intended time to its action, at fixed rates (open loop)"
 ROOT: Final = Path(__file__).parents[2]
 _ADDRESS: Final = re.compile(r"health and metrics at (http://127\.0\.0\.1:\d+)")
+_HALF: Final = 0.5
 _DRAIN_S: Final = 120.0
 _WARM_S: Final = 2.0
 """The first seconds at a rate do not count: caches and estimates settle."""
@@ -107,15 +109,27 @@ def run(given: argparse.Namespace) -> None:
                 first += count
             system.stop_workers()
             check_against_oracle(system)
-    print(
-        f"{given.events:,} transactions of {given.customers:,} customers drained at {drained.rate:,.0f}/s; {machine()}"
+    found = Result(
+        of=f"{given.events:,} transactions of {given.customers:,} customers drained at {drained.rate:,.0f}/s\n"
+        f"each rate held for {given.seconds:g} s; actions, decisions and states equal the oracle's",
+        text=table(figures),
+        figures={"drain": drained.rate, "rates": [asdict(figure) for figure in figures]},
+        targets=targets(figures),
     )
-    print(f"each rate held for {given.seconds:g} s; actions, decisions and states equal the oracle's")
-    print(table(figures))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        body = {"machine": machine(), "drain": drained.rate, "rates": [asdict(figure) for figure in figures]}
-        given.json.write_text(json.dumps(body, indent=1), "utf-8")
+    found.tell(given.json)
+
+
+def targets(figures: Sequence[Figure]) -> list[Target]:
+    """At half of the rate at which it drains."""
+    return [
+        target
+        for f in figures
+        if f.share == _HALF
+        for target in (
+            Target("latency at half the drain's rate: p99 ms", 50, 15, f.p99, at_most=True),
+            Target("latency at half the drain's rate: p99.9 ms", 250, 50, f.p999, at_most=True),
+        )
+    ]
 
 
 def table(figures: Sequence[Figure]) -> str:
