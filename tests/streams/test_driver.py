@@ -53,7 +53,7 @@ class Workers:
     def lines(self, kind: str, worker: subprocess.Popen[bytes] | None = None) -> list[dict[str, Any]]:
         return [line for line in read(self.book, kind) if worker is None or line["pid"] == worker.pid]
 
-    def wait(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
+    def wait(self, condition: Callable[[], object], seconds: float = 90.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

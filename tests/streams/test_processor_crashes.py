@@ -103,6 +103,16 @@ class TestSameBatchAgain:
         with pytest.raises(StoreCorrupt, match="begins at offset 3"):
             await world.worker().take_over(0)
 
+    @pytest.mark.parametrize("wrong", [{"sequence": 7}, {"partition": 1}])
+    async def test_intent_of_another_batch_is_refused(self, wrong: dict[str, int]) -> None:
+        """The batch after the last one, of this partition: anything else is nothing this program wrote."""
+        world = filled(World(limits=SMALL), 10)
+        await cut_off(world, "after announce", passes=1)
+        held = world.backend.partition(0)
+        held.intent = JOURNAL.dump_json(JOURNAL.validate_json(held.intent or b"").model_copy(update=wrong))
+        with pytest.raises(StoreCorrupt, match="the last committed batch is 1"):
+            await world.worker().take_over(0)
+
 
 def pieces(offsets: int, cuts: list[int]) -> Iterator[slice]:
     edges = sorted({cut % (offsets + 1) for cut in cuts} | {0, offsets})

@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
+from aiokafka.record import MemoryRecords
 from confluent_kafka import (
     OFFSET_INVALID,
     Consumer,
@@ -238,6 +239,13 @@ class KafkaBroker:
         if done.returncode != 0:
             raise BrokerUnavailable(f"formatting the broker's storage failed: {done.stdout}{done.stderr}")
         draft.rename(properties)
+
+    def batches(self, topic: str, partition: int) -> Iterator[Any]:
+        """What it has written of a partition to its disk, as aiokafka reads batches."""
+        for segment in sorted((self._directory / "data" / f"{topic}-{partition}").glob("*.log")):
+            records = MemoryRecords(segment.read_bytes())
+            while records.has_next():
+                yield records.next_batch()
 
     def wait_until_it_answers(self) -> None:
         """As ``start`` does."""
