@@ -17,4 +17,4 @@ def test_an_older_record_does_not_put_the_time_back() -> None:
     for offset, at in enumerate((START_MS, START_MS + 5_000, START_MS + 1)):
         watermark.saw(B, decode_batch(stage, TOPIC[B], "bank", [behaviour(offset, "c1", at=at)]))
     assert watermark.newest(routes) == START_MS + 5_000
-    assert watermark.reached(routes, {B: 3}, lambda topic, position: 0) == START_MS + 5_000
+    assert watermark.reached(routes, {B: 3}, lambda _topic, _position: 0) == START_MS + 5_000
