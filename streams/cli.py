@@ -37,6 +37,7 @@ GROUPS: Final[Mapping[str, tuple[str, str]]] = {
     "dead-letters": ("dead_letters", "app"),
     "topics": ("topics", "app"),
     "state": ("state", "app"),
+    "rules": ("rules", "app"),
     "schemas": ("contracts", "schemas"),
 }
 """Each group of commands: its module and the group there."""

@@ -12,10 +12,12 @@ from typing import Any, Final, Literal, Protocol
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import JOURNAL_TOPIC
 from streams.clock import Clock
+from streams.kept_rulesets import NotTaken, load_kept
 from streams.patience import Patience
-from streams.refusals import RulesetUnknown
+from streams.refusals import RulesetNotTaken, RulesetUnknown
+from streams.signing import ANYONE, Trust
 from streams.stages import Routes
-from streams.store import Commit, Ownership, Store
+from streams.store import NO_SIGNATURES, Commit, Ownership, Store
 from streams.watermark import Watermark
 from triggers.engine.batch import BatchResult, Decoded, Message, RawRecord, decode_batch, run_records, run_timers
 from triggers.engine.stage import Stage
@@ -132,7 +134,7 @@ class Services:
 
 
 class Rulesets:
-    """The rule set in force, and older ones for batches that must be run again."""
+    """The rule set in force, with its signatures, and older ones for batches that must be run again."""
 
     def __init__(
         self,
@@ -140,11 +142,15 @@ class Rulesets:
         patience: Patience,
         in_force: Callable[[], RuleSet],
         load_document: Callable[[str], RuleSet],
+        signatures: Mapping[str, str] = NO_SIGNATURES,
+        trust: Trust = ANYONE,
     ) -> None:
         self._store = store
         self._patience = patience
         self._in_force = in_force
         self._load_document = load_document
+        self._signatures = signatures
+        self._trust = trust
         self._kept: set[str] = set()
         self._older: dict[str, RuleSet] = {}
 
@@ -157,12 +163,14 @@ class Rulesets:
         """The rule set in force. Its document is in the store before any batch names it."""
         ruleset = self._in_force()
         if ruleset.hash not in self._kept:
-            await self._patience.insist(lambda: self._store.put_ruleset(ruleset.hash, ruleset.document))
+            await self._patience.insist(
+                lambda: self._store.put_ruleset(ruleset.hash, ruleset.document, self._signatures)
+            )
             self._kept.add(ruleset.hash)
         return ruleset
 
     async def named(self, ruleset_hash: str, partition: int) -> RuleSet:
-        """The rule set of a hash. Raises ``RulesetUnknown``."""
+        """The rule set of a hash. Raises ``RulesetUnknown`` and ``RulesetNotTaken``."""
         ruleset = self._in_force()
         if ruleset.hash == ruleset_hash:
             return ruleset
@@ -171,11 +179,13 @@ class Rulesets:
         document = await self._patience.insist(lambda: self._store.get_ruleset(ruleset_hash))
         if document is None:
             raise RulesetUnknown(ruleset_hash, partition)
-        ruleset = self._load_document(document)
-        if ruleset.hash != ruleset_hash:
-            raise RulesetUnknown(ruleset_hash, partition)
-        self._older[ruleset_hash] = ruleset
-        return ruleset
+        signatures = await self._patience.insist(lambda: self._store.ruleset_signatures(ruleset_hash))
+        try:
+            kept = load_kept(ruleset_hash, document, signatures, self._trust, self._load_document)
+        except NotTaken as error:
+            raise RulesetNotTaken(ruleset_hash, partition, str(error)) from error
+        self._older[ruleset_hash] = kept.ruleset
+        return kept.ruleset
 
 
 @dataclass(frozen=True, slots=True)

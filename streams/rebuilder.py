@@ -16,6 +16,7 @@ from streams.catch_up import SILENT
 from streams.clock import SystemClock
 from streams.connections import kafka_options
 from streams.journal import KafkaJournal
+from streams.kept_rulesets import NotTaken, load_kept
 from streams.partition import Rulesets, Services
 from streams.patience import Patience
 from streams.rebuild import NothingKept, Plan, make_plan, rebuild, tell
@@ -23,6 +24,7 @@ from streams.refusals import Refused
 from streams.replay import KafkaLog, KafkaUnavailable
 from streams.ruleset_log import read_rulesets
 from streams.settings import Settings
+from streams.signing import ANYONE, Release, Trust
 from streams.store import Store, StoreUnavailable
 from streams.topic_reader import partition_counts, read_topic
 from streams.worker import make_routes
@@ -30,15 +32,18 @@ from triggers.casework.recall import Recall
 from triggers.engine.plan import Plan as EnginePlan
 from triggers.engine.state import CustomerState
 from triggers.language.loader import from_document
-from triggers.language.model import RuleSet
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an operator asked for. ``partitions``: ``None`` for all that are lost. ``rulesets`` are at hand, by hash."""
+    """What an operator asked for. ``partitions``: ``None`` for all that are lost. ``rulesets`` are at hand, by hash.
+
+    What is kept elsewhere is taken from whom ``trust`` says.
+    """
 
     partitions: Sequence[int] | None
-    rulesets: Mapping[str, RuleSet]
+    rulesets: Mapping[str, Release]
+    trust: Trust = ANYONE
     incomplete: bool = False
     replace: bool = False
     dry_run: bool = False
@@ -59,7 +64,7 @@ class Rebuilder:
         self._journal = KafkaJournal(self._log, settings.topic_prefix)
         self._routes = make_routes(settings)
         self._clock = clock
-        self._rulesets: dict[str, RuleSet] = dict(request.rulesets)
+        self._releases: dict[str, Release] = dict(request.rulesets)
 
     async def run(self, agree: Callable[[int], None]) -> None:
         """Plans all, asks once (``agree`` is told how many partitions), then rebuilds one after the other.
@@ -145,32 +150,43 @@ class Rebuilder:
 
     async def _find_rulesets(self, number: int, wanted: Collection[str], *, needed: bool) -> None:
         """Loads the rule sets from where they are kept. Raises ``Refused`` where one is needed and not found."""
-        missing = set(wanted) - self._rulesets.keys()
+        missing = set(wanted) - self._releases.keys()
+        not_taken: dict[str, str] = {}
         for name in sorted(missing):
-            document = await self._document(name)
+            document, signatures = await self._kept(name)
             if document is not None:
-                self._rulesets[name] = from_document(document)
-        if missing := missing - self._rulesets.keys():
-            settings = self._settings
-            found = await read_rulesets(self._options, settings.topic_prefix, settings.tenant, missing)
-            self._rulesets |= {name: from_document(document) for name, document in found.items()}
+                try:
+                    self._releases[name] = load_kept(name, document, signatures, self._request.trust)
+                except NotTaken as error:
+                    not_taken[name] = str(error)
+        if missing := missing - self._releases.keys():
+            settings, trust = self._settings, self._request.trust
+            found, others = await read_rulesets(self._options, settings.topic_prefix, settings.tenant, missing, trust)
+            self._releases |= found
+            not_taken |= others
         for name in wanted if needed else ():
-            if name not in self._rulesets or self._rulesets[name].hash != name:
+            if name not in self._releases:
+                why = f" ({not_taken[name]})" if name in not_taken else ""
                 raise Refused(
                     f"batches of partition {number} were run under rule set {name}, which neither the store nor Kafka "
-                    "keeps as this program reads it; give its folder: --rules FOLDER"
+                    f"keeps as this program reads it{why}; give its folder: --rules FOLDER"
                 )
 
-    async def _document(self, name: str) -> str | None:
-        return await self._patience.insist(lambda: self._store.get_ruleset(name))
+    async def _kept(self, name: str) -> tuple[str | None, Mapping[str, str]]:
+        return (
+            await self._patience.insist(lambda: self._store.get_ruleset(name)),
+            await self._patience.insist(lambda: self._store.ruleset_signatures(name)),
+        )
 
-    async def _keep(self, ruleset: RuleSet) -> None:
-        await self._patience.insist(lambda: self._store.put_ruleset(ruleset.hash, ruleset.document))
+    async def _keep(self, release: Release) -> None:
+        ruleset = release.ruleset
+        await self._patience.insist(lambda: self._store.put_ruleset(ruleset.hash, ruleset.document, release.signatures))
 
     async def _carry_out(self, plan: Plan, last_batch: int | None) -> None:
         settings, number = self._settings, plan.partition
+        newest = self._releases[plan.newest_ruleset]
         for name in plan.rulesets:
-            await self._keep(self._rulesets[name])
+            await self._keep(self._releases[name])
         services = Services(
             tenant=settings.tenant,
             store=self._store,
@@ -178,7 +194,14 @@ class Rebuilder:
             publisher=SILENT,
             cache=StateCache(settings.cache_states, settings.cache_mib * 1024 * 1024),
             routes=self._routes,
-            rulesets=Rulesets(self._store, self._patience, lambda: self._rulesets[plan.newest_ruleset], from_document),
+            rulesets=Rulesets(
+                self._store,
+                self._patience,
+                lambda: newest.ruleset,
+                from_document,
+                newest.signatures,
+                self._request.trust,
+            ),
             source=self._log,
             clock=self._clock,
             clock_mode=settings.clock,
@@ -203,7 +226,7 @@ class Rebuilder:
 
     async def _contacts(self, plan: Plan) -> Mapping[str, CustomerState]:
         """What the decisions tell of the time before the first batch. Raises ``Refused``."""
-        settings, engine = self._settings, EnginePlan(self._rulesets[plan.newest_ruleset])
+        settings, engine = self._settings, EnginePlan(self._releases[plan.newest_ruleset].ruleset)
         # On the records' own time the newest of them is all there is to look back from.
         floor = plan.since_ms - engine.contact_ms if settings.clock == "wall" else None
         recall, begins = Recall(floor), 0
@@ -225,7 +248,7 @@ class Rebuilder:
                 "could be exceeded. Restore the store from a backup"
             )
         await self._find_rulesets(plan.partition, recall.rulesets, needed=False)
-        return recall.states(engine, self._rulesets)
+        return recall.states(engine, {name: release.ruleset for name, release in self._releases.items()})
 
 
 async def check_nobody_runs(settings: Settings) -> None:

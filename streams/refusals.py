@@ -72,6 +72,17 @@ class RulesetUnknown(Refused):
         )
 
 
+class RulesetNotTaken(Refused):
+    """A batch must be run again under a rule set of which what is kept is not what it should be."""
+
+    def __init__(self, ruleset: str, partition: int, why: str) -> None:
+        super().__init__(
+            f"partition {partition} has an unfinished batch of rule set {ruleset}, and what the store keeps as that "
+            f"rule set is not taken: {why}. Start a worker with that very rule set, signed where signatures are asked "
+            f"for, or give the batch up with: {_ACCEPT} --partition {partition} --abandon-batch"
+        )
+
+
 def _ways_on(partition: int) -> str:
     return (
         f"Restore the store from a backup; or rebuild it from what Kafka keeps: {_REBUILD} --partition {partition}; "

@@ -199,6 +199,9 @@ class Settings(BaseSettings):
     namespace: Name = Field("bank-triggers", description="Begins every key in the store.")
 
     rules: Path | None = Field(None, description="The folder of trigger files.")
+    ruleset_public_keys: Path | None = Field(
+        None, description="Public keys (PEM file, or folder of *.pem); set, only rule sets signed by one are taken."
+    )
     clock: Literal["wall", "record"] = Field(
         "wall", description="Whether the time of a decision is the wall clock's or the record's own."
     )
@@ -295,6 +298,11 @@ class Settings(BaseSettings):
         if self.fail_point is not None and (hosts := elsewhere(self._hosts())):
             problems.append(
                 f"fail_point: it kills the worker, for tests on one machine, and {hosts[0]} is another; expected none"
+            )
+        if self.ruleset_public_keys is not None and not self.ruleset_public_keys.exists():
+            problems.append(
+                "ruleset_public_keys: there is no such file or folder; expected a PEM file of public keys, or a folder "
+                "of them"
             )
         if problems:
             raise ValueError("\n".join(problems))

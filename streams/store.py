@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
+
+NO_SIGNATURES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Fenced(Exception):
@@ -155,11 +158,20 @@ class Store(Protocol):
         were run since then, and ``StoreRolledBack`` where there is no copy; neither changes anything.
         """
 
-    async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
-        """Keeps a rule set's document under its hash, for whoever must run a batch again under it."""
+    async def put_ruleset(
+        self, ruleset_hash: str, document: str, signatures: Mapping[str, str] = NO_SIGNATURES
+    ) -> None:
+        """Keeps a rule set's document under its hash, for whoever must run a batch again under it.
+
+        ``signatures`` (by the ids of their keys) are put to those that are kept. Another document under the same hash
+        is ``StoreCorrupt``.
+        """
 
     async def get_ruleset(self, ruleset_hash: str) -> str | None:
-        """The document of a rule set, if it is kept."""
+        """The document of a rule set, if it is kept. Who may write to the store may have put another one there."""
+
+    async def ruleset_signatures(self, ruleset_hash: str) -> Mapping[str, str]:
+        """The signatures that are kept of a rule set, by the ids of their keys."""
 
     async def ping(self) -> None:
         """Raises ``StoreUnavailable`` where the store does not answer."""

@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streams.store import Commit, Fenced, IntentPending, Ownership, StoreCorrupt, StoreRolledBack
+from streams.store import NO_SIGNATURES, Commit, Fenced, IntentPending, Ownership, StoreCorrupt, StoreRolledBack
 
 
 class MemoryBackend:
@@ -15,6 +15,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.partitions: dict[int, _Partition] = {}
         self.rulesets: dict[str, str] = {}
+        self.signatures: dict[str, dict[str, str]] = {}
         self.copies: dict[int, _Partition] = {}
 
     def partition(self, number: int) -> _Partition:
@@ -138,12 +139,18 @@ class MemoryStore:
         copy.epoch, copy.halted = p.epoch + 1, p.halted
         self.backend.partitions[partition] = self.backend.copies.pop(partition)
 
-    async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
+    async def put_ruleset(
+        self, ruleset_hash: str, document: str, signatures: Mapping[str, str] = NO_SIGNATURES
+    ) -> None:
         if self.backend.rulesets.setdefault(ruleset_hash, document) != document:
             raise StoreCorrupt(f"another document is kept as rule set {ruleset_hash}")
+        self.backend.signatures.setdefault(ruleset_hash, {}).update(signatures)
 
     async def get_ruleset(self, ruleset_hash: str) -> str | None:
         return self.backend.rulesets.get(ruleset_hash)
+
+    async def ruleset_signatures(self, ruleset_hash: str) -> Mapping[str, str]:
+        return dict(self.backend.signatures.get(ruleset_hash, {}))
 
     async def ping(self) -> None:
         return None

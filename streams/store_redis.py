@@ -7,7 +7,7 @@ one node):
 - ``{ns:p}:state:<stage>``: a hash, key to state
 - ``{ns:p}:due:<stage>``: a sorted set, key by due time in ms
 - ``{ns:p}:copy:meta`` and so on: the same of a copy that is being made, until it takes the partition's place
-- ``ns:ruleset:<hash>``: a rule set's document, in a slot of its own
+- ``ns:ruleset:<hash>``: a rule set's document, in a slot of its own; ``ns:ruleset:<hash>:signatures``: a hash
 
 Why one hash for all states of a stage and not a key for each: with 100,000 states of 300 bytes (Redis 6.2) the hash
 takes 37 MB, keys take 43 MB on a single server and 46 MB on a Cluster, which also indexes every key by slot. Announcing
@@ -27,7 +27,16 @@ from redis import exceptions as redis_errors
 
 from schemas.topics import StageName
 from streams.redis_client import RedisClient, Script, TlsFiles
-from streams.store import Commit, Fenced, IntentPending, Ownership, StoreCorrupt, StoreRefused, StoreRolledBack
+from streams.store import (
+    NO_SIGNATURES,
+    Commit,
+    Fenced,
+    IntentPending,
+    Ownership,
+    StoreCorrupt,
+    StoreRefused,
+    StoreRolledBack,
+)
 
 T = TypeVar("T")
 
@@ -221,12 +230,20 @@ class RedisStore:
         keys = [*self._all_keys(partition, copy=False), *self._all_keys(partition, copy=True)]
         await self._run(_PROMOTE, partition, keys, ["" if last_batch is None else last_batch])
 
-    async def put_ruleset(self, ruleset_hash: str, document: str) -> None:
+    async def put_ruleset(
+        self, ruleset_hash: str, document: str, signatures: Mapping[str, str] = NO_SIGNATURES
+    ) -> None:
         key, data = self._ruleset(ruleset_hash), document.encode()
+        if signatures:
+            # First: where the document is, its signatures are.
+            await self._client.step(lambda: self._client.any.hset(f"{key}:signatures", mapping=dict(signatures)))
         if await self._client.step(lambda: self._client.any.set(key, data, nx=True)):
             return
         if await self._client.step(lambda: self._client.any.get(key)) != data:
-            raise StoreCorrupt(f"Redis at {self.address} keeps another document as rule set {ruleset_hash}")
+            raise StoreCorrupt(
+                f"Redis at {self.address} keeps another document as rule set {ruleset_hash} than the one that has this "
+                f"hash: somebody wrote to the key {key}; delete it"
+            )
 
     async def get_ruleset(self, ruleset_hash: str) -> str | None:
         data = await self._client.step(lambda: self._client.any.get(self._ruleset(ruleset_hash)))
@@ -236,6 +253,12 @@ class RedisStore:
             raise StoreCorrupt(
                 f"Redis at {self.address}: the document of rule set {ruleset_hash} is not text"
             ) from None
+
+    async def ruleset_signatures(self, ruleset_hash: str) -> Mapping[str, str]:
+        key = f"{self._ruleset(ruleset_hash)}:signatures"
+        found = await self._client.step(lambda: self._client.any.hgetall(key))
+        # What is no text is no signature either, and none is found where it says so.
+        return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in found.items()}
 
     async def ping(self) -> None:
         await self._client.ping()

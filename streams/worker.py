@@ -41,6 +41,7 @@ from streams.refusals import Refused
 from streams.replay import KafkaLog, KafkaUnavailable
 from streams.ruleset_log import ruleset_message
 from streams.settings import Settings
+from streams.signing import Release, Trust
 from streams.stages import Routes
 from streams.store import Store, StoreRefused, StoreUnavailable
 from streams.store_redis import RedisStore
@@ -53,7 +54,6 @@ from triggers.engine.customer import CustomerStage
 from triggers.engine.stage import Stage
 from triggers.identity.stage import IdentityStage
 from triggers.language.loader import from_document
-from triggers.language.model import RuleSet
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +129,10 @@ async def check_start(settings: Settings) -> None:
         raise CannotStart([str(problem) for problem in problems])
 
 
-def run(settings: Settings, ruleset: RuleSet) -> int:
+def run(settings: Settings, release: Release, trust: Trust) -> int:
     """Runs a worker in this process until it is told to stop (0) or must stop (1).
+
+    ``trust``: whose rule sets are taken where older ones are read back; ``release`` is one of those.
 
     Raises ``Refused`` where a partition cannot be run as things are, and ``NotReachable`` where a right was withdrawn.
     """
@@ -157,7 +159,7 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
         publisher=publisher,
         cache=cache,
         routes=routes,
-        rulesets=Rulesets(store, patience, lambda: ruleset, from_document),
+        rulesets=Rulesets(store, patience, lambda: release.ruleset, from_document, release.signatures, trust),
         source=kafka_log,
         clock=clock,
         clock_mode=settings.clock,
@@ -186,7 +188,7 @@ def run(settings: Settings, ruleset: RuleSet) -> int:
     )
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
-    code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, ruleset, telemetry))
+    code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, release, telemetry))
     # What a partition met while it ran, or its reader did, counts as what it met when it was taken over.
     reason = owner.refusal or owner.processor.failure or app.crash_reason
     if reason is not None:
@@ -214,16 +216,17 @@ async def _resources(
     owner: _Owner,
     patience: Patience,
     tenant: str,
-    ruleset: RuleSet,
+    release: Release,
     telemetry: Telemetry,
 ) -> AsyncIterator[None]:
     """What lives as long as the worker consumes."""
+    ruleset = release.ruleset
     await publisher.start()
     try:
         # Kept before the first batch names it: whoever must run that batch again finds the rule set by its hash.
-        await patience.insist(lambda: store.put_ruleset(ruleset.hash, ruleset.document))
+        await patience.insist(lambda: store.put_ruleset(ruleset.hash, ruleset.document, release.signatures))
         # On Kafka too, for the day when the store is lost.
-        await publisher.publish(0, [ruleset_message(tenant, ruleset)])
+        await publisher.publish(0, [ruleset_message(tenant, release)])
         log.info("rule set %s with %d triggers", ruleset.hash, len(ruleset.triggers))
         async with telemetry.serve():
             yield

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.commands.console import ConfigOption, Exit, fail, run, say, settings_or_exit
+from streams.commands.trusting import release_or_exit, trust_or_exit
 from streams.settings import Settings
 from triggers.language.loader import load_ruleset
-from triggers.language.model import RuleSet
 
 if TYPE_CHECKING:
     from streams.rebuilder import Request
+    from streams.signing import Release, Trust
 
 EXAMPLE = "Example: bank-triggers state rebuild --partition 3 --dry-run"
 
@@ -53,7 +54,10 @@ def rebuild(
     from streams.store import Fenced, StoreCorrupt
 
     settings = settings_or_exit(config)
-    request = Request(partition, _load(rules or []), incomplete=incomplete, replace=replace, dry_run=dry_run)
+    trust = trust_or_exit(settings)
+    request = Request(
+        partition, _load(rules or [], trust), trust, incomplete=incomplete, replace=replace, dry_run=dry_run
+    )
     try:
         run(lambda: _rebuild(settings, request, ask=not yes))
     except Refused as error:
@@ -62,14 +66,14 @@ def rebuild(
         fail(f"nothing is changed: {error}", Exit.REFUSED)
 
 
-def _load(folders: Sequence[Path]) -> dict[str, RuleSet]:
-    rulesets = {}
+def _load(folders: Sequence[Path], trust: Trust) -> dict[str, Release]:
+    releases = {}
     for folder in folders:
         loaded = load_ruleset([folder])
         if loaded.ruleset is None:
             fail(f"{folder}: the triggers have errors; see: bank-triggers check {folder}")
-        rulesets[loaded.ruleset.hash] = loaded.ruleset
-    return rulesets
+        releases[loaded.ruleset.hash] = release_or_exit(loaded.ruleset, folder, trust)
+    return releases
 
 
 async def _rebuild(settings: Settings, request: Request, *, ask: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,13 @@ import typer
 
 from streams.commands.console import ConfigOption, Exit, JsonOption, complain, fail, settings_or_exit
 from streams.commands.library import SHIPPED, tell_defaults
+from streams.commands.trusting import release_or_exit, trust_or_exit
 from streams.connections import NotReachable
 from streams.log import configure_log
+from streams.signing import Release, Trust
 from triggers.language.loader import load_ruleset
-from triggers.language.model import RuleSet
+
+log = logging.getLogger(__name__)
 
 WORKER_EXAMPLE = (
     "Example: BANK_TRIGGERS_KAFKA_BOOTSTRAP=kafka:9092 BANK_TRIGGERS_REDIS_URL=redis://redis:6379/0 "
@@ -32,10 +36,11 @@ def worker(
 
     settings = settings_or_exit(config, rules=rules)
     configure_log(settings.log_level, settings.log_format)
-    ruleset = _ruleset(settings.rules or SHIPPED)
+    trust = trust_or_exit(settings)
+    released = _release(settings.rules or SHIPPED, trust)
     try:
         asyncio.run(check_start(settings))
-        code = run(settings, ruleset)
+        code = run(settings, released, trust)
     except NotReachable as error:
         fail(str(error), Exit.UNREACHABLE)
     except CannotStart as error:
@@ -62,11 +67,14 @@ def demo(
     raise typer.Exit(run_demo(DemoOptions(keep=keep, seconds=seconds, events=events, as_json=as_json)))
 
 
-def _ruleset(path: Path) -> RuleSet:
+def _release(path: Path, trust: Trust) -> Release:
     loaded = load_ruleset([path])
     tell_defaults(loaded)
     for problem in loaded.problems:
         complain(str(problem))
     if loaded.ruleset is None:
         fail(f"{path}: the triggers have errors; see: bank-triggers check {path}", Exit.REFUSED)
-    return loaded.ruleset
+    found = release_or_exit(loaded.ruleset, path, trust)
+    if signers := trust.signers(found.ruleset.document, found.signatures):
+        log.info("rule set %s is signed by the key %s", found.ruleset.hash, ", ".join(signers))
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from schemas.journal import JOURNAL, RecordBatch, TimerBatch
 from schemas.topics import JOURNAL_TOPIC
 from streams.partition import Limits
-from streams.refusals import RulesetUnknown
+from streams.refusals import RulesetNotTaken, RulesetUnknown
+from streams.signing import Trust
 from streams.store import StoreCorrupt
 from tests.support.processing import (
     SMALL,
@@ -33,8 +35,21 @@ from tests.support.processing import (
     straight_run,
     until,
 )
+from tests.support.release_keys import ReleaseKey
 from tests.support.toy_stage import EVERY, TIMER_MS, toy_ruleset
 from triggers.engine.batch import Message
+
+
+async def _dies_under_rules_1(world: World) -> World:
+    """A worker has announced a batch under rules-1 and is gone."""
+    filled(world, 10)
+    first = world.worker(broken := Interrupter())
+    broken.hang["after announce"] = 0
+    await first.take_over(0)
+    await first.submit(B, world.log.records[B, 0])
+    await until(lambda: bool(broken.hung))
+    await first.kill()
+    return world
 
 
 class TestSameBatchAgain:
@@ -74,6 +89,38 @@ class TestSameBatchAgain:
         world.backend.rulesets.clear()
         with pytest.raises(RulesetUnknown, match="rules-1"):
             await world.worker(ruleset=toy_ruleset("rules-2")).take_over(0)
+
+    async def test_another_document_under_its_hash_is_refused(self) -> None:
+        """Whoever may write to the store could otherwise have the batch run under rules of his own."""
+        world = await _dies_under_rules_1(World())
+        world.backend.rulesets["rules-1"] = toy_ruleset("rules-9").document
+        with pytest.raises(
+            RulesetNotTaken, match=r"rules-1, .* its content is that of rule set rules-9.*abandon-batch"
+        ):
+            await world.worker(ruleset=toy_ruleset("rules-2")).take_over(0)
+        assert not batches(world)
+        # Whoever has that very rule set asks the store for nothing.
+        await world.worker(ruleset=toy_ruleset("rules-1")).take_over(0)
+        assert_equals_straight_run(world)
+
+    async def test_a_rule_set_of_nobody_trusted_is_refused(self, tmp_path: Path) -> None:
+        """The batch is run again only under a rule set of which the store keeps the signature of a trusted key."""
+        key, stranger = (ReleaseKey.make(tmp_path, name) for name in ("key", "stranger"))
+        good, strange = (one.signature(toy_ruleset("rules-1").document) for one in (key, stranger))
+        for signatures, told in [
+            ({}, "it is not signed"),
+            ({stranger.id: strange}, f"by the key {stranger.id}"),
+            ({key.id: strange}, "does not fit"),
+        ]:
+            world = await _dies_under_rules_1(World(signatures=signatures))
+            world.trust = Trust({key.id: key.secret.public_key()}, "the keys")
+            with pytest.raises(RulesetNotTaken, match=told):
+                await world.worker(ruleset=toy_ruleset("rules-2")).take_over(0)
+            assert not batches(world)
+            world.backend.signatures["rules-1"][key.id] = good
+            await world.worker(ruleset=toy_ruleset("rules-2")).take_over(0)
+            assert [entry.ruleset for entry in batches(world)] == ["rules-1"]
+            assert_equals_straight_run(world)
 
     async def test_unfinished_timers_run_again(self) -> None:
         """A batch of timers cut off after its publish runs again with the same keys and ids."""

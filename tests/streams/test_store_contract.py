@@ -531,6 +531,20 @@ async def test_rule_sets_are_kept_by_hash(clients: Connect) -> None:
     assert await store.get_ruleset("ab12") == document
 
 
+async def test_signatures_are_kept_beside_their_rule_set(clients: Connect) -> None:
+    """Each worker adds its own, so that workers that trust the old key and such that trust the new one find theirs."""
+    store = clients()
+    assert await store.ruleset_signatures("ab12") == {}
+    await store.put_ruleset("ab12", "document")
+    assert await store.ruleset_signatures("ab12") == {}
+    await store.put_ruleset("ab12", "document", {"old": "s1"})
+    await store.put_ruleset("ab12", "document", {"new": "s2"})
+    await store.put_ruleset("ab12", "document")
+    assert await clients().ruleset_signatures("ab12") == {"old": "s1", "new": "s2"}
+    assert await store.ruleset_signatures("cd34") == {}
+    assert await store.get_ruleset("ab12") == "document"
+
+
 async def test_ping(store: Store) -> None:
     await store.ping()
     assert not (await store.take_over(0)).known, "a ping writes nothing"

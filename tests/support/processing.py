@@ -21,6 +21,7 @@ from streams.partition import BatchReport, Limits, Rulesets, Services
 from streams.patience import Patience
 from streams.processor import Processor
 from streams.refusals import RecordsLost
+from streams.signing import ANYONE, Trust
 from streams.stages import Routes
 from streams.store import Commit, StoreUnavailable
 from streams.store_memory import MemoryBackend, MemoryStore
@@ -274,6 +275,8 @@ class World:
     interrupter: Interrupter = field(default_factory=Interrupter)
     stage: ToyStage = field(default_factory=ToyStage)
     ruleset: RuleSet = field(default_factory=toy_ruleset)
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    trust: Trust = ANYONE
     reports: list[BatchReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -294,7 +297,7 @@ class World:
             publisher=publisher,
             cache=cache,
             routes=Routes([self.stage], prefix=self.prefix, topics=self.topics),
-            rulesets=Rulesets(store, patience, lambda: in_force, load_toy_ruleset),
+            rulesets=Rulesets(store, patience, lambda: in_force, load_toy_ruleset, self.signatures, self.trust),
             source=self.log,
             clock=self.clock,
             clock_mode=self.clock_mode,
