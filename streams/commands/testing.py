@@ -115,12 +115,13 @@ def _run(wanted: _Wanted, loaded: Loaded) -> bool:
             if found is None and wanted.trigger in (None, trigger.id):
                 ran = _run_trigger(wanted, ruleset, trigger, loaded)
                 results += ran
-                of_trigger = cover(trigger, [result for result, _ in ran])
+                of_cases = [result for result, _ in ran]
+                of_trigger = cover(trigger, of_cases)
                 covered += of_trigger
-                if wanted.whole and all(result.passed for result, _ in ran):
+                if wanted.whole and all(result.passed for result in of_cases):
                     # What a case did not show at all is named already.
                     shown = {(one.line, one.column) for one in of_trigger if not one.missing}
-                    found_idle = idle_clauses(ruleset, trigger, trigger.cases)
+                    found_idle = idle_clauses(ruleset, trigger, trigger.cases, of_cases)
                     idle += [one for one in found_idle if (one.line, one.column) in shown]
         for suite in ruleset.suites:
             if found is None and wanted.trigger in (None, suite.name):

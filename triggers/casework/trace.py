@@ -153,7 +153,7 @@ def _probe(clause: Clause, compiled: Evaluate | None = None) -> _Probe:
         )
         for operand in clause.operands
     )
-    return _Probe(clause, compiled or compile_term(clause.term), reads, tuple(map(_probe, clause.parts)))
+    return _Probe(clause, compiled or clause.evaluate, reads, tuple(map(_probe, clause.parts)))
 
 
 @lru_cache(maxsize=1024)

@@ -7,10 +7,12 @@ by itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from triggers.language.compiler import compile_term
 from triggers.language.document import Document
 from triggers.language.expressions import Checked
+from triggers.language.model import Evaluate
 from triggers.language.scanner import Token, scan, source_between
 from triggers.language.tree import Call, Comparison, Constant, FeatureReference, Logic, Not, Reference, Term
 
@@ -37,6 +39,11 @@ class Clause:
     column: int
     parts: tuple[Clause, ...] = ()
     operands: tuple[Operand, ...] = ()
+    evaluate: Evaluate = field(init=False, repr=False, compare=False)
+    """What it comes to alone: true, false, or ``None`` for unknown."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evaluate", compile_term(self.term))
 
     def leaves(self) -> Iterator[Clause]:
         """The leaves below, or the node itself, in the order of the text."""
