@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
@@ -23,6 +24,7 @@ from triggers.errors import Problem
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 """The longest line that is read: a value of the largest size a broker takes, and more."""
 
+_BLOCK: Final = 1 << 20
 _TOPICS: Final = frozenset(topic.name for topic in INBOUND)
 
 
@@ -44,24 +46,77 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
 _DECODER: Final = msgspec.json.Decoder(_Envelope)
 
 
-def read_events(path: Path) -> Iterator[EventLine | Problem]:
+class Part(NamedTuple):
+    """Whole lines of a file that is not packed: the offsets where they begin and end, and the number of the first."""
+
+    begin: int
+    end: int
+    line: int
+
+
+def parts_of(path: Path, count: int) -> list[Part]:
+    """A file that is not packed in so many parts of about one size, or fewer. Raises ``OSError``."""
+    parts: list[Part] = []
+    with path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        begin, line = 0, 1
+        for number in range(1, count + 1):
+            file.seek(max(begin, size * number // count))
+            while (text := file.readline(_BLOCK)) and not text.endswith(b"\n"):
+                pass
+            end = file.tell()
+            if end > begin:
+                parts.append(Part(begin, end, line))
+                line += 0 if end == size else _line_ends(file, begin, end)
+                begin = end
+    return parts
+
+
+def _line_ends(file: BinaryIO, begin: int, end: int) -> int:
+    file.seek(begin)
+    return sum(file.read(min(_BLOCK, end - at)).count(b"\n") for at in range(begin, end, _BLOCK))
+
+
+def read_events(path: Path, part: Part | None = None) -> Iterator[EventLine | Problem]:
     """Reads an event file line by line; a line that is no envelope of an inbound topic comes as its problem.
 
     A file that cannot be opened or read further yields one last problem. Blank lines are passed over.
     Codes: F001 file, F002 not JSON, F003 not an envelope, F004 not an inbound topic, F005 too long.
     """
     name = str(path)
-    for found in read_lines(path):
-        yield found if isinstance(found, Problem) else _read_line(name, *found)
+    decode, topics, new = _DECODER.decode, _TOPICS, tuple.__new__
+    for found in read_lines(path, part):
+        if type(found) is not tuple:
+            yield found  # type: ignore[misc]  # a problem: whatever else there is, is a tuple
+            continue
+        line, text = found
+        try:
+            envelope = decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            yield _unread(name, line, error)
+            continue
+        if envelope.topic in topics:
+            # As ``EventLine(…)``, without its call: this is done for every line.
+            yield new(EventLine, (envelope.topic, envelope.key, bytes(envelope.value), line))
+        else:
+            known = ", ".join(sorted(topics))
+            yield Problem(name, line, 1, "F004", f"expected one of the topics {known}", path="topic")
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes] | Problem]:
-    """The lines of a file with their numbers, from 1, whatever they hold; with F001 and F005 of ``read_events``."""
+def read_lines(path: Path, part: Part | None = None) -> Iterator[tuple[int, bytes] | Problem]:
+    """The lines of a file with their numbers, from 1, whatever they hold; with F001 and F005 of ``read_events``.
+
+    With ``part`` only its lines.
+    """
     name = str(path)
     line = 0
+    end = None
     try:
         with open_for_reading(path) as file:
-            while text := file.readline(MAX_LINE_BYTES + 1):
+            if part is not None:
+                file.seek(part.begin)
+                line, end = part.line - 1, part.end
+            while (end is None or file.tell() < end) and (text := file.readline(MAX_LINE_BYTES + 1)):
                 line += 1
                 if len(text) > MAX_LINE_BYTES:
                     yield Problem(name, line, 1, "F005", f"the line is longer than {MAX_LINE_BYTES} bytes")
@@ -103,18 +158,11 @@ def open_for_reading(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def _read_line(name: str, line: int, text: bytes) -> EventLine | Problem:
-    try:
-        envelope = _DECODER.decode(text)
-    except msgspec.ValidationError as error:
+def _unread(name: str, line: int, error: Exception) -> Problem:
+    if isinstance(error, msgspec.ValidationError):
         # A schema error of msgspec names types and fields, never a value.
         return Problem(name, line, 1, "F003", f'expected {{"topic": …, "key": …, "value": …}}: {str(error)[:200]}')
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return not_json(name, line, error)
-    if envelope.topic not in _TOPICS:
-        known = ", ".join(sorted(_TOPICS))
-        return Problem(name, line, 1, "F004", f"expected one of the topics {known}", path="topic")
-    return EventLine(envelope.topic, envelope.key, bytes(envelope.value), line)
+    return not_json(name, line, error)
 
 
 def not_json(name: str, line: int, error: Exception) -> Problem:

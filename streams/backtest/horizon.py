@@ -25,33 +25,39 @@ _time_of: Final = itemgetter(0)
 
 
 @dataclass(slots=True)
-class _Stretch:
-    """Events without a gap between them. ``newest`` is the newest time of one that can be read."""
+class Stretch:
+    """Events without a gap between them. ``newest`` is the newest time of one that can be read, where one can."""
 
     first: int
     last: int
-    newest: int
+    newest: int | None
     count: int
     latest: dict[int, int] = field(default_factory=dict)
     """The last place of each source in it."""
 
     def near(self, first: int, last: int) -> bool:
+        """Whether no gap lies between it and these times."""
         return self.first - last <= GAP_MS and first - self.last <= GAP_MS
 
-    def take(self, other: _Stretch) -> None:
+    def take(self, other: Stretch) -> None:
+        """Adds another one that is near."""
         self.first, self.last = min(self.first, other.first), max(self.last, other.last)
-        self.newest = max(self.newest, other.newest)
+        if self.newest is None or (other.newest is not None and other.newest > self.newest):
+            self.newest = other.newest
         self.count += other.count
         for source, position in other.latest.items():
             self.latest[source] = max(position, self.latest.get(source, position))
 
 
 class Horizon:
-    """Is told the times of events, in any portions; ``readable`` says of one whether it is an event at all."""
+    """Is told the times of events, in any portions; ``readable`` says of one whether it is an event at all.
+
+    ``stretches`` are what it knows of them: another one may be told those, too.
+    """
 
     def __init__(self, readable: Callable[[Arrival], bool]) -> None:
         self._readable = readable
-        self._stretches: list[_Stretch] = []
+        self.stretches: list[Stretch] = []
 
     def add(self, events: Iterable[Timed]) -> None:
         """Takes a portion. Few events of it are read: those that may be the newest."""
@@ -67,7 +73,9 @@ class Horizon:
 
     def end_ms(self) -> int | None:
         """The newest time of an event that is not from the future; ``None`` where no event can be read."""
-        stretches = sorted(self._stretches, key=lambda stretch: stretch.last)
+        # What cannot be read has no time.
+        known = (stretch for stretch in self.stretches if stretch.newest is not None)
+        stretches = sorted(known, key=lambda stretch: stretch.last)
         total = sum(stretch.count for stretch in stretches)
         while len(stretches) > 1 and _from_the_future(stretches[-1], stretches[:-1], total):
             stretches.pop()
@@ -75,30 +83,34 @@ class Horizon:
 
     def _add_stretch(self, ordered: list[Timed]) -> None:
         first, last = ordered[0][0], ordered[-1][0]
-        near = [stretch for stretch in self._stretches if stretch.near(first, last)]
-        known = max((stretch.newest for stretch in near), default=None)
-        newest = known
+        newest = known = max(
+            (near.newest for near in self.stretches if near.newest is not None and near.near(first, last)), default=None
+        )
         for at, arrival in reversed(ordered):
             if known is not None and at <= known:
                 break
             if self._readable(arrival):
                 newest = at
                 break
-        if newest is None:
-            return  # what cannot be read has no time
         latest: dict[int, int] = {}
         for _, (_, _, _, source, position) in ordered:
             known_place = latest.get(source)
             if known_place is None or position > known_place:
                 latest[source] = position
-        joined = _Stretch(first, last, newest, len(ordered), latest)
-        for stretch in near:
-            joined.take(stretch)
-            self._stretches.remove(stretch)
-        self._stretches.append(joined)
+        self.take(Stretch(first, last, newest, len(ordered), latest))
+
+    def take(self, stretch: Stretch) -> None:
+        """Takes a stretch that another one was told of."""
+        apart = []
+        for known in self.stretches:
+            if known.near(stretch.first, stretch.last):
+                stretch.take(known)
+            else:
+                apart.append(known)
+        self.stretches = [*apart, stretch]
 
 
-def _from_the_future(stretch: _Stretch, before: list[_Stretch], total: int) -> bool:
+def _from_the_future(stretch: Stretch, before: list[Stretch], total: int) -> bool:
     if stretch.count * _LONE <= total:
         return True
     return all(

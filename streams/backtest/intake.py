@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +12,7 @@ import msgspec
 
 from schemas.base import to_ms
 from schemas.decode import Rejected, decode
-from streams.backtest.horizon import GAP_MS, Horizon
+from streams.backtest.horizon import GAP_MS, Horizon, Stretch
 from streams.backtest.spill import Share, Spill
 from triggers.casework.backtest import Arrival
 
@@ -26,6 +28,26 @@ class _Head(msgspec.Struct):
 
 
 _read_head: Final = msgspec.json.Decoder(_Head).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an intake took of a part of the input: ``files`` are its shares by number."""
+
+    taken: int
+    left_out: int
+    stretches: list[Stretch]
+    files: dict[int, Path]
+
+
+def tenant_of(arrivals: Iterable[Arrival]) -> str | None:
+    """Whose events these are: the tenant of the first that has one. No more of them are read."""
+    for arrival in arrivals:
+        try:
+            return _read_head(arrival.value).tenant
+        except (ValueError, RecursionError):
+            pass  # no event, for all that can be said without a tenant
+    return None
 
 
 class Intake:
@@ -54,6 +76,7 @@ class Intake:
         self._since_ms = since_ms
         self._until_ms = until_ms
         self._spill = Spill(folder)
+        self._share = self._spill.add
         self._clocks: dict[int, _Clock] = {}
         self._horizon = Horizon(lambda arrival: self._readable(arrival) is not None)
         self._unsettled: list[tuple[int, Arrival]] = []
@@ -64,30 +87,46 @@ class Intake:
             head = _read_head(arrival.value)
         except (ValueError, RecursionError):
             head = self._readable(arrival)
-        at = None if head is None else self._time(head)
+        at = None
+        if head is not None:
+            if self.tenant is None:
+                self.tenant = head.tenant
+            moment = head.occurred_at
+            if moment.tzinfo is not None:
+                at = to_ms(moment)
         if at is not None:
-            if (self._since_ms is not None and at < self._since_ms) or (
-                self._until_ms is not None and at > self._until_ms
-            ):
+            since, until = self._since_ms, self._until_ms
+            if (since is not None and at < since) or (until is not None and at > until):
                 self.left_out += 1
                 return
             self._unsettled.append((at, arrival))
             if len(self._unsettled) >= _AT_ONCE:
                 self._settle()
         self.taken += 1
-        self._spill.add(arrival, self._clock(arrival, at) if self._merge else 0)
+        self._share(arrival, self._clock(arrival, at) if self._merge else 0)
 
     def close(self) -> list[Share]:
         """The shares. ``end_ms`` is known from here on."""
         self._settle()
         return self._spill.close()
 
-    def _time(self, head: Any) -> int | None:
-        """The event's own time; ``None`` where it has none."""
-        if self.tenant is None:
-            self.tenant = head.tenant
-        moment = head.occurred_at
-        return None if moment.tzinfo is None else to_ms(moment)
+    def leave(self) -> Taken:
+        """The same for another process: the shares are in files."""
+        self._settle()
+        return Taken(self.taken, self.left_out, self._horizon.stretches, self._spill.files())
+
+    def join(self, parts: Iterable[Taken]) -> list[Share]:
+        """The shares of what others took of the one source, part after part. ``end_ms`` is known from here on."""
+        found: dict[int, list[Path]] = {}
+        for part in parts:
+            self.taken += part.taken
+            self.left_out += part.left_out
+            for stretch in part.stretches:
+                self._horizon.take(stretch)
+            for number, path in part.files.items():
+                found.setdefault(number, []).append(path)
+        self.end_ms = self._horizon.end_ms()
+        return [tuple(found[number]) for number in sorted(found)]
 
     def _clock(self, arrival: Arrival, at: int | None) -> int:
         """How far the times of the arrival's source have come. A far leap forward counts only if it can be read."""

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from streams.backtest.intake import Intake
-from streams.backtest.sources import UNREADABLE, Stray
+from streams.backtest.intake import Intake, tenant_of
+from streams.backtest.parts import Reading, Take, taker
+from streams.backtest.sources import UNREADABLE, Source, parts_for, read_files
+from streams.backtest.spill import Share
 from streams.backtest.workers import Work, Workers, actions_file
-from triggers.casework.backtest import Arrival, Located, Tally, new_tally
+from triggers.casework.backtest import Arrival, Tally, new_tally
 from triggers.casework.measures import Measure, read_measures
 from triggers.language.model import RuleSet
 
 MEASURED: Final = 100_000
 """Up to so many events every moment is measured; of more, one in so many that about this number is."""
-
-_READ_AT_ONCE: Final = 10_000
 
 
 class Progress(Protocol):
@@ -67,13 +67,32 @@ class Result:
         return UNREADABLE not in self.tally.errors
 
 
-Take = Callable[[Arrival | Located | Stray], None]
 Fill = Callable[[Take], None]
 """Reads the input and hands everything over, in order."""
 
 
-def run_backtest(ruleset: RuleSet, sources: Sequence[str], fill: Fill, options: Options, progress: Progress) -> Result:
+def run_files(ruleset: RuleSet, sources: Sequence[Source], options: Options, progress: Progress) -> Result:
+    """Runs the events of files through the rule set; raises as ``run_backtest``."""
+
+    def fill(take: Take) -> None:
+        for item in read_files(sources):
+            take(item)
+
+    return run_backtest(ruleset, [source.name for source in sources], fill, options, progress, files=sources)
+
+
+def run_backtest(
+    ruleset: RuleSet,
+    sources: Sequence[str],
+    fill: Fill,
+    options: Options,
+    progress: Progress,
+    *,
+    files: Sequence[Source] = (),
+) -> Result:
     """Runs the events that ``fill`` hands over through the rule set.
+
+    Where it hands over those of ``files``, several processes may read them instead.
 
     Raises ``WorkerLost``, ``OSError`` where the temporary folder or ``options.actions`` cannot be written, and
     whatever ``fill`` raises. The temporary folder is gone in any case.
@@ -91,20 +110,10 @@ def run_backtest(ruleset: RuleSet, sources: Sequence[str], fill: Fill, options: 
         intake = Intake(
             folder, merge=merge, tenant=options.tenant, since_ms=options.since_ms, until_ms=options.until_ms
         )
-        add, note_error = intake.add, tally.note_error
-
-        def take(item: Arrival | Located | Stray) -> None:
-            if type(item) is Arrival:
-                add(item)
-                if intake.taken % _READ_AT_ONCE == 0:
-                    progress.reading(intake.taken)
-            elif type(item) is Located:
-                note_error(item)
-            elif type(item) is Stray:
-                strays[item.topic] += 1
-
-        fill(take)
-        shares = intake.close()
+        shares = _read_together(workers, folder, files, options, progress, intake, tally, strays)
+        if shares is None:
+            fill(taker(intake, tally, strays, progress.reading))
+            shares = intake.close()
         until_ms = options.until_ms if options.until_ms is not None else intake.end_ms
         every = max(1, intake.taken // MEASURED)
         work = Work(
@@ -139,6 +148,54 @@ def run_backtest(ruleset: RuleSet, sources: Sequence[str], fill: Fill, options: 
         left_out=intake.left_out,
         strays=strays,
     )
+
+
+def _read_together(
+    workers: Workers,
+    folder: Path,
+    files: Sequence[Source],
+    options: Options,
+    progress: Progress,
+    intake: Intake,
+    tally: Tally,
+    strays: Counter[str],
+) -> list[Share] | None:
+    """The shares of a file that several processes read; ``None``, and nothing taken, where one has to."""
+    parts = parts_for(files, options.jobs)
+    if not parts:
+        return None
+    intake.tenant = options.tenant or tenant_of(item for item in read_files(files) if type(item) is Arrival)
+    if intake.tenant is None:
+        return None
+    readings = [
+        Reading(
+            files[0],
+            part,
+            folder / f"part-{number:03}",
+            intake.tenant,
+            options.since_ms,
+            options.until_ms,
+            options.show_errors,
+        )
+        for number, part in enumerate(parts)
+    ]
+    read = 0
+
+    def told(messages: int) -> None:
+        nonlocal read
+        read += messages
+        progress.reading(read)
+
+    found = workers.read(readings, told)
+    if any(UNREADABLE in part.tally.errors for part in found):
+        # Read by one, it would have ended there.
+        for reading in readings:
+            shutil.rmtree(reading.folder)
+        return None
+    for part in found:
+        tally.merge(part.tally)
+        strays += part.strays
+    return intake.join(part.taken for part in found)
 
 
 def _gather(folder: Path, shares: int, target: Path) -> None:

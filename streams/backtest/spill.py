@@ -9,10 +9,10 @@ customer's state. Only a single customer with more than ``SHARE_BYTES`` of messa
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
@@ -29,12 +29,13 @@ _DEEPEST: Final = 7
 
 _HEADER: Final = struct.Struct("<BIqqiI")
 """Topic, source, place in it, the source's clock, length of the key (-1: none), length of the value."""
+_pack: Final = _HEADER.pack
 _NUMBERS: Final = {topic.name: number for number, topic in enumerate(TOPICS)}
 _SLOT_BYTES: Final = 40
 """What a message in the buffer takes beside its bytes: an object's head and a place in a list."""
 
-Share = bytes | Path
-"""The messages of some customers, in the order in which they were added: in memory, or in a file."""
+Share = bytes | tuple[Path, ...]
+"""The messages of some customers, in the order in which they were added: in memory, or in files, one after another."""
 
 
 class Spill:
@@ -51,10 +52,17 @@ class Spill:
     def add(self, arrival: Arrival, clock: int) -> None:
         """Takes one message. ``clock`` is how far its source's times had come, in ms."""
         topic, key, value, source, position = arrival
-        key_bytes = b"" if key is None else key
-        length = -1 if key is None else len(key)
-        header = _HEADER.pack(_NUMBERS[topic.name], source, position, clock, length, len(value))
-        self.add_packed(key_bytes, header + key_bytes + value)
+        length = -1
+        if key is None:
+            key = b""
+        else:
+            length = len(key)
+        packed = _pack(_NUMBERS[topic.name], source, position, clock, length, len(value)) + key + value
+        # As ``add_packed``, without its call.
+        self._parts[(xxh3_64_intdigest(key) >> self._shift) % SHARES].append(packed)
+        self._held += len(packed) + _SLOT_BYTES
+        if self._held >= BUFFER_BYTES:
+            self._flush()
 
     def add_packed(self, key: bytes, packed: bytes) -> None:
         """Takes one message as a share holds it."""
@@ -67,8 +75,12 @@ class Spill:
         """The shares with anything in them, in order: in memory where all of it fitted into the buffer."""
         if not self._written:
             return [b"".join(part) for part in self._parts if part]
+        return [(path,) for _, path in sorted(self.files().items())]
+
+    def files(self) -> dict[int, Path]:
+        """The file of each share with anything in it: nothing is in memory any more."""
         self._flush()
-        return [self._path(number) for number in sorted(self._written)]
+        return {number: self._path(number) for number in self._written}
 
     def _flush(self) -> None:
         for number, part in enumerate(self._parts):
@@ -89,15 +101,16 @@ def customers(share: Share, *, merge: bool, level: int = 1) -> Iterator[list[Arr
     With ``merge`` they are ordered by their source's clock, as several sources come in side by side; within a source,
     and without it, they keep the order in which they came.
     """
-    if isinstance(share, Path) and share.stat().st_size > SHARE_BYTES and level <= _DEEPEST and not _of_one(share):
+    if isinstance(share, bytes):
+        data = share
+    elif sum(path.stat().st_size for path in share) > SHARE_BYTES and level <= _DEEPEST and not _of_one(share):
         for part in _share_again(share, level):
             yield from customers(part, merge=merge, level=level + 1)
         return
-    data = share
-    if isinstance(share, Path):
-        data = share.read_bytes()
-        share.unlink()
-    assert isinstance(data, bytes)
+    else:
+        data = b"".join(path.read_bytes() for path in share)
+        for path in share:
+            path.unlink()
     places: dict[bytes | None, list[tuple[int, int, int, int, int, int]]] = {}
     offset, end, size, unpack_from = 0, len(data), _HEADER.size, _HEADER.unpack_from
     while offset < end:
@@ -121,25 +134,25 @@ def _place_of(key: bytes | None) -> tuple[bytes, bool]:
     return xxh3_64_intdigest(key or b"").to_bytes(8, "little"), key is not None
 
 
-def _of_one(path: Path) -> bool:
+def _of_one(paths: Sequence[Path]) -> bool:
     """Whether all messages are one customer's, who cannot be shared out."""
-    with path.open("rb") as file:
-        keys = (key for key, _ in _packed(file))
-        first = next(keys, b"")
-        return all(key == first for key in keys)
+    keys = (key for path in paths for key, _ in _packed(path))
+    first = next(keys, b"")
+    return all(key == first for key in keys)
 
 
-def _share_again(path: Path, level: int) -> list[Share]:
-    spill = Spill(path.parent, name=path.name, level=level)
-    with path.open("rb") as file:
-        for key, packed in _packed(file):
+def _share_again(paths: Sequence[Path], level: int) -> list[Share]:
+    spill = Spill(paths[0].parent, name=paths[0].name, level=level)
+    for path in paths:
+        for key, packed in _packed(path):
             spill.add_packed(key, packed)
-    path.unlink()
+        path.unlink()
     return spill.close()
 
 
-def _packed(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    while header := file.read(_HEADER.size):
-        *_, key_length, value_length = _HEADER.unpack(header)
-        key = file.read(max(key_length, 0))
-        yield key, b"".join((header, key, file.read(value_length)))
+def _packed(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    with path.open("rb") as file:
+        while header := file.read(_HEADER.size):
+            *_, key_length, value_length = _HEADER.unpack(header)
+            key = file.read(max(key_length, 0))
+            yield key, b"".join((header, key, file.read(value_length)))

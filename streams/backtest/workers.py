@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from schemas.base import Record
 from schemas.encode import encode
+from streams.backtest.parts import Read, Reading, read
 from streams.backtest.spill import Share, customers
 from triggers.casework.backtest import Backtest, Tally, new_tally
 from triggers.casework.measures import Measure
@@ -82,6 +83,23 @@ class Workers:
             process.terminate()
             process.join()
 
+    def read(self, readings: Sequence[Reading], done: Done) -> list[Read]:
+        """Has each part read by a process of its own, of which there are as many. Raises ``WorkerLost``."""
+        found: dict[Connection[Any, Any], Read] = {}
+        busy = self._connections[: len(readings)]
+        for connection, reading in zip(busy, readings, strict=True):
+            self._send(connection, reading)
+        waiting = set(busy)
+        while waiting:
+            for connection in waiting.intersection(wait(waiting)):
+                answer = self._receive(connection)
+                if isinstance(answer, Read):
+                    found[connection] = answer
+                    waiting.remove(connection)
+                else:
+                    done(answer)
+        return [found[connection] for connection in busy]
+
     def run(self, work: Work, shares: Sequence[Share], done: Done) -> Tally:
         """Runs every share; the sums. Raises ``WorkerLost``."""
         tally = new_tally(self._measures, work.show_errors)
@@ -130,7 +148,9 @@ class Workers:
                 theirs.close()
         connection = pairs[index][1]
         try:
-            runner = _Runner(self._ruleset, self._measures, connection.recv())
+            while isinstance(job := connection.recv(), Reading):
+                connection.send(read(job, new_tally(self._measures, job.show_errors), connection.send))
+            runner = _Runner(self._ruleset, self._measures, job)
             while (share := connection.recv()) is not None:
                 connection.send(runner.run(*share))
             connection.send(runner.tally)

@@ -15,10 +15,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from schemas.topics import INBOUND
 from streams.backtest.page import never_fired, never_true, nothing_live, number, over_time, render, share
+from streams.backtest.parts import Take
 from streams.backtest.report import as_json as report_json
 from streams.backtest.report import place
-from streams.backtest.run import Options, Result, Take, run_backtest
-from streams.backtest.sources import CUSTOMER_TOPICS, NoEvents, find_files, read_files
+from streams.backtest.run import Options, Result, run_backtest, run_files
+from streams.backtest.sources import CUSTOMER_TOPICS, NoEvents, find_files
 from streams.backtest.workers import WorkerLost
 from streams.commands.console import (
     ConfigOption,
@@ -135,13 +136,7 @@ def _run(ruleset: RuleSet, events: Sequence[str], from_topics: bool, options: Op
         fail("events come from files or from Kafka, not from both", Exit.USAGE)
     with progress_on(Console(stderr=True)) as progress:
         if files:
-            sources = find_files(files)
-
-            def fill(take: Take) -> None:
-                for item in read_files(sources):
-                    take(item)
-
-            return run_backtest(ruleset, [source.name for source in sources], fill, options, progress)
+            return run_files(ruleset, find_files(files), options, progress)
         # Kafka's client takes long to import, and files do without.
         from streams.backtest.topics import find_topics, read_topics, topics_named
 

@@ -16,8 +16,8 @@ from typing import Any, Final
 import yaml
 
 from streams.backtest.report import as_json
-from streams.backtest.run import Options, Result, Take, run_backtest
-from streams.backtest.sources import find_files, read_files
+from streams.backtest.run import Options, run_files
+from streams.backtest.sources import find_files
 from streams.importer import import_files
 from tests.support.bank_data import DATA
 from triggers.casework.reasons import MEANINGS
@@ -68,13 +68,7 @@ def run(bank: str) -> tuple[RuleSet, dict[str, Any]]:
         events = Path(scratch) / f"{bank}.jsonl"
         imported = import_files(ROOT / "tests" / "data" / "mappings" / f"{bank}.yaml", [str(DATA / bank)], events)
         assert imported.error_count == 0
-        sources = find_files([events])
-
-        def fill(take: Take) -> None:
-            for item in read_files(sources):
-                take(item)
-
-        result: Result = run_backtest(ruleset, [events.name], fill, Options(), _Quiet())
+        result = run_files(ruleset, find_files([events]), Options(), _Quiet())
     return ruleset, as_json(result)
 
 

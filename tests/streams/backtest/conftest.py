@@ -12,8 +12,8 @@ import pytest
 
 from schemas.base import Record
 from schemas.encode import encode
-from streams.backtest.run import Options, Result, Take, run_backtest
-from streams.backtest.sources import find_files, read_files
+from streams.backtest.run import Options, Result, run_files
+from streams.backtest.sources import find_files
 from streams.event_file import format_event
 from triggers.language.model import RuleSet
 
@@ -54,14 +54,7 @@ class Bench:
 
     def run(self, rules: RuleSet, *paths: Path, progress: Any = None, **options: Any) -> Result:
         """A backtest over files and folders."""
-        sources = find_files(paths)
-
-        def fill(take: Take) -> None:
-            for item in read_files(sources):
-                take(item)
-
-        names = [source.name for source in sources]
-        return run_backtest(rules, names, fill, Options(**options), progress or Silent())
+        return run_files(rules, find_files(paths), Options(**options), progress or Silent())
 
 
 def line_of(record: Record | str) -> str:
