@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from schemas.topics import TOPICS
 from streams.connections import NotReachable, await_kafka
 from streams.kafka_access import OPERATOR, Right, rights_of, roles
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 from streams.store_redis import acl_rule
 from streams.worker import check_start
 from tests.support.bank_history import bank_history
@@ -131,11 +131,15 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def settings_of(given: dict[str, Any]) -> Settings:
+    """As a worker reads them from its environment."""
+    return load_settings(environ={f"BANK_TRIGGERS_{name.upper()}": str(value) for name, value in given.items()})
+
+
 def refusal_of(settings: dict[str, Any]) -> str:
     """With what a worker under these settings refuses to start."""
-    given = {f"BANK_TRIGGERS_{name.upper()}": str(value) for name, value in settings.items()}
     with pytest.raises(NotReachable) as refused:
-        asyncio.run(check_start(load_settings(environ=given)))
+        asyncio.run(check_start(settings_of(settings)))
     return without_secrets(str(refused.value))
 
 
@@ -208,6 +212,25 @@ def test_a_client_certificate_is_who_we_are(bank: Bank) -> None:
         asyncio.run(
             await_kafka(load_settings(environ={}, kafka_tls_cert_file=certificate, kafka_tls_key_file=key, **mutual))
         )
+
+
+def test_redis_asks_for_a_client_certificate(bank: Bank, tmp_path: Path) -> None:
+    """Ours is shown, and all that is looked at before a start is well; without one, or with a stranger's, it is not."""
+    with bank.system(tmp_path) as system:
+        bank.allow(system)
+        _create_topics(system, bank)
+        url = f"rediss://{user_of(system)}@localhost:{bank.redis.mutual.port}/0"
+        mutual = {**system.env, "redis_url": url, "startup_seconds": 10}
+
+        def shown(authority: Authority) -> dict[str, Any]:
+            certificate, key = authority.issue("client", "client.bank")
+            return {**mutual, "redis_tls_cert_file": certificate, "redis_tls_key_file": key}
+
+        asyncio.run(check_start(settings_of(shown(bank.kafka.authority))))
+        for refused in (mutual, shown(bank.stranger)):
+            text = refusal_of(refused)
+            assert f"the store at {url} " in text
+            _matches(r"does not accept our certificate .* redis_tls_cert_file and redis_tls_key_file", text)
 
 
 # Kafka refuses, or is not to be trusted
@@ -420,6 +443,48 @@ def test_a_right_that_is_withdrawn_ends_the_worker_and_loses_nothing(
             bank.redis.administer(redis_rule(system))
         else:
             bank.kafka.grant(user, [rights[withdrawn]])
+        _finish(system, worker)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("certificate", "cannot be spoken to: its certificate has expired; expected one that is valid today"),
+        pytest.param("password", "refuses this program (user, password, permissions): ", marks=pytest.mark.thorough),
+    ],
+)
+def test_a_certificate_that_runs_out_or_a_password_that_is_changed_ends_the_worker_at_the_next_connection(
+    bank: Bank, tmp_path: Path, changed: str, told: str
+) -> None:
+    """Over connections that are open it works on. Where they break, it ends with the cause, and nothing is lost."""
+    events = bank_history(customers=12)
+    third = len(events) // 3
+    with bank.system(tmp_path, max_batch=50) as system, ExitStack() as mended:
+        bank.allow(system)
+        _create_topics(system, bank)
+        worker = system.start_worker()
+        worker.wait_for_partitions(system.partitions)
+        system.publish(events[:third])
+        system.wait_until_drained()
+
+        if changed == "certificate":
+            mended.enter_context(bank.redis.certificate_run_out())
+        else:
+            bank.redis.administer(f"ACL SETUSER {user_of(system)} resetpass >{WRONG_SECRET}")
+            mended.callback(bank.redis.administer, redis_rule(system))
+        system.publish(events[third : 2 * third])
+        system.wait_until_drained()
+        assert worker.running, f"{worker}"
+
+        bank.redis.administer(f"CLIENT KILL USER {user_of(system)}")
+        system.publish(events[2 * third :])
+        assert worker.wait() == UNREACHABLE, f"{worker}"
+        last = without_secrets(worker.text()).strip().splitlines()[-1]
+        assert f"the store at {system.env['redis_url']} turns us away: " in last, last
+        assert told in last, last
+        assert system.lag(range(system.partitions)) > 0
+
+        mended.close()
         _finish(system, worker)
 
 

@@ -15,7 +15,8 @@ The plain listener stands open beside the others on purpose: a client that fell 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -135,21 +136,37 @@ class SecuredKafka:
 
 
 class LockedRedis:
-    """A Redis whose users have passwords and rights, with TLS in front of it, and one whose certificate has run out."""
+    """A Redis whose users have passwords and rights, with TLS in front of it: once with a good certificate, once with
+
+    one that has run out, once where the client shows a certificate.
+    """
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.server = EmbeddedRedis(folder, appendonly=False, password=ADMIN_PASSWORD)
-        self.secure = TlsProxy(self.server.address, *authority.issue("redis", "localhost"))
-        self.expired = TlsProxy(self.server.address, *authority.issue("redis-expired", "localhost", expired=True))
+        self._good = authority.issue("redis", "localhost")
+        self._run_out = authority.issue("redis-expired", "localhost", expired=True)
+        self.secure = TlsProxy(self.server.address, *self._good)
+        self.expired = TlsProxy(self.server.address, *self._run_out)
+        self.mutual = TlsProxy(self.server.address, *self._good, client_authority=authority.file)
 
     def __enter__(self) -> Self:
         self.secure.__enter__()
         self.expired.__enter__()
+        self.mutual.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for part in (self.expired, self.secure, self.server):
+        for part in (self.mutual, self.expired, self.secure, self.server):
             part.__exit__(kind, error, tb)
+
+    @contextmanager
+    def certificate_run_out(self) -> Iterator[None]:
+        """The good certificate is past its date inside; connections that are open live on."""
+        self.secure.present(*self._run_out)
+        try:
+            yield
+        finally:
+            self.secure.present(*self._good)
 
     def administer(self, line: str) -> None:
         """What an administrator types."""
