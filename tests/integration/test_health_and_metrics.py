@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from schemas.journal import RecordBatch
+from schemas.topics import CONSUMED
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.bank_history import bank_history
 from tests.support.metrics import Samples, away, get, metrics, ready, total
 from tests.support.redis_server import held
 from tests.support.system import Event, System
-from tests.support.worker_process import wait_until
+from tests.support.worker_process import WorkerProcess, wait_until
 
 RULES = Path(__file__).parent / "rules" / "independent"
 
@@ -49,11 +50,19 @@ def test_metrics_agree_with_the_topics(kafka: str, redis_url: str, tmp_path: Pat
         assert total(found, "partitions_assigned") == system.partitions
         assert total(found, "rebalances_total") >= 1
         assert total(found, "lag_records") == 0
+        states = system.states()
+        assert total(found, "cache_states") == len(states)
+        assert total(found, "cache_bytes") == sum(map(len, states.values()))
+        assert total(found, "cache_lookups_total", result="miss") == len(states)
+        assert total(found, "cache_lookups_total", result="hit") > 0
         assert [labels["hash"] for labels, _ in found["bank_triggers_ruleset"]] == list(system.rulesets)
 
 
 def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tmp_path: Path) -> None:
-    """A worker is ready when it has partitions and both answer; while the store stands still it is not, but lives."""
+    """A worker is ready when it has partitions and both answer; while the store stands still it is not, but lives, and
+
+    tells by topic and partition what waits.
+    """
     with System(kafka, redis_server.url, tmp_path, rules=RULES, name="ready", redis_timeout_ms=1_000) as system:
         system.create_topics()
         worker = system.start_worker()
@@ -66,6 +75,10 @@ def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tm
             system.publish(bank_history(customers=2))
             wait_until(lambda: away(worker, "store"), "the worker waits for the store")
             assert get(worker, "/live") == (200, '{"live": "ok"}\n')
+            # Nothing was there before, and nothing can be committed now: all of it waits.
+            waiting = {(t.name, str(p)): end for t in CONSUMED for p, end in system.ends(t.name).items() if end}
+            assert len({topic for topic, _ in waiting}) >= 3
+            wait_until(lambda: _lags(worker) == waiting, lambda: f"the lag is told: {_lags(worker)}, not {waiting}")
         wait_until(lambda: ready(worker)[0] == 200 and not away(worker, "store"), "the worker is ready again")
         assert sum(n for labels, n in metrics(worker)["bank_triggers_dependency_errors_total"]) >= 1
         system.wait_until_drained()
@@ -82,6 +95,11 @@ def test_a_port_that_is_taken_is_told_at_the_start(kafka: str, redis_url: str, t
         assert code != 0
         assert f"http_port: nothing can listen at 127.0.0.1:{port} (Address already in use); expected" in text
         assert "Traceback" not in text
+
+
+def _lags(worker: WorkerProcess) -> dict[tuple[str, str], float]:
+    lags = metrics(worker)["bank_triggers_lag_records"]
+    return {(labels["topic"], labels["partition"]): lag for labels, lag in lags if lag}
 
 
 def _by(found: Samples, name: str, *labels: str) -> Counter[Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import DEAD_LETTERS
+from streams import partition
 from streams.partition import Limits
 from streams.refusals import RecordsLost
 from tests.support.processing import (
@@ -53,6 +55,39 @@ class TestBatches:
         await worker.done(8)
         assert [(e.first_offset, e.last_offset) for e in batches(world)] == [(0, 8)]
         assert world.trace[-4:] == [("commit", 1), ("done", 2), ("done", 5), ("done", 8)]
+
+    @pytest.mark.parametrize("timers", [False, True])
+    async def test_the_time_of_a_batch_is_told_by_phase(self, monkeypatch: pytest.MonkeyPatch, timers: bool) -> None:
+        """Announcing and loading, evaluating, publishing, committing: each takes as long as that which it waits for."""
+        passed = [0.0]
+        takes = {"after announce": 1.0, "before publish": 100.0, "after commit": 1_000.0}
+
+        class Slow(Interrupter):
+            async def at(self, step: str) -> None:
+                passed[0] += takes.get(step, 0.0)
+
+        class Thinks(ToyStage):
+            def take_due_change(self, state: Any) -> Any:
+                passed[0] += 10.0
+                return super().take_due_change(state)
+
+            def next_due(self, state: Any) -> Any:
+                passed[0] += 10.0
+                return super().next_due(state)
+
+        monkeypatch.setattr(partition, "time", SimpleNamespace(perf_counter=lambda: passed[0]))
+        world = filled(World(stage=Thinks()), 1)
+        worker = world.worker(Slow())
+        await worker.take_over(0)
+        await worker.submit(B, world.log.records[B, 0])
+        await worker.done(0)
+        if timers:
+            await until(lambda: world.clock.sleepers > 0)
+            await world.clock.advance(TIMER_MS / 1000)
+            await until(lambda: len(world.reports) == 2)
+        report = world.reports[-1]
+        assert report.phases == {"load": 1.0, "evaluate": 10.0, "publish": 100.0, "commit": 1_000.0}
+        assert (report.evaluate_seconds, report.total_seconds) == (10.0, 1_111.0)
 
     async def test_slow_evaluation_makes_smaller_batches(self) -> None:
         """When records take long, a batch has fewer of them, so that the loop is not held up."""

@@ -20,9 +20,7 @@ def _used(script: Path) -> set[str]:
     return {name.lower() for name in re.findall(r"(?:redis\.call\(|each_chunk\(|try\()'([A-Z]+)'", script.read_text())}
 
 
-def _allowed(
-    *, operator: bool = False, cluster: bool = False, database: int = 0, replicas: bool = False
-) -> set[str]:
+def _allowed(*, operator: bool = False, cluster: bool = False, database: int = 0, replicas: bool = False) -> set[str]:
     rule = acl_rule("worker", "bank", cluster=cluster, database=database, operator=operator, replicas=replicas)
     return {word[1:] for word in rule.split() if word.startswith("+")}
 
