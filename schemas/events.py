@@ -62,7 +62,8 @@ class Transaction(Event):
     ``balance_after`` is the account's booked balance after it. Of two transactions of an account the one with
     the higher ``sequence`` was booked later, in whatever order they arrive. ``reversal_of`` names the event that
     this one undoes as a whole. ``own_account`` marks one leg of a transfer between the customer's own accounts;
-    when both legs carry the same ``transfer_id`` the money is never missing in between.
+    when both legs carry the same ``transfer_id`` the money is never missing in between. The kinds ``purchase`` and
+    ``redemption`` are money that goes into a product of the customer's own, or comes out of it.
     """
 
     record_type: ClassVar[str] = "transaction"

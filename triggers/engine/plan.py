@@ -38,6 +38,9 @@ from triggers.language.vocabulary import MAIN_TIERING
 
 _DAY_MS: Final = 86_400_000
 _OWN_ACCOUNT: Final = Expression("event.own_account", lambda s: s.event.own_account, frozenset({"event.own_account"}))
+_EVENT_KIND: Final = Expression("event.kind", lambda s: s.event.kind, frozenset({"event.kind"}))
+_PRODUCT_KINDS: Final = frozenset({"purchase", "redemption"})
+"""Kinds of transactions by which money goes into a product of the customer's own, or comes out of it."""
 _CURRENCY: Final = Expression("event.currency", lambda s: s.event.currency, frozenset({"event.currency"}))
 
 
@@ -54,6 +57,8 @@ class Sampler:
     """The bytes of the rows that a series may have; what is older is folded."""
     asks_own_account: bool
     """Whether its author decides on own-account transfers; else a flow leaves them out."""
+    asks_kind: bool
+    """Whether its author decides on kinds; else a flow leaves out what goes into products and comes out of them."""
     any_currency: bool
     """Whether it is no money, or its author decides on currencies; else a flow keeps to the bank's own."""
 
@@ -375,6 +380,7 @@ def _sampler(series: Series, policy: Policy) -> Sampler:
         retain_ms=series.retain_ms + policy.lateness_ms,
         most=policy.samples * ROW_BYTES,
         asks_own_account="event.own_account" in series.expression.names | where,
+        asks_kind="event.kind" in series.expression.names | where,
         any_currency=not series.money or "event.currency" in series.expression.names | where,
     )
 
@@ -382,17 +388,21 @@ def _sampler(series: Series, policy: Policy) -> Sampler:
 def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sampler, list[Sampler]]:
     """The flows that an event of this kind leaves a sample in, by its shape; what the shape decides is not asked again.
 
-    A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``. Money of two
-    currencies is not added: a flow of money is in the bank's own, unless the series itself asks for ``event.currency``.
+    A transfer between own accounts is no flow, unless the series itself asks for ``event.own_account``; nor is what
+    goes into a product of the customer's own or comes out of it, unless it asks for ``event.kind``. Money of two
+    currencies is not added: a flow of money is in the bank's own, unless the series asks for ``event.currency``.
     """
     decided = {
         series.id: series.where for series in flows if series.where is not None and decides(series.where, record_type)
     }
     has_own_accounts = record_type in CATALOGUE["event.own_account"].record_types
+    has_kinds = record_type in CATALOGUE["event.kind"].record_types
     has_currency = record_type in CATALOGUE["event.currency"].record_types
 
     def resolve(flow: Sampler, scope: Scope) -> Sampler | None:
         if has_own_accounts and scope.event.own_account and not flow.asks_own_account:
+            return None
+        if has_kinds and scope.event.kind in _PRODUCT_KINDS and not flow.asks_kind:
             return None
         if has_currency and not flow.any_currency and scope.event.currency != policy.currency:
             return None
@@ -402,7 +412,7 @@ def _flows(flows: list[Series], record_type: str, policy: Policy) -> ByShape[Sam
         return replace(flow, where=None) if where.evaluate(scope) is True else None
 
     samplers = [_sampler(series, policy) for series in flows]
-    read = [*decided.values()] + ([_OWN_ACCOUNT] if has_own_accounts else [])
+    read = [*decided.values()] + ([_OWN_ACCOUNT] if has_own_accounts else []) + ([_EVENT_KIND] if has_kinds else [])
     if has_currency and not all(flow.any_currency for flow in samplers):
         read.append(_CURRENCY)
     return ByShape(samplers, read, resolve, list)

@@ -43,11 +43,12 @@ _FUNCTIONS: Final = """\
 
 An expression that reads `event.*` is a **flow**: one sample for each event. One that reads only what holds between
 events (`customer.balance`) is a **level**: its value stands until the next sample. A transfer between the customer's
-own accounts is no flow, unless the expression or its `where` asks for `event.own_account`. A flow of money takes the
-events in the bank's currency, as `customer.balance` does, unless the expression or its `where` asks for
-`event.currency`; `event.amount` in a condition is the event's own amount, whatever its currency. Windows slide on event
-time; a late event is placed where it belongs. `over: 7d` is the last seven days; `over: today`, `week`, `month`,
-`quarter` and `year` are the calendar's period so far, in the bank's time zone.
+own accounts is no flow, unless the expression or its `where` asks for `event.own_account`; nor is a `purchase` or a
+`redemption`, which moves money into a product of the customer's own or out of it, unless one of them asks for
+`event.kind`. A flow of money takes the events in the bank's currency, as `customer.balance` does, unless the expression
+or its `where` asks for `event.currency`; `event.amount` in a condition is the event's own amount, whatever its
+currency. Windows slide on event time; a late event is placed where it belongs. `over: 7d` is the last seven days;
+`over: today`, `week`, `month`, `quarter` and `year` are the calendar's period so far, in the bank's time zone.
 """
 
 _UNKNOWN: Final = """\

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.decisions import Decision
 from tests.support.bank import Customer, actions, at, behaviour, decisions, feedback, profile, transaction
-from tests.support.rules import DAY, HOUR, balance_series, outflow_series, ruleset, trigger
+from tests.support.rules import DAY, HOUR, balance_series, expression, outflow_series, ruleset, trigger
 from triggers.language.model import Cap, Feature, OnEvent, OnSilence, Policy, Step
 
 
@@ -138,6 +138,23 @@ def test_own_account_transfers_fill_no_flow() -> None:
     customer.feed(transaction("t1", 1, -500, 500, own_account=True))
     (action,) = actions(customer.feed(transaction("t2", 2, -20, 480)))
     assert action.fields == {"sum": "20"}
+
+
+@pytest.mark.parametrize("kind", ["purchase", "redemption"])
+def test_what_goes_into_a_product_or_comes_out_fills_no_flow(kind: str) -> None:
+    """Money that a customer puts elsewhere in the bank is not spent; who asks for the kind means it."""
+    asked = replace(
+        outflow_series(), id="asked", where=expression(lambda scope: scope.event.kind == kind, "event.kind")
+    )
+    rules = ruleset(
+        trigger("sum", fields={"sum": lambda scope: scope.feature(0), "asked": lambda scope: scope.feature(1)}),
+        series=(outflow_series(), asked),
+        features=(Feature("sum", 0, 7 * DAY), Feature("sum", 1, 7 * DAY)),
+    )
+    customer = Customer(rules)
+    customer.feed(transaction("t1", 1, -500, 500, kind=kind))
+    (action,) = actions(customer.feed(transaction("t2", 2, -20, 480)))
+    assert action.fields == {"sum": "20", "asked": "500"}
 
 
 def test_a_feature_by_account_sees_its_own_account_only() -> None:
