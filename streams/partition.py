@@ -19,7 +19,16 @@ from streams.signing import ANYONE, Trust
 from streams.stages import Routes
 from streams.store import NO_SIGNATURES, Commit, Ownership, Store
 from streams.watermark import Watermark
-from triggers.engine.batch import BatchResult, Decoded, Message, RawRecord, decode_batch, run_records, run_timers
+from triggers.engine.batch import (
+    BatchResult,
+    Decoded,
+    Message,
+    Opened,
+    RawRecord,
+    decode_batch,
+    run_records,
+    run_timers,
+)
 from triggers.engine.stage import Stage
 from triggers.language.model import RuleSet
 
@@ -40,11 +49,11 @@ class Publisher(Protocol):
 class Cache(Protocol):
     """States in memory, as of the last commit. It may forget any of them at any time."""
 
-    def take(self, partition: int, stage: str, key: str) -> Any | None:
-        """The state, if it is held; it is not held any more."""
+    def get(self, partition: int, stage: str, key: str) -> bytes | None:
+        """The state's bytes, if they are held."""
 
-    def put(self, partition: int, stage: str, key: str, state: Any, size: int = 0) -> None:
-        """Holds a state of so many encoded bytes."""
+    def put(self, partition: int, stage: str, key: str, state: bytes) -> None:
+        """Holds a state's bytes."""
 
     def drop(self, partition: int) -> None:
         """Forgets every state of a partition."""
@@ -232,19 +241,16 @@ class Partition:
         route = services.routes.of_topic(entry.topic)
         stage = route.stage
         with _Unfinished(self, services.cache):
-            states, missing = self._cached(stage, decoded.keys)
+            stored, missing = self._cached(stage, decoded.keys)
             found = await services.patience.insist(
                 lambda: services.store.announce(self.number, self.epoch, entry.sequence, intent, stage.name, missing)
             )
-            for key, data in zip(missing, found, strict=True):
-                states[key] = stage.fresh(key) if data is None else stage.decode(key, data)
+            stored.update(zip(missing, found, strict=True))
             times.append(time.perf_counter())
-            result = run_records(stage, entry, route.topic, decoded, states, ruleset)
+            result = run_records(stage, entry, route.topic, decoded, Opened(stage, stored), ruleset)
             times.append(time.perf_counter())
             stamps = [getattr(decoded.records[index][0], "timestamp", None) for index in result.acted]
-            sent_ms = await self._finish(
-                entry, intent, stage, states, result, (entry.topic, entry.last_offset + 1), times
-            )
+            sent_ms = await self._finish(entry, intent, stage, result, (entry.topic, entry.last_offset + 1), times)
         if services.clock_mode == "record":
             self.watermark.saw(entry.topic, decoded)
         waited = [max(0, sent_ms - stamp) / 1000 for stamp in stamps if stamp is not None and stamp >= 0]
@@ -263,38 +269,34 @@ class Partition:
                 )
             )
             keys = [key for key, _ in found]
-            states, _ = self._cached(stage, keys)
-            for key, data in found:
-                if key not in states:
-                    states[key] = stage.fresh(key) if data is None else stage.decode(key, data)
             times.append(time.perf_counter())
-            result = run_timers(stage, entry, keys, states, ruleset)
+            result = run_timers(stage, entry, keys, Opened(stage, dict(found)), ruleset)
             times.append(time.perf_counter())
             if keys and all(due is not None and due <= entry.until_ms for due in map(result.due.get, keys)):
                 raise RuntimeError(
                     f"the timers of stage {stage.name} make no progress: all are still due after a sweep"
                 )
-            await self._finish(entry, intent, stage, states, result, None, times)
+            await self._finish(entry, intent, stage, result, None, times)
         return self._report(entry, None, result, times, (), late)
 
-    def _cached(self, stage: Stage[Any], keys: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-        states: dict[str, Any] = {}
+    def _cached(self, stage: Stage[Any], keys: Sequence[str]) -> tuple[dict[str, bytes | None], list[str]]:
+        """The bytes of the cached states, and the keys whose states are not cached."""
+        stored: dict[str, bytes | None] = {}
         missing = []
-        take = self._services.cache.take
+        get = self._services.cache.get
         for key in keys:
-            state = take(self.number, stage.name, key)
-            if state is None:
+            data = get(self.number, stage.name, key)
+            if data is None:
                 missing.append(key)
             else:
-                states[key] = state
-        return states, missing
+                stored[key] = data
+        return stored, missing
 
     async def _finish(
         self,
         entry: RecordBatch | TimerBatch,
         intent: bytes,
         stage: Stage[Any],
-        states: Mapping[str, Any],
         result: BatchResult,
         position: tuple[str, int] | None,
         times: list[float],
@@ -323,8 +325,8 @@ class Partition:
         else:
             self.next_due[stage.name] = next_due
         put = services.cache.put
-        for key, state in states.items():
-            put(self.number, stage.name, key, state, len(result.states.get(key, b"")))
+        for key, data in result.states.items():
+            put(self.number, stage.name, key, data)
         times.append(time.perf_counter())
         return sent_ms
 

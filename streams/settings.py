@@ -210,9 +210,9 @@ class Settings(BaseSettings):
     timer_batch: int = Field(500, ge=1, le=10_000, description="Keys of one batch of timers.")
     queue_records: int = Field(10_000, ge=1, le=1_000_000, description="Records that wait per partition.")
     cache_states: int = Field(
-        50_000, ge=0, le=10_000_000, description="States held in memory, of about 4 KB each for a plain customer."
+        50_000, ge=0, le=10_000_000, description="States held in memory, of about 1 KB each for a plain customer."
     )
-    cache_mib: int = Field(128, ge=1, le=65_536, description="Memory for the encoded size of those states.")
+    cache_mib: int = Field(128, ge=1, le=65_536, description="Memory for those states.")
     startup_seconds: int = Field(
         60, ge=1, le=3_600, description="How long Kafka and the store are tried at the start before giving up."
     )

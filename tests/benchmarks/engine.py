@@ -24,7 +24,7 @@ from schemas.journal import RecordBatch
 from schemas.topics import TOPIC as TOPICS
 from tests.benchmarks.rule_sets import POLICIES, rule_set
 from tests.benchmarks.work import RULES, TOPIC, holdings, machine, profiles, transactions
-from triggers.engine.batch import decode_batch, run_records
+from triggers.engine.batch import Opened, decode_batch, run_records
 from triggers.engine.customer import CustomerStage
 from triggers.engine.state import CustomerState
 from triggers.language.model import RuleSet
@@ -205,6 +205,9 @@ def _decode_and_engine(work: Work) -> Figure:
 
 def _batches(work: Work) -> Figure:
     stage, states = work.begin()
+    held = {key: stage.encode(state) for key, state in states.items()}
+    states.clear()
+    _settle()
     topic, messages = TOPICS[TOPIC], []
     began = _now()
     for number in range(0, len(work.raws), _BATCH):
@@ -223,7 +226,9 @@ def _batches(work: Work) -> Figure:
             clock="record",
             now_ms=0,
         )
-        messages += run_records(stage, entry, topic, decoded, states, work.ruleset).messages
+        result = run_records(stage, entry, topic, decoded, Opened(stage, held), work.ruleset)
+        messages += result.messages
+        held |= result.states
     seconds = _since(began)
     bodies = [json.loads(message.value or b"") for message in messages]
     return _figure("a worker's batches", work, seconds, [b["action_id"] for b in bodies if b.get("type") == "action"])

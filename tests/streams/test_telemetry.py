@@ -28,7 +28,7 @@ class Parts:
     def __init__(self) -> None:
         self.cache = StateCache(100)
         for key in ("a", "b", "c"):
-            self.cache.put(0, "customer", key, object(), 10)
+            self.cache.put(0, "customer", key, bytes(10))
         for key in ("a", "b", "a", "b", "nobody"):
             self.cache.get(0, "customer", key)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -18,6 +18,7 @@ from triggers.engine.series import SeriesState
 
 _HEARD: Final = Struct("<qQ")
 _REMEMBERED: Final = 4
+_ZERO: Final = Decimal(0)
 pack_heard: Final = _HEARD.pack
 HEARD_BYTES: Final = _HEARD.size
 """What one event takes among the latest of its kind, of which there are ``MOST_HEARD`` bytes at most."""
@@ -380,16 +381,20 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     def settle(self, currency: str) -> None:
         """Works out ``balance`` and ``aum`` from accounts, transfers under way and open holdings."""
         self.currency = currency
-        balances = [account.balance for account in self.account_map.values() if account.currency == currency]
-        held = [
-            holding.amount
-            for holding in self.holding_map.values()
-            if holding.open and holding.currency == currency and holding.kind != "loan"
-        ]
-        self.balance = sum(balances, Decimal(0)) if balances else None
-        if self.balance is not None and self.transit:
-            self.balance += Decimal(sum(amount for amount, _ in self.transit.values())).scaleb(-4)
-        self.aum = (self.balance or Decimal(0)) + sum(held, Decimal(0)) if balances or held else None
+        # In plain loops: this is done of every state that is read.
+        balance = aum = None
+        for account in self.account_map.values():
+            if account.currency == currency:
+                balance = (_ZERO if balance is None else balance) + account.balance
+        if balance is not None:
+            if self.transit:
+                balance += Decimal(sum(amount for amount, _ in self.transit.values())).scaleb(-4)
+            aum = balance or _ZERO
+        for holding in self.holding_map.values():
+            if holding.open and holding.currency == currency and holding.kind != "loan":
+                aum = (_ZERO if aum is None else aum) + holding.amount
+        self.balance = balance
+        self.aum = aum
 
 
 PROFILE_FIELDS = (
