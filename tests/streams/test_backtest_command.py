@@ -292,3 +292,19 @@ def test_a_terminal_shows_progress_on_the_error_output() -> None:
         progress.reading(20_000)
         progress.running(5, 10)
     assert silent.getvalue() == ""
+
+
+def test_all_cores_are_used_where_nothing_is_said(rules: Path, events: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that this process may use; ``--jobs`` says otherwise."""
+    taken: list[int] = []
+
+    def noting(ruleset: Any, given: Any, from_topics: bool, options: Any, config: Any) -> Any:
+        taken.append(options.jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streams.commands.backtest._run", noting)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2, 5})
+    for more in ([], ["--jobs", "2"]):
+        result = CliRunner().invoke(app, ["backtest", str(rules), "-e", str(events), *more])
+        assert result.exit_code == Exit.INTERRUPTED
+    assert taken == [3, 2]

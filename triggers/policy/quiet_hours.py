@@ -35,12 +35,15 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
         moment = found[1]
     if first is None:
         return None
-    until = to_ms(moment.replace(tzinfo=policy.timezone))
+    end = moment.replace(tzinfo=policy.timezone)
+    until = to_ms(end)
+    if until <= candidate.now:
+        # The clocks went back: that time was there already, and comes once more.
+        until = to_ms(end.replace(fold=1))
     detail = {"channel": candidate.channel, "hour": f"{now:%H:%M}"}
     if first.days != "all":
         detail["day"] = f"{now:%Y-%m-%d}, {first.days}"
-    # Where the clocks change, the hour may be gone by the time it is named.
-    return Held(detail, max(until, candidate.now + 1))
+    return Held(detail, until)
 
 
 def _end_of(quiet: Quiet, moment: datetime, calendar: Calendar) -> datetime | None:

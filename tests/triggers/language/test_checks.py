@@ -187,6 +187,10 @@ EXAMPLES: Mapping[str, list[Example]] = {
             (("on: transaction", "on: {maturity: 9d before}"), ("peak * 0.7", "peak and 8 == product.term_days")),
             [(6, 5, "E118")],
         ),
+        (
+            (("on: transaction", "on: {maturity: 31d before}"), ("peak * 0.7", "peak and 30 >= product.term_days")),
+            [(6, 5, "E118")],
+        ),
     ],
     "W119": [
         ((("on: transaction", "on: {maturity: 3 business days before}"),), [(6, 5, "W119")]),

@@ -335,6 +335,14 @@ def test_commas_between_values_are_no_thousands_separator(text: str) -> None:
     assert checked is not None, problems
 
 
+@pytest.mark.parametrize("text", ["event.amount > 10,50", "event.amount > 10,5000"])
+def test_only_three_digits_are_a_group(text: str) -> None:
+    """What is no thousands separator is not called one: the number would be another one than was meant."""
+    problems = check(text, expect="flag")[1]
+    assert problems
+    assert not [problem for problem in problems if "thousands" in problem.message]
+
+
 @pytest.mark.parametrize("text", ["event.__class__", "customer.__dict__ == 1", "event.amount.__class__"])
 def test_no_name_is_near_pythons_own(text: str) -> None:
     """Whoever writes such a name means no field."""

@@ -157,6 +157,21 @@ def test_an_hour_that_the_clocks_skip_is_over_when_they_have_been_put_forward() 
     assert [action.created_at for action in actions(person.outputs)] == [local("2026-03-29 03:30", "Europe/Berlin")]
 
 
+@pytest.mark.parametrize(
+    ("seen", "sent"),
+    # 00:15 UTC is 02:15 for the first time, 01:15 UTC for the second.
+    [("2026-10-25T00:15:00", "2026-10-25T00:30:00"), ("2026-10-25T01:15:00", "2026-10-25T01:30:00")],
+)
+def test_an_hour_that_comes_twice_ends_twice(seen: str, sent: str) -> None:
+    """In Berlin the clocks go back from 03:00 to 02:00 on 25 October 2026: what comes at 02:15 waits a quarter."""
+    night = Quiet(frozenset({"push"}), 22 * 60, 2 * 60 + 30)
+    person = customer(caps=(), timezone=ZoneInfo("Europe/Berlin"), quiet=(night,))
+    (deferred,) = person.feed(transaction("t1", 1, 1, 1, occurred_at=datetime.fromisoformat(seen + "+00:00")))
+    assert deferred.detail["until"] == sent + "+00:00"
+    person.run_to(local("2026-10-26 12:00", "Europe/Berlin"))
+    assert [action.created_at for action in actions(person.outputs)] == [datetime.fromisoformat(sent + "+00:00")]
+
+
 _minute = st.integers(0, 24 * 60 - 1)
 _quiet = st.builds(Quiet, st.sampled_from([frozenset({"push"}), frozenset({"push", "sms"})]), _minute, _minute)
 
