@@ -15,6 +15,7 @@ from typing import Any, Final
 import faust
 import uvloop
 from faust.app.base import BootStrategy
+from faust.tables import TableManager
 from faust.worker import Worker as FaustWorker
 
 from streams import driver
@@ -57,6 +58,17 @@ class _Boot(BootStrategy):
     enable_web = False
 
 
+class NoTables(TableManager):
+    """Faust's manager of tables, where there are none."""
+
+    logger = faust_logger
+
+    async def on_start(self) -> None:
+        """The stock method first waits a second for tables to be declared, and the group is not joined meanwhile."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class WorkerApp(faust.App):
     """A Faust app that knows who owns its partitions."""
 
@@ -96,6 +108,7 @@ def build_app(parameters: WorkerParameters, owner: PartitionOwner, topics: Seque
         consumer_auto_offset_reset="none",
         consumer_group_instance_id=parameters.instance_id,
         PartitionAssignor=CompleteAssignor,
+        TableManager=NoTables,
         # With 0 Faust takes an assignor that gives a worker different partition numbers of different topics.
         table_standby_replicas=1,
         topic_allow_declare=False,

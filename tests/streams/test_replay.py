@@ -7,6 +7,8 @@ import itertools
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.errors import KafkaError
 from confluent_kafka import TopicPartition as Place
 
 from streams.clock import SystemClock
@@ -85,6 +87,32 @@ async def test_records_that_are_gone_are_named(kafka: str) -> None:
         await log_of(kafka).read(name, 0, 5, 12)
     with pytest.raises(RecordsLost, match=r"the log ends at offset 20"):
         await log_of(kafka).read(name, 0, 12, 25)
+
+
+async def test_many_topics_are_asked_for_at_once(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client learns of all topics in one answer: no wait for each that it does not know, at no question.
+
+    A worker asks for all of its topics when it takes partitions over.
+    """
+    names = [topic() for _ in range(4)]
+    create_topics(kafka, names, partitions=1)
+    produce(kafka, names[0], [(0, b"k", b"v")])
+    plain, refused = Fetcher._proc_offset_requests, []
+
+    async def counted(self: object, timestamps: object) -> object:
+        try:
+            return await plain(self, timestamps)
+        except KafkaError as error:
+            refused.append(error)
+            raise
+
+    monkeypatch.setattr(Fetcher, "_proc_offset_requests", counted)
+    log = log_of(kafka)
+    spans = await log.spans({(name, 0) for name in names})
+    assert spans == {(name, 0): (0, 1 if name == names[0] else 0) for name in names}
+    assert len(await log.read(names[0], 0, 0, 0)) == 1
+    assert len((await log.tails(names[0], {0}, 1))[0]) == 1
+    assert refused == []
 
 
 async def test_committed_offsets_of_the_group(kafka: str) -> None:
