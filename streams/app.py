@@ -16,6 +16,7 @@ import faust
 import uvloop
 from faust.app.base import BootStrategy
 from faust.tables import TableManager
+from faust.tables.recovery import Recovery
 from faust.worker import Worker as FaustWorker
 
 from streams import driver
@@ -67,6 +68,23 @@ class NoTables(TableManager):
         """The stock method first waits a second for tables to be declared, and the group is not joined meanwhile."""
         await self._update_channels()
         await self.recovery.start()
+
+    @property
+    def recovery(self) -> Recovery:
+        """What asks, after each rebalance, for the partitions to be taken over, and then opens the flow."""
+        if self._recovery is None:
+            self._recovery = _PatientRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+
+class _PatientRecovery(Recovery):
+    logger = faust_logger
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  the signature is Faust's
+        # The stock method takes a take-over that lasts longer than one request may for the end of the service: the
+        # worker would keep its partitions and never work again. A store that is brought up from the journal, or a
+        # dependency that is away, takes as long as it takes.
+        await super()._wait(coro)
 
 
 class WorkerApp(faust.App):

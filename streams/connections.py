@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
@@ -14,6 +15,7 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -24,6 +26,10 @@ from streams.clock import Clock, SystemClock
 from streams.settings import Settings
 from streams.store import Store, StoreCorrupt, StoreRefused, StoreUnavailable
 from streams.tls import TlsFilesUnusable, client_context, refused_by_tls
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _FIRST_SECONDS = 0.25
 _MOST_SECONDS = 5.0
@@ -202,31 +208,41 @@ async def _insist(ask: Callable[[], Awaitable[None]], settings: Settings, clock:
 
 
 async def retry(
-    ask: Callable[[], Awaitable[None]],
+    ask: Callable[[], Awaitable[T]],
     lost: tuple[type[Exception], ...],
     what: str,
     seconds: float,
     clock: Clock | None = None,
     *,
     hint: str = "",
-) -> None:
-    """Asks until it is answered, for ``seconds``. Raises ``NotReachable`` with the last of the errors ``lost``."""
+) -> T:
+    """Asks until it is answered, for ``seconds``, and says that it waits.
+
+    Raises ``NotReachable`` with the last of the errors ``lost``.
+    """
     clock = clock or SystemClock()
     began, delay = clock.now_ms(), _FIRST_SECONDS
     while True:
         try:
             # One attempt may hang on an address that swallows packets: it has no longer than all together.
             async with asyncio.timeout(seconds):
-                await ask()
+                return await ask()
         except lost + (TimeoutError,) as error:  # noqa: RUF005 - mypy does not see through the unpacking
             left = seconds - (clock.now_ms() - began) / 1000
             if left <= 0:
                 told = f" ({hint})" if hint else ""
                 raise NotReachable(f"{what} did not answer within {seconds:.0f} s: {_reason(error)}{told}") from error
+            if delay == _FIRST_SECONDS:
+                log.warning("%s does not answer yet, waiting for it for up to %.0f s: %s", what, left, _reason(error))
             await clock.sleep(min(delay, left))
             delay = min(delay * 2, _MOST_SECONDS)
-        else:
-            return
+
+
+def no_answer(error: BaseException) -> bool:
+    """Whether an error of aiokafka's says that Kafka did not answer: the question may be asked again."""
+    if isinstance(error, KafkaConnectionError | KafkaTimeoutError | OSError):
+        return True
+    return isinstance(error, KafkaError) and bool(error.retriable)
 
 
 def kafka_address(settings: Settings) -> str:

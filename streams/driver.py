@@ -34,6 +34,7 @@ from faust.types.tuples import Message
 from mode import Service
 
 from streams.assignor import TopicsNotKnown
+from streams.connections import no_answer
 from streams.refusals import RecordsLost
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ STOP_S: Final = 3.0
 
 _FULL_POLL_S: Final = 0.02
 _COORDINATOR_CHECK_S: Final = 1.0
+_AGAIN_S: Final = 1.0
+"""Between two attempts while Kafka does not answer."""
 _OUT_OF_TOUCH: Final = 3
 """Looks in a row that found no coordinator; a worker that has just started may need one or two."""
 _FINAL_COMMIT_S: Final = 1.5
@@ -122,6 +125,20 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     logger = faust_logger
     seeks: int = 0
 
+    async def on_start(self) -> None:
+        """Connects; the stock method ends the worker where no broker answers at that moment."""
+        while not self.should_stop:
+            try:
+                await super().on_start()
+            except (KafkaError, OSError) as error:
+                if not no_answer(error):
+                    raise
+                logger.warning("Kafka does not answer, the group is not joined yet: %s", error or type(error).__name__)
+                await self._ensure_consumer().stop()
+                await self.sleep(_AGAIN_S)
+            else:
+                return
+
     def _create_worker_consumer(self, transport: stock.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Faust offers it with its own transactions only. What a publisher took back must not become an action.
@@ -157,6 +174,8 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
     async def _check_coordinator(self) -> bool:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001  no public reader
+        if coordinator is None:  # not connected yet
+            return False
         try:
             coordinator.check_errors()  # the client's own `getmany` does so
         except KafkaError as error:
@@ -408,10 +427,22 @@ class Consumer(stock.Consumer):
         self._taken.update(tp.partition for tp in assigned)
         positions = await self.owner.take_over({(tp.topic, tp.partition) for tp in assigned})
         by_tp = {tp: positions[tp.topic, tp.partition] for tp in assigned}
-        await self._thread.seek_all(by_tp)
+        await self._seek_all(by_tp)
         self._committable.clear()
         self._owned = {tp: deque() for tp in assigned}
         return by_tp
+
+    async def _seek_all(self, positions: Mapping[TP, int]) -> None:
+        while True:
+            try:
+                await self._thread.seek_all(positions)
+            except (KafkaError, OSError) as error:
+                if not no_answer(error):
+                    raise
+                logger.warning("Kafka does not answer, where to read on is not set: %s", error or type(error).__name__)
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
 
     def _check_assignment(self, assigned: AbstractSet[TP]) -> None:
         topics = {tp.topic for tp in assigned}

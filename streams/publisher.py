@@ -29,6 +29,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import murmur2
 
 from streams.clock import Clock, SystemClock
+from streams.connections import no_answer
 from triggers.engine.batch import Message
 
 log = logging.getLogger(__name__)
@@ -95,8 +96,8 @@ class KafkaPublisher:
         return bool(self._waiting)
 
     async def start(self) -> None:
-        """Connects. Raises aiokafka's errors where no broker answers."""
-        self._producer = await self._open()
+        """Connects; waits while no broker answers."""
+        await self._current()
 
     async def stop(self) -> None:
         """Closes the producer. What was not acknowledged belongs to a batch that is run again."""
@@ -185,7 +186,9 @@ class KafkaPublisher:
             while True:
                 try:
                     return await self._open()
-                except (KafkaConnectionError, KafkaTimeoutError, OSError) as error:
+                except (KafkaError, OSError) as error:
+                    if not no_answer(error):
+                        raise
                     self._note_away(place, error)
                 await self._clock.sleep(delay)
                 delay = min(delay * 2, _MOST_SECONDS)

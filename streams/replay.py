@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from streams.connections import no_answer
 from streams.patience import Patience
 from streams.refusals import RecordsLost
 from triggers.engine.batch import RawRecord
@@ -146,9 +147,7 @@ class KafkaLog:
 async def _lost_is_unavailable() -> AsyncIterator[None]:
     try:
         yield
-    except (KafkaConnectionError, KafkaTimeoutError, TimeoutError, OSError) as error:
-        raise KafkaUnavailable(str(error) or type(error).__name__) from error
-    except KafkaError as error:
-        if not error.retriable:
+    except (KafkaError, OSError) as error:
+        if not no_answer(error):
             raise
-        raise KafkaUnavailable(str(error)) from error
+        raise KafkaUnavailable(str(error) or type(error).__name__) from error

@@ -295,6 +295,11 @@ class Settings(BaseSettings):
             problems.append("redis_password: the URL has a password too; expected one of the two")
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
             problems.append("heartbeat_interval_ms: expected at most a third of session_timeout_ms")
+        if self.kafka_request_timeout_ms < self.session_timeout_ms:
+            problems.append(
+                f"kafka_request_timeout_ms: joining the group takes up to session_timeout_ms; expected at least "
+                f"{self.session_timeout_ms}"
+            )
         if self.fail_point is not None and (hosts := elsewhere(self._hosts())):
             problems.append(
                 f"fail_point: it kills the worker, for tests on one machine, and {hosts[0]} is another; expected none"

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 import faust
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 from faust.types import TP
 
 from streams import collector
@@ -25,8 +25,10 @@ from streams.connections import (
     NotReachable,
     await_kafka,
     await_store_rights,
+    kafka_address,
     kafka_options,
     not_allowed,
+    retry,
 )
 from streams.driver import Consumer
 from streams.fail_points import arm
@@ -47,7 +49,7 @@ from streams.store import Store, StoreRefused, StoreUnavailable
 from streams.store_redis import RedisStore
 from streams.telemetry import Telemetry
 from streams.tls import TlsFilesUnusable, chain_of, client_context
-from streams.topic_admin import TopicsRefused, check, connect_admin
+from streams.topic_admin import TopicProblem, TopicsRefused, check, connect_admin
 from triggers.desk.managers import ManagerStage
 from triggers.desk.stage import DeskStage
 from triggers.engine.customer import CustomerStage
@@ -120,11 +122,17 @@ async def check_start(settings: Settings) -> None:
         await check_rights(settings)
     finally:
         await store.close()
-    async with connect_admin(settings) as admin:
-        try:
-            problems = await check(admin, settings)
-        except TopicsRefused as error:
-            raise CannotStart([str(error)]) from error
+
+    async def compare() -> list[TopicProblem]:
+        async with connect_admin(settings) as admin:
+            return await check(admin, settings)
+
+    try:
+        problems = await retry(
+            compare, (KafkaError, OSError), f"Kafka at {kafka_address(settings)}", settings.startup_seconds
+        )
+    except TopicsRefused as error:
+        raise CannotStart([str(error)]) from error
     if problems:
         raise CannotStart([str(problem) for problem in problems])
 

@@ -35,7 +35,13 @@ REDIS_SECRET = "r3dis-s3cret+/=of-the-test"
 WRONG_SECRET = "wr0ng-s3cret-of-the-test"
 SECRETS = (KAFKA_SECRET, REDIS_SECRET, WRONG_SECRET)
 UNREACHABLE = 4
-QUICK = {"startup_seconds": "1", "redis_timeout_ms": "500", "kafka_request_timeout_ms": "1000"}
+QUICK = {
+    "startup_seconds": "1",
+    "redis_timeout_ms": "500",
+    "kafka_request_timeout_ms": "1000",
+    "session_timeout_ms": "1000",
+    "heartbeat_interval_ms": "300",
+}
 """For what cannot be told from a server that is away: it is waited for."""
 _NUMBERS = count(1)
 

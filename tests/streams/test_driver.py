@@ -23,6 +23,7 @@ from streams.driver import Consumer, ConsumerThread
 from streams.embedded_broker import EmbeddedBroker
 from tests.support.driver_worker import read
 from tests.support.kafka_broker import create_topics, die_with_parent, end_offsets, group_offsets, produce
+from tests.support.tcp_proxy import TcpProxy
 
 TREE = Path(__file__).resolve().parents[2]
 PARTITIONS = 4
@@ -185,6 +186,31 @@ async def test_the_owner_says_where_to_read_on(embedded: str, workers: Workers, 
     await asyncio.to_thread(workers.wait, lambda: count_done(workers) >= (1000 - stored) * PARTITIONS)
 
     assert offsets_done(workers, "bank.transactions") == {p: list(range(stored, 1000)) for p in range(PARTITIONS)}
+
+
+def test_a_take_over_may_last_longer_than_a_request(embedded: str, workers: Workers) -> None:
+    """A store that is brought up from the journal takes its time: the worker works when it is done."""
+    fill(embedded, "bank.transactions", 400)
+    plan = {"session_timeout_s": 1.0, "request_timeout_s": 1.0, "take_over_s": 2.5}
+    workers.start(bootstrap=embedded, group="long", topics=["bank.transactions"], **plan)
+    workers.wait(lambda: count_done(workers) >= 400)
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["comes", "stopped-before"])
+def test_a_broker_that_does_not_answer_at_the_start_is_waited_for(
+    embedded: str, workers: Workers, *, comes: bool
+) -> None:
+    """Not an end with a traceback: the log says what is waited for. A worker that waits can be stopped."""
+    with TcpProxy(int(embedded.rpartition(":")[2])) as line:
+        line.cut()
+        worker = workers.start(bootstrap=line.address, group=f"late-{comes}", topics=["bank.transactions"])
+        workers.wait(lambda: "Kafka does not answer, the group is not joined yet" in workers.output(worker))
+        if comes:
+            fill(embedded, "bank.transactions", 400)
+            line.heal()
+            workers.wait(lambda: count_done(workers) >= 400)
+        worker.terminate()
+        assert worker.wait(10) == 0, workers.output(worker)
 
 
 def test_an_error_in_submit_stops_the_worker(embedded: str, workers: Workers) -> None:

@@ -16,6 +16,7 @@ from kafka import KafkaProducer
 from streams import publisher as module
 from streams.publisher import MAX_REQUEST_BYTES, KafkaPublisher, PublishRefused
 from tests.support.kafka_broker import Consumed, KafkaBroker, consume_all, create_topics, set_topic_config
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.worker_process import wait_until
 from triggers.engine.batch import Message
 
@@ -177,6 +178,25 @@ async def test_waits_through_an_outage(tmp_path: Path) -> None:
             assert list(seen) == [str(n).encode() for n in range(count)]
         # What its producer has numbered Kafka takes once, however often it comes; aiokafka numbers with acks=all alone.
         assert all(batch.producer_id >= 0 for batch in broker.batches("a", 0))
+
+
+async def test_a_broker_that_does_not_answer_at_the_start_is_waited_for(kafka: str) -> None:
+    """It is told as away until it answers."""
+    name = prefix()
+    create_topics(kafka, [name + "a"], partitions=1)
+    with TcpProxy(int(kafka.rpartition(":")[2])) as line:
+        line.cut()
+        publisher = KafkaPublisher({"bootstrap_servers": line.address}, topic_prefix=name)
+        starting = asyncio.create_task(publisher.start())
+        while not publisher.away:
+            assert not starting.done(), "it did not wait"
+            await asyncio.sleep(0.01)
+        line.heal()
+        await starting
+        assert not publisher.away
+        await publisher.publish(0, [Message("a", b"k", b"v")])
+        await publisher.stop()
+    assert [one.value for one in await read(kafka, name + "a")] == [b"v"]
 
 
 async def test_stops_while_the_broker_is_away(tmp_path: Path) -> None:

@@ -199,6 +199,7 @@ def test_secret_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_TLS_CA_FILE": "/none"}, "kafka_tls_ca_file"),
         ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_TLS_KEY_FILE": "/none"}, "kafka_tls_cert_file"),
         ({"SESSION_TIMEOUT_MS": "2000"}, "heartbeat_interval_ms"),
+        ({"KAFKA_REQUEST_TIMEOUT_MS": "5000"}, "kafka_request_timeout_ms"),
         ({"FAIL_POINT": "after_commit:1", "KAFKA_BOOTSTRAP": "127.0.0.1:9092,kafka:9092"}, "fail_point"),
         ({"FAIL_POINT": "after_commit:1", "REDIS_URL": "rediss://user:secret@redis.example/0"}, "fail_point"),
     ],

@@ -37,6 +37,7 @@ class Plan:
     topics: Sequence[str]
     book: str
     session_timeout_s: float = 6.0
+    request_timeout_s: float = 30.0
     max_poll_records: int = 500
     instance_id: str | None = None
     start: Mapping[str, int] = field(default_factory=dict)
@@ -164,6 +165,7 @@ def main() -> int:
         app_id=plan.group,
         bootstrap=[plan.bootstrap],
         session_timeout_s=plan.session_timeout_s,
+        request_timeout_s=plan.request_timeout_s,
         heartbeat_interval_s=0.3,
         commit_interval_s=0.3,
         fetch_wait_ms=20,  # the embedded broker holds a fetch so long, whatever comes meanwhile

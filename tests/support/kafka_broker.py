@@ -599,3 +599,9 @@ def group_offsets(bootstrap: str, group: str, topics: Sequence[str], partitions:
     client = admin(bootstrap)
     found = client.list_consumer_group_offsets(request)[group].result(30).topic_partitions
     return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset != OFFSET_INVALID and tp.offset >= 0}
+
+
+def group_members(bootstrap: str, group: str) -> int:
+    """How many members the broker counts in a consumer group."""
+    client = admin(bootstrap)
+    return len(client.describe_consumer_groups([group])[group].result(30).members)
