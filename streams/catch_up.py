@@ -13,9 +13,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from schemas.actions import OUTREACH, NextBestAction
+from schemas.base import to_ms
 from schemas.journal import RecordBatch
+from schemas.topics import TOPIC
+from streams.clock import Clock
 from streams.journal import Journalled, Repeats
-from streams.partition import Partition, RecordSource, Services
+from streams.partition import Partition, Publisher, RecordSource, Services
 from streams.refusals import JournalBroken
 from streams.store import Ownership
 from triggers.engine.batch import Message, RawRecord
@@ -27,15 +31,18 @@ _TELL_EVERY: Final = 10_000
 
 
 async def run_again(services: Services, partition: Partition, journalled: Journalled) -> None:
-    """Runs a batch to its commit, as its first owner would have."""
+    """Runs a batch to its commit, as its first owner would have; what has expired since is not sent any more."""
     entry = journalled.entry
+    publisher = services.publisher
+    if entry.clock == "wall":
+        publisher = Unexpired(publisher, services.clock, entry.sequence)
     ruleset = await services.rulesets.named(entry.ruleset, partition.number)
     if isinstance(entry, RecordBatch):
         route = services.routes.of_topic(entry.topic)
         records = await services.source.read(route.kafka_topic, partition.number, entry.first_offset, entry.last_offset)
-        await partition.run_records(entry, journalled.data, partition.read(entry.topic, records), ruleset)
+        await partition.run_records(entry, journalled.data, partition.read(entry.topic, records), ruleset, publisher)
     else:
-        await partition.run_timers(entry, journalled.data, ruleset)
+        await partition.run_timers(entry, journalled.data, ruleset, publisher)
 
 
 def silent(services: Services, source: RecordSource) -> Services:
@@ -92,6 +99,39 @@ class _Silent:
 
 
 SILENT: Final = _Silent()
+
+
+class Unexpired:
+    """Sends what a batch that is run again at its old time makes, but for actions that have expired since then.
+
+    Its decisions stay as they were: they tell what was decided at that time, and perhaps they were sent by then, as the
+    actions were. The state, too, holds the contact as made; whatever follows on an action that nobody answered, follows.
+    """
+
+    def __init__(self, publisher: Publisher, clock: Clock, sequence: int) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._sequence = sequence
+
+    async def publish(self, partition: int, messages: Sequence[Message], *, first: Message) -> None:
+        """As ``partition.Publisher.publish``."""
+        now_ms = self._clock.now_ms()
+        left = [message for message in messages if not _expired(message, now_ms)]
+        if len(left) < len(messages):
+            log.warning(
+                "partition %d: %d actions of batch %d have expired since it was begun, and are not sent",
+                partition,
+                len(messages) - len(left),
+                self._sequence,
+            )
+        await self._publisher.publish(partition, left, first=first)
+
+
+def _expired(message: Message, now_ms: int) -> bool:
+    if message.value is None or NextBestAction not in TOPIC[message.topic].models:
+        return False
+    what = OUTREACH.validate_json(message.value)
+    return isinstance(what, NextBestAction) and to_ms(what.expires_at) <= now_ms
 
 
 @dataclass(frozen=True, slots=True)

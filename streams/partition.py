@@ -231,11 +231,16 @@ class Partition:
         return RecordsRead(decode_batch(route.stage, route.topic, services.tenant, records, most_rejected), began)
 
     async def run_records(
-        self, entry: RecordBatch, intent: bytes, records: RecordsRead, ruleset: RuleSet
+        self,
+        entry: RecordBatch,
+        intent: bytes,
+        records: RecordsRead,
+        ruleset: RuleSet,
+        publisher: Publisher | None = None,
     ) -> BatchReport:
         """Runs a batch of records to its commit. ``intent`` is the entry's bytes, as announced and journalled.
 
-        Whatever is raised (``Fenced``, ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
+        It is sent through ``publisher``, which is the services' where none is given. Whatever is raised (``Fenced``, ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
         """
         services, times, decoded = self._services, [records.began], records.decoded
         route = services.routes.of_topic(entry.topic)
@@ -250,13 +255,17 @@ class Partition:
             result = run_records(stage, entry, route.topic, decoded, Opened(stage, stored), ruleset)
             times.append(time.perf_counter())
             stamps = [getattr(decoded.records[index][0], "timestamp", None) for index in result.acted]
-            sent_ms = await self._finish(entry, intent, stage, result, (entry.topic, entry.last_offset + 1), times)
+            sent_ms = await self._finish(
+                entry, intent, stage, result, (entry.topic, entry.last_offset + 1), times, publisher
+            )
         if services.clock_mode == "record":
             self.watermark.saw(entry.topic, decoded)
         waited = [max(0, sent_ms - stamp) / 1000 for stamp in stamps if stamp is not None and stamp >= 0]
         return self._report(entry, entry.topic, result, times, waited, None)
 
-    async def run_timers(self, entry: TimerBatch, intent: bytes, ruleset: RuleSet) -> BatchReport:
+    async def run_timers(
+        self, entry: TimerBatch, intent: bytes, ruleset: RuleSet, publisher: Publisher | None = None
+    ) -> BatchReport:
         """Runs a batch of due timers to its commit; otherwise as ``run_records``."""
         services, times = self._services, [time.perf_counter()]
         stage = services.routes.stage(entry.stage)
@@ -276,7 +285,7 @@ class Partition:
                 raise RuntimeError(
                     f"the timers of stage {stage.name} make no progress: all are still due after a sweep"
                 )
-            await self._finish(entry, intent, stage, result, None, times)
+            await self._finish(entry, intent, stage, result, None, times, publisher)
         return self._report(entry, None, result, times, (), late)
 
     def _cached(self, stage: Stage[Any], keys: Sequence[str]) -> tuple[dict[str, bytes | None], list[str]]:
@@ -300,11 +309,12 @@ class Partition:
         result: BatchResult,
         position: tuple[str, int] | None,
         times: list[float],
+        publisher: Publisher | None,
     ) -> int:
         """Publishes and commits; returns when (ms) everything was acknowledged. Adds both ends to ``times``."""
         services = self._services
         journal = Message(JOURNAL_TOPIC, str(self.number).encode(), intent)
-        await services.publisher.publish(self.number, result.messages, first=journal)
+        await (publisher or services.publisher).publish(self.number, result.messages, first=journal)
         sent_ms = services.clock.now_ms()
         times.append(time.perf_counter())
         changes = Commit(

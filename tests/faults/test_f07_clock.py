@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.support.faults import fault_system, settle
 from tests.support.system import Event, event
-from tests.support.worker_process import ROOT, wait_until
+from tests.support.wall_clock import ZONE, WallClock
+from tests.support.worker_process import wait_until
 
 CAPPED = Path(__file__).parent / "rules" / "capped"
-ZONE = ZoneInfo("Asia/Shanghai")
 POLICY = """\
 currency: CNY
 consent: []
@@ -25,22 +23,6 @@ caps:
 quiet:
   - {channels: [push], from: "02:00", to: "04:00"}
 """
-
-
-class WallClock:
-    """The worker's wall clock, set through a file that its process reads at each look."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.set("2028-02-29 23:50")
-
-    def set(self, local: str) -> None:
-        """The bank's local time from now on."""
-        wanted = datetime.fromisoformat(local).replace(tzinfo=ZONE)
-        new = self._file.with_suffix(".new")
-        new.write_text(str(round(wanted.timestamp() * 1000) - time.time_ns() // 1_000_000))
-        new.rename(self._file)
-        self.now = wanted
 
 
 def test_caps_and_quiet_hours_hold_whatever_the_clock_does(
@@ -56,9 +38,8 @@ def test_caps_and_quiet_hours_hold_whatever_the_clock_does(
     rules.mkdir()
     for file in CAPPED.iterdir():
         (rules / file.name).write_text(POLICY if file.name == "policy.yaml" else file.read_text())
-    clock = WallClock(tmp_path / "shift")
-    monkeypatch.setenv("TEST_CLOCK_SHIFT", str(tmp_path / "shift"))
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests' / 'support' / 'shifted_clock'}:{ROOT}")
+    clock = WallClock(tmp_path, monkeypatch)
+    clock.set("2028-02-29 23:50")
     with fault_system(kafka, redis_url, tmp_path, name="f07", rules=rules, partitions=1, clock="wall") as system:
         system.start_worker().wait_for_partitions()
         paid: Counter[str] = Counter()

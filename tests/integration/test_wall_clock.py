@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams.embedded_redis import EmbeddedRedis
+from tests.support.kafka_broker import group_members
 from tests.support.metrics import metrics, total
 from tests.support.oracle_check import check_against_oracle
 from tests.support.redis_server import held
 from tests.support.system import Event, System, event
+from tests.support.wall_clock import WallClock
 from tests.support.worker_process import WorkerProcess, wait_until
 
 RULES = Path(__file__).parent / "rules" / "wall_clock"
@@ -103,6 +106,45 @@ def test_a_silence_outlives_the_worker_that_waited_for_it(kafka: str, redis_url:
             assert _ms(action["created_at"]) >= due[action["customer_id"]]
         verdict = check_against_oracle(system)
         assert verdict.triggers == {"any_payment": 2, "an_hour_without": 2}
+
+
+@pytest.mark.parametrize("minutes", [0, 20])
+@pytest.mark.parametrize("store", ["kept", "rebuilt"])
+def test_what_has_expired_since_it_was_decided_is_not_sent(
+    kafka: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, minutes: int
+) -> None:
+    """A worker dies between a batch's journal entry and its actions, which live for ten minutes. The next one runs the
+
+    batch again at its old time: what has expired by then is not sent; what has not is. So it is after a rebuild.
+    """
+    rules = tmp_path / "rules"
+    shutil.copytree(RULES, rules)
+    brief = rules / "any_payment.yaml"
+    brief.write_text(brief.read_text().replace("expires: 48h", "expires: 10m"))
+    clock = WallClock(tmp_path, monkeypatch)
+    with System(kafka, redis_url, tmp_path, rules=rules, name="expired", partitions=1, clock="wall") as system:
+        system.create_topics()
+        system.publish([_payment("before", _now_ms())])
+        first = system.start_worker(fail_point="mid_publish:1")
+        assert first.wait() == -9
+        clock.ahead(timedelta(minutes=minutes))
+        if store == "rebuilt":
+            system.forget_everything()
+            # A worker that was killed counts for the length of its session.
+            wait_until(lambda: group_members(kafka, system.name) == 0, "nobody is in the group")
+            code, text = system.command("state", "rebuild", "--yes")
+            assert code == 0, text
+        second = system.start_worker()
+        second.wait_for_partitions()
+        system.publish([_payment("after", _now_ms() + minutes * 60_000)])
+        system.wait_until_drained()
+        system.stop_workers()
+        sent = {action["customer_id"] for action in system.actions()}
+        assert sent == ({"after"} if minutes else {"before", "after"})
+        assert ("1 actions of batch 1 have expired since it was begun, and are not sent" in second.text()) == bool(
+            minutes
+        )
+        assert {one["customer_id"]: one["reason"] for one in system.decisions()} == {"before": "sent", "after": "sent"}
 
 
 def _payment(customer: str, at_ms: int) -> Event:
