@@ -105,7 +105,7 @@ class Unexpired:
     """Sends what a batch that is run again at its old time makes, but for actions that have expired since then.
 
     Its decisions stay as they were: they tell what was decided at that time, and perhaps they were sent by then, as the
-    actions were. The state, too, holds the contact as made; whatever follows on an action that nobody answered, follows.
+    actions were. The state, too, holds the contact as made: what follows on an action that nobody answered, follows.
     """
 
     def __init__(self, publisher: Publisher, clock: Clock, sequence: int) -> None:

@@ -240,7 +240,8 @@ class Partition:
     ) -> BatchReport:
         """Runs a batch of records to its commit. ``intent`` is the entry's bytes, as announced and journalled.
 
-        It is sent through ``publisher``, which is the services' where none is given. Whatever is raised (``Fenced``, ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
+        It is sent through ``publisher``, which is the services' where none is given. Whatever is raised (``Fenced``,
+        ``StoreCorrupt``, a bug, cancellation), the partition's cache is dropped.
         """
         services, times, decoded = self._services, [records.began], records.decoded
         route = services.routes.of_topic(entry.topic)

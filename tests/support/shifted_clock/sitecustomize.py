@@ -1,4 +1,4 @@
-"""On the path of a worker started under ``tests/support/wall_clock.py``: its wall clock is off by what a file says, in ms.
+"""On the path of a worker started under ``tests/support/wall_clock.py``: its wall clock is off by the ms in a file.
 
 Python imports a module of this name at its start. The monotonic clock, by which everything waits, is left alone.
 """
