@@ -21,7 +21,9 @@ def test_rows_say_what_was_seen() -> None:
     """Memory of each worker, lag where it is known, and what was compared."""
     assert row(SAMPLES[65]) == "01:05 |      165+90 |     195 |       650 | kafka: slow"
     assert row(SAMPLES[7]) == "00:07 |      107+90 |       ? |        70 | kafka: slow"
-    assert "messages, states and positions are the oracle's: 50 batches, 1,200 actions" in check_row(CHECKS[0])
+    assert "messages, states and positions are the oracle's, caps are kept: 50 batches, 1,200 actions" in check_row(
+        CHECKS[0]
+    )
     assert "DIFFERS" in check_row(CHECKS[1])
 
 
@@ -53,20 +55,24 @@ def test_memory_that_grows_or_is_too_much_fails_the_soak() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "blind", "problem"),
+    ("code", "blind", "asked", "problem"),
     [
-        (0, False, None),
-        (-9, False, None),
-        (5, False, None),
-        (1, True, None),
-        (4, True, None),
-        (1, False, "ended with 1 though neither Kafka nor the store was away at its start"),
-        (4, False, "ended with 4 though"),
-        (-11, True, "ended with -11"),
-        (3, True, "ended with 3"),
+        (0, False, {0}, None),
+        (-9, False, {-9}, None),
+        (-9, False, {0, -9}, None),
+        (0, False, {-9}, "ended with 0 though nobody told it to"),
+        (0, True, set(), "ended with 0 though nobody told it to"),
+        (-9, False, {0}, "ended with -9 though nobody killed it"),
+        (5, False, set(), None),
+        (1, True, set(), None),
+        (4, True, set(), None),
+        (1, False, {0}, "ended with 1 though neither Kafka nor the store was away at its start"),
+        (4, False, set(), "ended with 4 though"),
+        (-11, True, {0, -9}, "ended with -11"),
+        (3, True, set(), "ended with 3"),
     ],
 )
-def test_how_a_worker_may_end(code: int, blind: bool, problem: str | None) -> None:
-    """By an error only where what it needs was away at its start, by a crash never."""
-    said = unexpected_end(code, blind)
+def test_how_a_worker_may_end(code: int, blind: bool, asked: set[int], problem: str | None) -> None:
+    """By itself never, by an error only where what it needs was away at its start, by a crash never."""
+    said = unexpected_end(code, blind, asked)
     assert said is None if problem is None else problem in str(said)

@@ -2,9 +2,10 @@
 
 ``python -m tests.faults.soak --minutes 20`` (``make soak``). Workers run on the triggers that ship, on a real broker
 and a real Redis behind proxies. In rounds of up to a minute events come in while faults come and go; then all is
-mended, the lag must come to zero, and everything since the beginning is compared with the oracle. The workers' memory
-is bounded, and so is how they may end (``tests/support/soak_report.py`` says by what). What is random comes from the
-seed, which is printed; when it hits is up to the machine.
+mended, the lag must come to zero, everything since the beginning is compared with the oracle, and the policy's caps are
+counted anew from the actions. The workers' memory is bounded, and so is how they may end
+(``tests/support/soak_report.py`` says by what). What is random comes from the seed, which is printed; when it hits is
+up to the machine.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from redis.exceptions import RedisError
 
 from schemas.topics import INBOUND
 from streams.embedded_redis import EmbeddedRedis
+from tests.support.caps import check_caps
 from tests.support.faults import SHIPPED, fault_system, history
 from tests.support.kafka_broker import KafkaBroker, set_topic_config
 from tests.support.metrics import rss_mib
@@ -67,6 +70,8 @@ class Soak:
     """Workers that ended, as they may."""
     blind: set[str] = field(default_factory=set)
     """Those for which Kafka or the store was away before they had taken partitions over."""
+    asked: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """With which codes they may end, for they were made to."""
 
     def run(self, minutes: float, seed: int) -> bool:
         """True where everything held."""
@@ -157,11 +162,13 @@ class Soak:
 
     def _kill_worker(self) -> Callable[[], None]:
         if worker := self._a_worker():
+            self.asked[worker.name].add(-9)
             worker.kill()
         return _nothing
 
     def _end_worker(self) -> Callable[[], None]:
         if worker := self._a_worker():
+            self.asked[worker.name].add(0)
             worker.process.terminate()
         return _nothing
 
@@ -209,7 +216,7 @@ class Soak:
         for worker in list(self.system.workers):
             if not worker.running:
                 code = worker.wait()
-                problem = unexpected_end(code, worker.name in self.blind)
+                problem = unexpected_end(code, worker.name in self.blind, self.asked[worker.name])
                 assert problem is None, f"{problem}: {worker}"
                 if code in (1, 4):
                     print(f"{worker.name} ended with {code}: {worker.text().strip().splitlines()[-1]}", flush=True)
@@ -262,6 +269,7 @@ class Soak:
         at = time.monotonic()
         try:
             found = check_against_oracle(self.system)
+            check_caps(self.system.actions(), SHIPPED)
         except AssertionError as difference:
             self._note(Check(at - self.began, time.monotonic() - at, 0, 0, 0, 0, str(difference)))
             return

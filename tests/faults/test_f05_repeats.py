@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
@@ -15,6 +14,7 @@ from schemas.base import to_ms
 from schemas.decode import Rejected, decode
 from schemas.topics import CONSUMED
 from streams.worker import open_store
+from tests.support.caps import check_caps
 from tests.support.faults import fault_system, history, load, settle
 from tests.support.kafka_broker import admin, group_offsets
 from tests.support.oracle_check import check_straight_pass
@@ -86,15 +86,7 @@ def _twice(events: list[Event], rng: random.Random) -> list[Event]:
 
 def _check_caps(system: System) -> None:
     """As the policy has them, counted anew; they must have been in the way, or this shows nothing."""
-    contacts: dict[str, list[datetime]] = defaultdict(list)
-    for action in system.actions():
-        contacts[action["customer_id"]].append(datetime.fromisoformat(action["created_at"]))
-    for customer, times in contacts.items():
-        days = Counter(at.astimezone(ZoneInfo("Asia/Shanghai")).date() for at in times)
-        assert max(days.values()) <= 1, f"{customer} was contacted twice on a day: {sorted(times)}"
-        for at in times:
-            within = [one for one in times if at - 7 * DAY < one <= at]
-            assert len(within) <= 2, f"{customer} was contacted {len(within)} times in 7 days: {sorted(times)}"
+    check_caps(system.actions(), CAPPED)
     reasons = Counter(decision.get("reason") for decision in system.decisions())
     assert reasons["capped"] >= 50, reasons
 

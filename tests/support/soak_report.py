@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -41,7 +41,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A comparison with the oracle, at rest: every message, the states, the positions, the journal."""
+    """A comparison with the oracle, at rest: every message, the states, the positions, the journal; and the caps."""
 
     at_s: float
     took_s: float
@@ -66,7 +66,9 @@ HEAD: Final = f"{'time':>5} | {'memory, MiB':>11} | {'lag':>7} | {'published':>9
 
 def check_row(check: Check) -> str:
     """A line of the table between the others."""
-    verdict = "messages, states and positions are the oracle's" if check.difference is None else "DIFFERS"
+    verdict = (
+        "messages, states and positions are the oracle's, caps are kept" if check.difference is None else "DIFFERS"
+    )
     return (
         f"{_clock(check.at_s)} | {verdict}: {check.batches:,} batches, {check.actions:,} actions, "
         f"{check.decisions:,} decisions, {check.repeated:,} sent twice and alike; looked at in {check.took_s:.0f} s"
@@ -86,13 +88,20 @@ def memory_row(samples: Sequence[Sample]) -> tuple[bool, str]:
     return held, f"{said}; median {first:g} MiB in the first third, {last:g} in the last (bound {GROWTH_MIB} more)"
 
 
-def unexpected_end(code: int, blind: bool) -> str | None:
+def unexpected_end(code: int, blind: bool, asked: Collection[int]) -> str | None:
     """Why a worker may not have ended with a code; ``None`` where it may.
 
-    ``blind``: Kafka or the store was away before it had taken partitions over.
+    ``blind``: Kafka or the store was away before it had taken partitions over. ``asked``: how it was made to end: by
+    SIGKILL (-9), or told to (0).
     """
-    if code in (0, -9, 5):
-        return None  # told to, killed, refused: whether that was right is what the comparison tells
+    if code == 5:
+        return None  # refused: whether that was right is what the comparison tells
+    if code in (0, -9):
+        return (
+            None
+            if code in asked
+            else f"it ended with {code} though nobody {'told it to' if code == 0 else 'killed it'}"
+        )
     if code in (1, 4):
         return None if blind else f"it ended with {code} though neither Kafka nor the store was away at its start"
     return f"it ended with {code}"
