@@ -1,4 +1,4 @@
-"""Python's garbage collector in a worker: set up for many long-lived states, and its pauses counted.
+"""Python's garbage collector: set up for many long-lived objects, and its pauses in a worker counted.
 
 Own sums, not Prometheus's: a pause may begin while a metric holds its lock.
 """
@@ -14,6 +14,8 @@ from typing import Final
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """The upper bounds of the histogram, in seconds."""
 _GENERATIONS: Final = 3
+THRESHOLDS: Final = (50_000, 50, 100)
+"""How many objects are made between two walks of the young ones, and how many walks between those of older ones."""
 
 
 class Pauses:
@@ -47,7 +49,7 @@ def tune() -> Pauses:
     """Keeps the collector from walking what lives as long as the worker (modules, plans, queues) again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(*THRESHOLDS)
     pauses = Pauses()
     gc.callbacks.append(pauses)
     return pauses

@@ -17,6 +17,7 @@ from schemas.base import Record
 from schemas.encode import encode
 from streams.backtest.parts import Read, Reading, read
 from streams.backtest.spill import Share, customers
+from streams.collector import THRESHOLDS
 from triggers.casework.backtest import Backtest, Tally, new_tally
 from triggers.casework.measures import Measure
 from triggers.language.model import RuleSet
@@ -207,7 +208,7 @@ class _Collector:
     def __enter__(self) -> None:
         self._before = gc.get_threshold()
         gc.freeze()
-        gc.set_threshold(50_000, 50, 100)
+        gc.set_threshold(*THRESHOLDS)
 
     def __exit__(self, *_: object) -> None:
         gc.set_threshold(*self._before)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams import collector
-from streams.collector import BUCKETS, Pauses
+from streams import cli, collector
+from streams.collector import BUCKETS, THRESHOLDS, Pauses
 
 
 @pytest.fixture
@@ -53,3 +53,13 @@ def test_the_histogram_is_cumulative(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(found) == [*map(str, BUCKETS), "+Inf"]
     assert (found["0.0025"], found["0.005"], found["2.5"], found["+Inf"]) == (1, 2, 2, 3)
     assert pauses.seconds[1] == pytest.approx(69.004)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_command_seldom_walks_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thresholds are a worker's from the start: modules and rule sets are many objects that stay."""
+    found = []
+    monkeypatch.setattr(cli, "app", lambda: found.append(gc.get_threshold()))
+    gc.set_threshold(700, 10, 10)
+    cli.main()
+    assert found == [THRESHOLDS]
