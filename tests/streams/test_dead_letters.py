@@ -8,10 +8,13 @@ import pytest
 
 from schemas.base import from_ms
 from schemas.dead_letter import DEAD_LETTER_HEADER, DeadLetter, Reason
+from schemas.encode import encode
 from schemas.topics import DEAD_LETTERS
-from streams.dead_letters import read_dead_letters
+from streams.dead_letters import StoredDeadLetter, read_dead_letters
 from streams.publisher import KafkaPublisher
+from streams.redrive import obstacle
 from streams.topic_reader import NoSuchTopic
+from tests.support.bank import transaction
 from tests.support.kafka_broker import create_topics
 from triggers.engine.batch import Message
 
@@ -79,3 +82,15 @@ async def test_missing_topic_names_the_command(kafka: str) -> None:
     with pytest.raises(NoSuchTopic, match="bank-triggers topics create"):
         async for _ in read_dead_letters({"bootstrap_servers": kafka}, "nowhere."):
             pass
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [(Reason.TOO_LATE, "it came too late, and is later now"), (Reason.WRONG_TENANT, None)]
+)
+def test_what_came_too_late_is_not_sent_again(reason: Reason, said: str | None) -> None:
+    """It may be a repeat of a record that is no longer remembered, and would count twice; others are as good as new."""
+    record = transaction("t1", 1, 10, 100)
+    letter = StoredDeadLetter(
+        1, 7, 1_772_000_000_000, b"c1", encode(record), about(3).model_copy(update={"reason": reason})
+    )
+    assert obstacle(letter, "bank") == said

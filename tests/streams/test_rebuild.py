@@ -136,6 +136,18 @@ class TestPutBack:
             await world.worker().take_over(0)
         assert len(world.publisher.messages) == sent
 
+    async def test_a_journal_whose_offsets_do_not_touch_is_not_followed(self) -> None:
+        """What lies between was done under no batch that is known: the states would be others."""
+        world = new_world()
+        worker = await work(world, {B: 9, F: 6})
+        older = copy.deepcopy(world.backend)
+        await work(world, {B: 24, F: 9}, worker)
+        await worker.processor.stop()
+        _shift(world, B, above=9)
+        forget(world, older)
+        with pytest.raises(JournalBroken, match=rf"goes on at offset 10 of {B}, where the store is at 9"):
+            await world.worker().take_over(0)
+
     async def test_an_empty_store_is_refused_though_the_group_has_forgotten_its_offsets(self) -> None:
         """Kafka drops the offsets of a group that is away for a week; the journal still tells."""
         world = new_world()
@@ -255,6 +267,16 @@ class TestIncomplete:
         assert plan.positions[B] == 12
         assert tell(plan)[1] == f"partition 0: incomplete: {plan.lost[0]}"
 
+    async def test_offsets_that_do_not_touch_begin_anew_behind_the_gap(self) -> None:
+        """As where a batch is missing: what was between is not known."""
+        world = new_world()
+        await (await work(world, {B: 24})).processor.stop()
+        forget(world)
+        sequence = _shift(world, B, above=9)
+        plan = await planned(world)
+        assert (plan.first, plan.lost) == (sequence, (f"batch {sequence} begins at offset 10 of {B}, not at 9",))
+        assert plan.since_ms == next(e.now_ms for e in world.publisher.journal(0) if e.sequence == sequence)
+
     async def test_a_journal_that_no_longer_begins_with_the_first_batch(self) -> None:
         world = new_world()
         await (await work(world, {B: 24})).processor.stop()
@@ -308,6 +330,19 @@ class TestReadAhead:
             found = await source.read(B, 0, first, last)
             assert [record.offset for record in found] == list(range(first, last + 1))
         assert [(first, last) for _, _, first, last in world.log.reads] == [(0, 19), (18, 37), (60, 99)]
+
+
+def _shift(world: World, topic: str, above: int) -> int:
+    """Has the journal's first batch of a topic at or above an offset begin one later; its number."""
+    for index, (partition, message) in enumerate(world.publisher.messages):
+        if message.topic == JOURNAL_TOPIC:
+            entry = JOURNAL.validate_json(message.value or b"")
+            if isinstance(entry, RecordBatch) and entry.topic == topic and entry.first_offset >= above:
+                later = entry.model_copy(update={"first_offset": entry.first_offset + 1})
+                moved = Message(message.topic, message.key, JOURNAL.dump_json(later), message.headers)
+                world.publisher.messages[index] = (partition, moved)
+                return entry.sequence
+    raise AssertionError(f"no batch of {topic} at {above}")
 
 
 def _drop(world: World, sequence: int) -> None:

@@ -140,6 +140,22 @@ def test_money_between_own_accounts_is_never_missing() -> None:
     assert lapsed.state.balance == Decimal(601)
 
 
+def test_a_transfer_into_another_currency_leaves_the_total_once() -> None:
+    """The leg in the other currency is not in the customer's total: it only closes the transfer."""
+    for first, second in (("out", "in"), ("in", "out")):
+        customer = Customer(ruleset())
+        customer.feed(transaction("t1", 1, 10, 1000))
+        legs = {
+            "out": transaction("t2", 2, -700, 300, own_account=True, transfer_id="x"),
+            "in": transaction("t3", 1, 100, 100, account_id="usd", currency="USD", own_account=True, transfer_id="x"),
+        }
+        customer.feed(legs[first])
+        assert customer.state.balance == Decimal(1000)
+        customer.feed(legs[second])
+        assert customer.state.balance == Decimal(300)
+        assert customer.state.transit == {}
+
+
 def test_a_late_balance_stands_in_the_past_only() -> None:
     """A peak that arrives late belongs to the window, not to the present."""
     rules = ruleset(

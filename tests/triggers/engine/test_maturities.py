@@ -167,3 +167,17 @@ def test_business_days_are_those_of_the_banks_calendar() -> None:
         policy = replace(NO_LIMITS, calendar=calendar)
         due = lead_time(policy, date(2026, 4, 7), OnMaturity(2, business=True))
         assert due == int(nine_in_shanghai(expected).timestamp() * 1000)
+
+
+def test_closed_holdings_are_not_kept_for_ever() -> None:
+    """A customer who buys and sells all year costs no more than one who holds; what is open stays."""
+    customer = Customer(ruleset())
+    customer.feed(maturity("open", 1, "purchased", date(2026, 12, 1), holding_id="kept"))
+    for number in range(40):
+        bought = {"holding_id": f"h{number}", "occurred_at": at(number)}
+        customer.feed(maturity(f"p{number}", 1, "purchased", date(2026, 12, 1), **bought))
+        customer.feed(maturity(f"r{number}", 2, "redeemed", date(2026, 12, 1), **bought))
+    kept = customer.state.holding_map
+    assert len(kept) == 33
+    assert kept["kept"].open
+    assert "h39" in kept

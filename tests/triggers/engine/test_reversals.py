@@ -100,3 +100,13 @@ def test_silence_is_counted_from_the_event_before_the_reversed_one() -> None:
     customer.feed(transaction("t3", 3, -10, 100, reversal_of="t2", occurred_at=at(21)))
     (action,) = actions(customer.run_to(at(120)))
     assert action.created_at == at(90)
+
+
+def test_reversals_of_what_never_came_are_not_kept_for_ever() -> None:
+    """Only as long as their originals may still come."""
+    customer = Customer(ruleset())
+    for number in range(1, 6):
+        customer.feed(
+            transaction(f"r{number}", number, -1, 100, reversal_of=f"never-{number}", occurred_at=at(10 * number))
+        )
+    assert len(customer.state.undone) == 1

@@ -333,6 +333,8 @@ def test_what_a_wait_remembers_is_bounded() -> None:
     customer = Customer(paid_rules(30 * DAY))
     for number in range(1, 400):
         customer.feed(pay(number, "salary", number / 100))
+    (waiting,) = customer.state.waits.values()
+    assert 0 < len(waiting.begun) <= 16
     for number in range(400, 800):
         customer.feed(pay(number, "payment", number / 100))
     (waiting,) = customer.state.waits.values()
