@@ -8,6 +8,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from streams.cli import app
+from streams.commands.console import Exit
 from streams.settings import PREFIX, Settings
 from tests.streams.test_cli import every_command
 from triggers.casework.case_runner import run_case
@@ -38,10 +39,12 @@ def test_the_first_trigger_passes_its_own_tests() -> None:
 def test_every_command_shown_exists() -> None:
     """Nothing in a shell block or in the text names a command that cannot be typed."""
     known = {" ".join(path) for path in every_command(get_command(app))}
-    shown = re.findall(r"bank-triggers ((?:[a-z-]+)(?: (?:create|check|list|export|accept-loss))?)", README)
-    assert shown
     groups = {name.partition(" ")[0] for name in known if " " in name}
-    assert {name for name in shown if name not in known and name not in groups} == set()
+    of_group = "|".join(sorted(groups))
+    shown = re.findall(rf"(?:bank-triggers |`)((?:{of_group}) [a-z-]+)", README)
+    shown += [name for name in re.findall(r"bank-triggers ([a-z-]+)", README) if name not in groups]
+    assert len(set(shown)) > 10
+    assert set(shown) - known == set()
 
 
 def test_every_setting_shown_exists() -> None:
@@ -56,3 +59,9 @@ def test_every_folder_named_exists() -> None:
     folders = re.findall(r"^\| `([a-z]+/)` \|", README, re.MULTILINE)
     assert len(folders) == 5
     assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_the_exit_codes_are_those_of_the_commands() -> None:
+    """The table has each of them."""
+    table = README.partition("| exit code | meaning |")[2].partition("\n\n")[0]
+    assert set(map(int, re.findall(r"^\| (\d+) \|", table, re.MULTILINE))) == set(map(int, Exit))
