@@ -23,11 +23,12 @@ from streams.store_redis import acl_rule
 from streams.worker import check_start
 from tests.support.bank_history import bank_history
 from tests.support.certificates import Authority
+from tests.support.metrics import away
 from tests.support.oracle_check import check_against_oracle, check_straight_pass
 from tests.support.secured import LockedRedis, SecuredKafka
 from tests.support.sockets import ports_spoken_to
 from tests.support.system import Event, System
-from tests.support.worker_process import ROOT, WorkerProcess
+from tests.support.worker_process import ROOT, WorkerProcess, wait_until
 
 RULES = ROOT / "tests" / "integration" / "rules" / "independent"
 KAFKA_SECRET = "k4fka-s3cret+/=of-the-test"
@@ -492,6 +493,37 @@ def test_a_certificate_that_runs_out_or_a_password_that_is_changed_ends_the_work
 
         mended.close()
         _finish(system, worker)
+
+
+@pytest.mark.thorough
+def test_a_password_that_is_changed_on_kafka_is_waited_for(bank: Bank, tmp_path: Path) -> None:
+    """The worker outlives the connections that were open, says that Kafka is away, and goes on when it is let in."""
+    events = bank_history(customers=12)
+    half = len(events) // 2
+    with bank.system(tmp_path, max_batch=50) as system:
+        bank.allow(system)
+        _create_topics(system, bank)
+        user = user_of(system)
+        worker = system.start_worker()
+        worker.wait_for_partitions(system.partitions)
+        system.publish(events[:half])
+        system.wait_until_drained()
+
+        bank.kafka.set_password(user, WRONG_SECRET)
+        bank.kafka.broker.kill()  # and with it the connections
+        bank.kafka.broker.start()
+        system.publish(events[half:])
+        wait_until(lambda: away(worker, "kafka"), lambda: f"Kafka is away: {worker}")
+        worker.wait_for("Unable connect to node")
+        assert worker.running, f"{worker}"
+        assert system.lag(range(system.partitions)) > 0
+
+        bank.kafka.set_password(user, KAFKA_SECRET)
+        system.wait_until_drained()
+        without_secrets(worker.text())
+        system.stop_workers()
+        check_against_oracle(system)
+        assert check_straight_pass(system) >= 50
 
 
 def test_a_right_to_write_that_is_withdrawn_is_waited_for(bank: Bank, tmp_path: Path) -> None:
