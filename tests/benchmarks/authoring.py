@@ -20,21 +20,22 @@ from pathlib import Path
 from typing import Final
 
 from streams.commands.library import SHIPPED
-from tests.benchmarks.work import machine
+from tests.benchmarks.results import Result, Target
 
 ABOUT: Final = "check and test of many trigger files, as commands"
 _ROOT: Final = Path(__file__).parents[2]
+_HUNDRED: Final = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this mode."""
-    parser.add_argument("--files", type=int, default=100, help="how many trigger files")
+    parser.add_argument("--files", type=int, default=_HUNDRED, help="how many trigger files")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 
 def run(given: argparse.Namespace) -> None:
-    """Prints the seconds of each command, medians and ranges, and of both together."""
-    print(machine())
+    """Tells the seconds of each command, medians and ranges, and of both together."""
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules"
         rules.mkdir()
@@ -50,9 +51,20 @@ def run(given: argparse.Namespace) -> None:
                 seconds, used, said[command] = _timed(command, rules, bytecode)
                 found[command].append(seconds)
                 processor[command].append(used)
-    for command, seconds in found.items():
-        print(f"{command:6} {_shown(seconds)}, processor {_shown(processor[command])}: {said[command]}")
-    print(f"both   {_shown([sum(pair) for pair in zip(*found.values(), strict=True)])}")
+    both = [sum(pair) for pair in zip(*found.values(), strict=True)]
+    lines = [
+        f"{command:6} {_shown(seconds)}, processor {_shown(processor[command])}: {said[command]}"
+        for command, seconds in found.items()
+    ]
+    made = Result(
+        of=f"{given.files} trigger files, {given.rounds} rounds",
+        text="\n".join([*lines, f"both   {_shown(both)}"]),
+        figures={"seconds": found, "processor_seconds": processor},
+        targets=[Target("check and test of 100 trigger files, s", 3, None, statistics.median(both), at_most=True)]
+        if given.files == _HUNDRED
+        else [],
+    )
+    made.tell(given.json)
 
 
 def write_copies(folder: Path, count: int) -> None:

@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams.event_file import format_event
-from tests.benchmarks.work import RULES, holdings, machine, profiles, transactions
+from tests.benchmarks.results import Result, Target
+from tests.benchmarks.work import RULES, holdings, profiles, transactions
 
 ABOUT: Final = "the command backtest over a file, all cores, ten triggers with policy"
 ROOT: Final = Path(__file__).parents[2]
+_MILLION: Final = 1_000_000
+_CORES: Final = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
-    parser.add_argument("--events", type=int, default=1_000_000, help="transactions in the file")
+    parser.add_argument("--events", type=int, default=_MILLION, help="transactions in the file")
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, nargs="*", default=[len(os.sched_getaffinity(0)), 1], help="processes")
@@ -54,19 +57,24 @@ def run(given: argparse.Namespace) -> None:
     report = json.loads(reports.pop())
     events = sum(report["input"]["events"].values())
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(
-        f"{events:,} events ({size / 1e6:,.0f} MB) of {report['input']['customers']:,} customers, "
-        f"{len(report['triggers'])} triggers, {report['actions']['total']:,} actions, {given.rounds} rounds; "
-        f"at most {memory:,.0f} MiB in a process; {machine()}"
-    )
-    print(f"{'':10}{'seconds':>10}{'range':>16}{'events/s':>12}")
+    lines = [f"{'':10}{'seconds':>10}{'range':>16}{'events/s':>12}"]
+    medians = {}
     for jobs in given.jobs:
         took = sorted(seconds[jobs] for seconds in rounds)
-        middle = statistics.median(took)
+        middle = medians[jobs] = statistics.median(took)
         span = f"{took[0]:.1f}-{took[-1]:.1f}"
-        print(f"{jobs:>4} jobs {middle:>10.1f}{span:>16}{events / middle:>12,.0f}")
-    if given.json is not None:
-        given.json.write_text(json.dumps({"events": events, "rounds": rounds, "memory_mib": memory}, indent=1), "utf-8")
+        lines.append(f"{jobs:>4} jobs {middle:>10.1f}{span:>16}{events / middle:>12,.0f}")
+    found = Result(
+        of=f"{events:,} events ({size / 1e6:,.0f} MB) of {report['input']['customers']:,} customers, "
+        f"{len(report['triggers'])} triggers, {report['actions']['total']:,} actions, {given.rounds} rounds; "
+        f"at most {memory:,.0f} MiB in a process",
+        text="\n".join(lines),
+        figures={"events": events, "rounds": rounds, "memory_mib": memory},
+        targets=[Target("backtest of a million events on two cores, s", 20, None, medians[_CORES], at_most=True)]
+        if given.events == _MILLION and _CORES in medians
+        else [],
+    )
+    found.tell(given.json)
 
 
 def _write(path: Path, events: int, customers: int) -> None:

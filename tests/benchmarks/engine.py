@@ -22,8 +22,9 @@ from typing import Any, Final
 from schemas.decode import decode
 from schemas.journal import RecordBatch
 from schemas.topics import TOPIC as TOPICS
+from tests.benchmarks.results import Result, Target
 from tests.benchmarks.rule_sets import POLICIES, rule_set
-from tests.benchmarks.work import RULES, TOPIC, holdings, machine, profiles, transactions
+from tests.benchmarks.work import RULES, TOPIC, holdings, profiles, transactions
 from triggers.engine.batch import Opened, decode_batch, run_records
 from triggers.engine.customer import CustomerStage
 from triggers.engine.state import CustomerState
@@ -32,6 +33,7 @@ from triggers.language.model import RuleSet
 ABOUT: Final = "the pure engine, one core, ten triggers with policy"
 _TENANT: Final = "bank"
 _BATCH: Final = 2_000
+_TEN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +87,29 @@ def run(given: argparse.Namespace) -> None:
     """Runs the rounds and prints the table."""
     policy = given.policy or ("full" if given.rules == RULES else "short")
     every: dict[str, Any] = {}
-    medians: list[tuple[int, float]] = []
-    for count in given.triggers or [None]:
-        ruleset = rule_set(given.rules, count, policy)
+    tables: list[str] = []
+    rates: dict[int, float] = {}
+    costs: list[tuple[int, float]] = []
+    for wanted in given.triggers or [None]:
+        ruleset = rule_set(given.rules, wanted, policy)
+        count = len(ruleset.triggers)
         rounds = _rounds(Work(ruleset, given.events, given.customers), given.rounds)
-        _print(rounds, given, len(ruleset.triggers), policy)
-        every[str(len(ruleset.triggers))] = [[{**asdict(f), "rate": f.rate} for f in figures] for figures in rounds]
-        medians.append((len(ruleset.triggers), statistics.median(figures[0].cpu_seconds for figures in rounds)))
-    for count, seconds in medians[1:]:
-        ratio = seconds / medians[0][1]
-        print(f"{count} triggers instead of {medians[0][0]}: {ratio:.2f} times the processor time of an event")
-    if given.json is not None:
-        given.json.write_text(json.dumps(every, indent=1), "utf-8")
+        tables.append(f"{count} triggers, {rounds[0][0].actions:,} actions\n{_table(rounds)}")
+        every[str(count)] = [[{**asdict(f), "rate": f.rate} for f in figures] for figures in rounds]
+        rates[count] = statistics.median(figures[0].rate for figures in rounds)
+        costs.append((count, statistics.median(figures[0].cpu_seconds for figures in rounds)))
+    for count, seconds in costs[1:]:
+        ratio = seconds / costs[0][1]
+        tables.append(f"{count} triggers instead of {costs[0][0]}: {ratio:.2f} times the processor time of an event")
+    found = Result(
+        of=f"{given.events:,} transactions of {given.customers:,} customers, {policy} policy, {given.rounds} rounds",
+        text="\n".join(tables),
+        figures=every,
+        targets=[Target(f"engine: ten triggers with the {policy} policy, events/s", 60_000, 150_000, rates[_TEN])]
+        if _TEN in rates
+        else [],
+    )
+    found.tell(given.json)
 
 
 def _rounds(work: Work, rounds: int) -> list[list[Figure]]:
@@ -111,18 +124,16 @@ def _rounds(work: Work, rounds: int) -> list[list[Figure]]:
     return made
 
 
-def _print(rounds: Sequence[Sequence[Figure]], given: argparse.Namespace, triggers: int, policy: str) -> None:
-    print(
-        f"{given.events:,} transactions of {given.customers:,} customers, {triggers} triggers, {policy} policy, "
-        f"{rounds[0][0].actions:,} actions, {given.rounds} rounds; {machine()}"
-    )
-    print(f"{'':22}{'events/s':>12}{'range':>22}{'us/event':>12}{'CPU us/event':>14}")
+def _table(rounds: Sequence[Sequence[Figure]]) -> str:
+    """A row for each way through the events."""
+    lines = [f"{'':22}{'events/s':>12}{'range':>22}{'us/event':>12}{'CPU us/event':>14}"]
     for of_one in zip(*rounds, strict=True):
         rates = [figure.rate for figure in of_one]
         middle = statistics.median(rates)
         span = f"{min(rates):,.0f}-{max(rates):,.0f}"
         cpu = statistics.median(figure.cpu for figure in of_one)
-        print(f"{of_one[0].contender:22}{middle:>12,.0f}{span:>22}{1e6 / middle:>12.1f}{cpu:>14.1f}")
+        lines.append(f"{of_one[0].contender:22}{middle:>12,.0f}{span:>22}{1e6 / middle:>12.1f}{cpu:>14.1f}")
+    return "\n".join(lines)
 
 
 class Work:
