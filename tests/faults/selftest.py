@@ -58,7 +58,9 @@ _ACKNOWLEDGE: Final = """\
                 self._queue.popleft()
                 queued.done()
 """
-_PUBLISH: Final = "        await services.publisher.publish(self.number, result.messages, first=journal)\n"
+_PUBLISH: Final = (
+    "        await (publisher or services.publisher).publish(self.number, result.messages, first=journal)\n"
+)
 _COMMITTED: Final = "        self.sequence = entry.sequence\n"
 _POSITIONS: Final = "            positions = {}\n"
 _FROM_KAFKA: Final = """\
