@@ -29,7 +29,7 @@ from pydantic_core import PydanticCustomError
 SCHEMA_VERSION: Final = 1
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
+_EXACT_MS: Final = 2**33 * 1000
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """No time of a record reaches it."""
@@ -54,6 +54,9 @@ def to_ms(moment: datetime) -> int:
 
 def from_ms(milliseconds: int) -> datetime:
     """The UTC time of so many milliseconds from the epoch."""
+    if -_EXACT_MS < milliseconds < _EXACT_MS:
+        # Half the time of the sum below. Of fewer than 2**33 seconds a float keeps the microseconds.
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
     return EPOCH + timedelta(milliseconds=milliseconds)
 
 

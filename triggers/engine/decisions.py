@@ -34,7 +34,7 @@ def decide(
     told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
     if not step and trigger.id in run.woken_by:
         detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
-    if (trigger.id, occasion) in run.scores:
+    if run.scores and (trigger.id, occasion) in run.scores:
         detail = {"score": run.scores[trigger.id, occasion], **(detail or {})}
     run.outputs.append(
         decision(

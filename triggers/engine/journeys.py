@@ -105,9 +105,10 @@ def _compete(
     winner_score = ""
     begun = False
     ranked = by_score(run, ready)
-    run.scores = {(trigger.id, journey.occasion): score for trigger, journey, score in ranked if score}
+    if len(ranked) > 1:
+        run.scores = {(trigger.id, journey.occasion): score for trigger, journey, score in ranked}
     for trigger, journey, score in ranked:
-        step = steps.get((trigger.id, journey.occasion))
+        step = steps.get((trigger.id, journey.occasion)) if steps else None
         if step is None and trigger.status == "shadow":
             would = arbitration.REASON if winner else _would(run, trigger, journey)
             shadows.append((trigger, journey.occasion, would))
@@ -132,7 +133,8 @@ def _compete(
     for trigger, occasion, would in shadows:
         detail = {"would": would, "beside": winner.trigger} if winner else {"would": would}
         decide(run, trigger, occasion, 0, "shadow", detail=detail)
-    run.scores = {}
+    if run.scores:
+        run.scores = {}
 
 
 def _prepare(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mapping[str, str] | None:

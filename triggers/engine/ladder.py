@@ -21,6 +21,7 @@ from triggers.language.model import Trigger
 from triggers.policy import holdout, preference
 from triggers.policy.candidate import Candidate
 from triggers.policy.channels import Passage, pass_gate
+from triggers.policy.local_time import local_day
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -134,6 +135,8 @@ def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Pas
     offered = preference.offered(run.state, run.plan.policy, trigger.action.ladder, step, journey, run.clock)
     candidate = Candidate(trigger.id, journey.category, offered[0], journey.complexity, step, run.clock, run.scope)
     expires = journey.deadline or run.clock + trigger.action.expires_ms
+    if len(offered) == 1:
+        return pass_gate(run.state, run.plan.policy, candidate, offered, expires)
     failed = {sent.channel for sent in journey.sent if sent.outcome == "failed"}
     channels, learned = preference.ordered(run.state, run.plan.policy, offered, failed, run.clock)
     passage = pass_gate(run.state, run.plan.policy, candidate, channels, expires)
@@ -147,7 +150,7 @@ def journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey 
 
 def bank_day(run: Evaluation) -> date:
     """The day on which the system acts, in the bank's time zone."""
-    return from_ms(run.clock).astimezone(run.plan.policy.timezone).date()
+    return local_day(run.clock, run.plan.policy.timezone)
 
 
 def _drop(run: Evaluation, trigger: Trigger, journey: Journey) -> None:

@@ -137,4 +137,4 @@ def _titles(
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: value[:_LONGEST_TEXT] for name, value in values.items()}
+    return {name: value[:_LONGEST_TEXT] for name, value in values.items()} if values else {}

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from schemas.base import from_ms
 from triggers.engine.scope import Scope
 from triggers.engine.texts import plain
 from triggers.language.model import Objective, Policy, Season
+from triggers.policy.local_time import local_day
 
 REASON: Final = "outranked"
 _ONE: Final = Decimal(1)
@@ -29,7 +29,7 @@ class Contender(NamedTuple):
 
 def scores(policy: Policy, contenders: Sequence[Contender], scope: Scope, now: int) -> list[Decimal | None]:
     """The score of each contender at a time (ms), for the customer of ``scope``."""
-    month = from_ms(now).astimezone(policy.timezone).month
+    month = local_day(now, policy.timezone).month
     seasons = [season for season in policy.seasons if month in season.months]
     objectives = [objective for objective in policy.objectives if objective.when.evaluate(scope) is True]
     found: list[Decimal | None] = []

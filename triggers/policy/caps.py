@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.base import from_ms, to_ms
+from schemas.base import to_ms
 from triggers.engine.state import CustomerState
 from triggers.language.calendar import first_day
 from triggers.language.model import Cap, Policy
 from triggers.language.reader import show_duration
 from triggers.policy.candidate import Candidate, Held
+from triggers.policy.local_time import local_day
 
 REASON: Final = "capped"
 
@@ -25,6 +27,8 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
             continue
         if candidate.category in cap.exempt:
             continue
+        if len(state.contacts) < cap.at_most:
+            continue  # most customers heard less of the bank than would fill it
         after = _opened(cap, policy.timezone, candidate.now)
         contacts = 0
         for contact in reversed(state.contacts):
@@ -45,6 +49,10 @@ def _opened(cap: Cap, zone: ZoneInfo, now: int) -> int:
     """The last moment before the cap's window, in ms."""
     if cap.calendar is None:
         return now - cap.per_ms
-    today = from_ms(now).astimezone(zone).date()
-    begin = first_day("today" if cap.calendar == "day" else cap.calendar, today)
-    return to_ms(datetime.combine(begin, datetime.min.time(), tzinfo=zone)) - 1
+    begin = first_day("today" if cap.calendar == "day" else cap.calendar, local_day(now, zone))
+    return _midnight(begin, zone) - 1
+
+
+@lru_cache(maxsize=1_000)
+def _midnight(day: date, zone: ZoneInfo) -> int:
+    return to_ms(datetime.combine(day, datetime.min.time(), tzinfo=zone))

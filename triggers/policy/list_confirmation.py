@@ -19,10 +19,13 @@ def holds_back(state: CustomerState, policy: Policy, _candidate: Candidate) -> H
     rule, version = policy.exclusion, state.exclusion_list
     if version is None:
         return Held({"list_version": "unknown"}) if rule.hold_unversioned else None
-    detail = {"list_version": str(version), "branch": state.branch_id or "unknown"}
     if rule.hold_unconfirmed and not state.exclusion_confirmed:
         known = str(state.confirmed_list) if state.confirmed_list >= 0 else "none"
-        return Held({**detail, "confirmed_version": known})
+        return Held({**_known(state), "confirmed_version": known})
     if rule.version is not None and version < rule.version:
-        return Held({**detail, "in_force": str(rule.version)})
+        return Held({**_known(state), "in_force": str(rule.version)})
     return None
+
+
+def _known(state: CustomerState) -> dict[str, str]:
+    return {"list_version": str(state.exclusion_list), "branch": state.branch_id or "unknown"}

@@ -13,6 +13,7 @@ from triggers.engine.state import CustomerState
 from triggers.language.calendar import Calendar
 from triggers.language.model import Policy, Quiet
 from triggers.policy.candidate import Candidate, Held
+from triggers.policy.local_time import minute_of_day
 
 REASON: Final = "quiet_hours"
 _LONGEST: Final = timedelta(days=400)
@@ -21,9 +22,9 @@ _LONGEST: Final = timedelta(days=400)
 
 def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Puts off what comes at a quiet hour of the bank's day."""
-    hours = [quiet for quiet in policy.quiet if candidate.channel in quiet.channels]
-    if not hours:
+    if not _may_be_quiet(policy, candidate):
         return None
+    hours = [quiet for quiet in policy.quiet if candidate.channel in quiet.channels]
     now = from_ms(candidate.now).astimezone(policy.timezone).replace(tzinfo=None)
     moment, first = now, None
     # One may end within another, and a holiday follow a night.
@@ -44,6 +45,20 @@ def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> H
     if first.days != "all":
         detail["day"] = f"{now:%Y-%m-%d}, {first.days}"
     return Held(detail, until)
+
+
+def _may_be_quiet(policy: Policy, candidate: Candidate) -> bool:
+    """Whether any of the channel's quiet hours, were they every day's, has the moment in it: mostly none has."""
+    if not policy.quiet:
+        return False
+    minute = minute_of_day(candidate.now, policy.timezone)
+    for quiet in policy.quiet:
+        begin, end = quiet.begin, quiet.end
+        if candidate.channel in quiet.channels and (
+            begin <= minute < end if begin <= end else minute >= begin or minute < end
+        ):
+            return True
+    return False
 
 
 def _end_of(quiet: Quiet, moment: datetime, calendar: Calendar) -> datetime | None:
