@@ -5,11 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final, TypeVar
 
+from pydantic import BaseModel
+
 from schemas.base import Record
 
 R = TypeVar("R", bound=Record)
 
-_set: Final = object.__setattr__
+# The slots of a model, set without asking it for them by name: half of the time.
+_new: Final = object.__new__
+_set_values, _set_fields, _set_extra, _set_private = (
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 @cache
@@ -24,9 +31,9 @@ def constructed(model: type[R], values: dict[str, Any]) -> R:
     ``values`` has each field of the model, with the value that the record shall have; it is kept, not copied. As
     ``model_construct``, which goes through all fields to look for aliases and defaults.
     """
-    record = model.__new__(model)
-    _set(record, "__dict__", values)
-    _set(record, "__pydantic_fields_set__", _fields_of(model))
-    _set(record, "__pydantic_extra__", None)
-    _set(record, "__pydantic_private__", None)
+    record = _new(model)
+    _set_values(record, values)
+    _set_fields(record, _fields_of(model))
+    _set_extra(record, None)
+    _set_private(record, None)
     return record

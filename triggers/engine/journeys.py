@@ -13,7 +13,7 @@ from schemas.base import MONEY_LIMIT
 from triggers.engine import offers, window
 from triggers.engine.decisions import decide, report_broken
 from triggers.engine.firing import Cause, held_by_memory, remember
-from triggers.engine.ladder import bank_day, climb, due_step, judge, pass_over, take_step
+from triggers.engine.ladder import climb, due_step, judge, pass_over, take_step
 from triggers.engine.ranking import by_score, in_tie_order
 from triggers.engine.state import Journey
 from triggers.engine.texts import plain, text_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _MAX_JOURNEYS: Final = 100
 _MONEY_UNIT: Final = Decimal("0.0001")
+_MOST: Final = Decimal(MONEY_LIMIT)
+_LEAST: Final = -_MOST
 
 
 def choose(run: Evaluation, candidates: list[Trigger], cause: Cause) -> None:
@@ -160,16 +162,16 @@ def _would(run: Evaluation, trigger: Trigger, journey: Journey) -> str:
 
 def _journey(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mapping[str, str]:
     """A journey before its first step; where no offer fits, why not. The action's expressions see the offer."""
-    plan, scope, action, day = run.plan, run.scope, trigger.action, bank_day(run)
+    plan, scope, action = run.plan, run.scope, trigger.action
     complexity: str | None = action.complexity
     if isinstance(action.offer, Choice):
-        chosen, why = offers.choose(action.offer, plan, scope, day)
+        chosen, why = offers.choose(action.offer, plan, scope, offers.bank_day(run))
         if chosen is None:
             return why
         offer, complexity = chosen.id, complexity or chosen.complexity
     else:
         offer = action.offer
-        refused = offers.named_refusal(offer, plan, scope.customer.tier, day)
+        refused = offers.named_refusal(offer, run)
         if refused is not None:
             return refused
         scope.offer = plan.offers[offer] if plan.offers is not None else None
@@ -207,7 +209,7 @@ def _amount(value: Any) -> str | None:
     if value is None:
         return None
     number = Decimal(value)
-    if not -MONEY_LIMIT < number < MONEY_LIMIT:  # before any arithmetic
+    if not _LEAST < number < _MOST:  # before any arithmetic
         return None
     rounded = number.quantize(_MONEY_UNIT, rounding=ROUND_HALF_EVEN)
-    return plain(rounded) if -MONEY_LIMIT < rounded < MONEY_LIMIT else None
+    return plain(rounded) if _LEAST < rounded < _MOST else None

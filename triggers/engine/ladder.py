@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from schemas.base import from_ms
@@ -21,7 +20,6 @@ from triggers.language.model import Trigger
 from triggers.policy import holdout, preference
 from triggers.policy.candidate import Candidate
 from triggers.policy.channels import Passage, pass_gate
-from triggers.policy.local_time import local_day
 
 if TYPE_CHECKING:
     from triggers.engine.evaluation import Evaluation
@@ -86,7 +84,8 @@ def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
     state, plan, clock = run.state, run.plan, run.clock
     action, occasion = trigger.action, journey.occasion
     expires = journey.deadline or clock + action.expires_ms
-    held, channel, tried = judge(run, trigger, journey, step)
+    passage = judge(run, trigger, journey, step)
+    held, channel, tried = passage.held, passage.channel, passage.tried
     goes_out = clock if held is None else held.until
     if held is not None and goes_out is None:
         decide(run, trigger, occasion, step, held.reason, detail={**tried, **held.detail}, channel=channel)
@@ -140,17 +139,12 @@ def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Pas
     failed = {sent.channel for sent in journey.sent if sent.outcome == "failed"}
     channels, learned = preference.ordered(run.state, run.plan.policy, offered, failed, run.clock)
     passage = pass_gate(run.state, run.plan.policy, candidate, channels, expires)
-    return passage._replace(tried={**learned, **passage.tried}) if learned else passage
+    return Passage(passage.held, passage.channel, {**learned, **passage.tried}) if learned else passage
 
 
 def journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey | None:
     """The journey of a trigger on an occasion."""
     return next((found for found in state.journeys if found.trigger == trigger_id and found.occasion == occasion), None)
-
-
-def bank_day(run: Evaluation) -> date:
-    """The day on which the system acts, in the bank's time zone."""
-    return local_day(run.clock, run.plan.policy.timezone)
 
 
 def _drop(run: Evaluation, trigger: Trigger, journey: Journey) -> None:
@@ -179,7 +173,7 @@ def _needless(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
         if holds:
             decide(run, trigger, occasion, step, "unless", detail={"unless": condition.source[:200]})
             return True
-    gone = offers.named_refusal(journey.offer, run.plan, run.state.tier, bank_day(run))
+    gone = offers.named_refusal(journey.offer, run)
     if gone is not None:
         decide(run, trigger, occasion, step, offers.REASON, detail=gone)
         return True

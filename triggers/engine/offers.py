@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from triggers.engine.plan import Plan
 from triggers.engine.scope import Scope
 from triggers.language.model import Choice, Offer
+from triggers.policy.local_time import day_of, local_ms
+
+if TYPE_CHECKING:
+    from triggers.engine.evaluation import Evaluation
 
 REASON = "no_offer"
 """The reason of a decision where no offer fits; its detail says why."""
+
+
+def bank_day(run: Evaluation) -> date:
+    """The day on which the system acts, in the bank's time zone."""
+    return day_of(local_ms(run.clock, run.plan.policy.timezone))
 
 
 def refusal(offer: Offer, tier: str | None, day: date) -> str | None:
@@ -26,11 +35,12 @@ def refusal(offer: Offer, tier: str | None, day: date) -> str | None:
     return None
 
 
-def named_refusal(offer_id: str, plan: Plan, tier: str | None, day: date) -> dict[str, str] | None:
+def named_refusal(offer_id: str, run: Evaluation) -> dict[str, str] | None:
     """Why an offer given by name is not sent, as the detail of a decision. Without a catalogue any name will do."""
-    if plan.offers is None:
+    offers = run.plan.offers
+    if offers is None:
         return None
-    offer = plan.offers.get(offer_id)
+    offer, tier, day = offers.get(offer_id), run.state.tier, bank_day(run)
     why = "not_listed" if offer is None else refusal(offer, tier, day)
     return None if why is None else {"offer": offer_id, "why": why, "day": day.isoformat(), "tier": tier or "unknown"}
 

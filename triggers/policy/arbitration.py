@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from triggers.engine.scope import Scope
 from triggers.engine.texts import plain
 from triggers.language.model import Objective, Policy, Season
-from triggers.policy.local_time import local_day
+from triggers.policy.local_time import day_of, local_ms
 
 REASON: Final = "outranked"
 _ONE: Final = Decimal(1)
@@ -29,7 +29,7 @@ class Contender(NamedTuple):
 
 def scores(policy: Policy, contenders: Sequence[Contender], scope: Scope, now: int) -> list[Decimal | None]:
     """The score of each contender at a time (ms), for the customer of ``scope``."""
-    month = local_day(now, policy.timezone).month
+    month = day_of(local_ms(now, policy.timezone)).month
     seasons = [season for season in policy.seasons if month in season.months]
     objectives = [objective for objective in policy.objectives if objective.when.evaluate(scope) is True]
     found: list[Decimal | None] = []

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from triggers.engine.scope import Scope
 
 
-class Candidate(NamedTuple):
-    """A proposed contact; ``now`` in ms. ``scope`` is what an expression of the policy reads the customer from."""
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A proposed contact; ``now`` in ms. ``scope`` is what an expression of the policy reads the customer from.
+
+    As ``Passage`` a struct, which is made in a third of a named tuple's time.
+    """
 
     trigger: str
     category: str

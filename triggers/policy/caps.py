@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.base import to_ms
 from triggers.engine.state import CustomerState
 from triggers.language.calendar import first_day
 from triggers.language.model import Cap, Policy
 from triggers.language.reader import show_duration
 from triggers.policy.candidate import Candidate, Held
-from triggers.policy.local_time import local_day
+from triggers.policy.local_time import begin_of, day_of, local_ms, moment_of
 
 REASON: Final = "capped"
 
@@ -49,10 +46,5 @@ def _opened(cap: Cap, zone: ZoneInfo, now: int) -> int:
     """The last moment before the cap's window, in ms."""
     if cap.calendar is None:
         return now - cap.per_ms
-    begin = first_day("today" if cap.calendar == "day" else cap.calendar, local_day(now, zone))
-    return _midnight(begin, zone) - 1
-
-
-@lru_cache(maxsize=1_000)
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return to_ms(datetime.combine(day, datetime.min.time(), tzinfo=zone))
+    today = day_of(local_ms(now, zone))
+    return moment_of(begin_of(first_day("today" if cap.calendar == "day" else cap.calendar, today)), zone) - 1

@@ -9,7 +9,9 @@ better one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
@@ -20,7 +22,7 @@ REASON: Final = "no_channel"
 _LONGEST: Final = 200
 
 
-class Passage(NamedTuple):
+class Passage(msgspec.Struct, frozen=True, gc=False):
     """What the gate says of a step: the channel, ``None`` where none is left, and what holds the step back there.
 
     ``tried`` are the channels that were passed over, each with its reason.
@@ -40,7 +42,7 @@ def pass_gate(
     """
     tried: dict[str, str] = {}
     for channel in channels:
-        on_it = candidate if channel == candidate.channel else candidate._replace(channel=channel)
+        on_it = candidate if channel == candidate.channel else msgspec.structs.replace(candidate, channel=channel)
         held = suppression(state, policy, on_it)
         in_vain = held is not None and held.until is not None and held.until >= expires
         if held is None or len(channels) == 1 or not (held.of_channel or in_vain):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
@@ -24,15 +25,14 @@ from triggers.policy import (
 from triggers.policy.candidate import Candidate, Held
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(msgspec.Struct, frozen=True, gc=False):
     """Why a candidate may not go out now: the rule's reason code and the values that decided it.
 
     ``until`` is when it may (ms), where it only has to wait. ``of_channel`` says that another channel might do.
     """
 
     reason: str
-    detail: dict[str, str] = field(default_factory=dict)
+    detail: dict[str, str]
     until: int | None = None
     of_channel: bool = False
 

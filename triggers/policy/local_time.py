@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from schemas.base import EPOCH, from_ms
+from schemas.base import EPOCH, from_ms, to_ms
 
 MINUTE_MS: Final = 60_000
-DAY_MINUTES: Final = 1_440
+DAY_MS: Final = 86_400_000
 _HOUR_MS: Final = 3_600_000
-_DAY_MS: Final = 86_400_000
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _FIRST_DAY: Final = EPOCH.toordinal()
 
@@ -27,14 +26,23 @@ def local_ms(moment: int, zone: ZoneInfo) -> int:
     return moment + (_offset(zone, moment) if offset is None else offset)
 
 
-def local_day(moment: int, zone: ZoneInfo) -> date:
-    """The day of a moment (ms) in a zone."""
-    return date.fromordinal(local_ms(moment, zone) // _DAY_MS + _FIRST_DAY)
+def day_of(local: int) -> date:
+    """The day of a local time."""
+    return date.fromordinal(local // DAY_MS + _FIRST_DAY)
 
 
-def minute_of_day(moment: int, zone: ZoneInfo) -> int:
-    """The full minutes that the clocks of a zone show at a moment (ms), from midnight: 0 to 1,439."""
-    return local_ms(moment, zone) // MINUTE_MS % DAY_MINUTES
+def begin_of(day: date) -> int:
+    """The local time at which a day begins."""
+    return (day.toordinal() - _FIRST_DAY) * DAY_MS
+
+
+@lru_cache(maxsize=1_000)
+def moment_of(local: int, zone: ZoneInfo, fold: Literal[0, 1] = 0) -> int:
+    """When the clocks of a zone show a local time, in ms: of two moments the first, with ``fold`` 1 the second.
+
+    What they leave out is as late as if they had gone on.
+    """
+    return to_ms(from_ms(local).replace(tzinfo=zone, fold=fold))
 
 
 @lru_cache(maxsize=10_000)
