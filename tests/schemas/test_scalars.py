@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,6 +37,15 @@ def test_to_ms_is_the_floor_of_the_exact_time(moment: datetime) -> None:
 def test_from_ms_and_to_ms_are_inverse(milliseconds: int) -> None:
     """No millisecond is lost either way."""
     assert to_ms(from_ms(milliseconds)) == milliseconds
+
+
+@given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
+@example(2**33 * 1000 - 1)
+@example(2**33 * 1000)
+@example(-(2**33) * 1000 + 1)
+def test_from_ms_is_exact(milliseconds: int) -> None:
+    """To the millisecond, over all the years that there are."""
+    assert from_ms(milliseconds) == EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def test_a_naive_time_has_no_milliseconds() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from schemas.actions import Cancellation, NextBestAction
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _LONGEST_TEXT: Final = 200
 _MOST_TAGS: Final = 20
 _LAST_MS: Final = to_ms(LATEST) - 1
+_time: Final = lru_cache(maxsize=64)(from_ms)
+"""An action and its decision are of one moment, and so are those of many customers in the morning."""
 
 
 def action(
@@ -42,11 +45,11 @@ def action(
             "category": proposed.category,
             "channel": sent.channel,
             "complexity": journey.complexity,
-            "created_at": from_ms(sent.at),
+            "created_at": _time(sent.at),
             "customer_id": run.state.key,
             "desk": desk,
             # An action of the last days before the year 2200 ends with the last of them.
-            "expires_at": from_ms(min(sent.expires, _LAST_MS)),
+            "expires_at": _time(min(sent.expires, _LAST_MS)),
             "fields": _texts(journey.fields),
             "handoff": handoff,
             "manager_id": manager,
@@ -89,7 +92,7 @@ def decision(
             "action_id": action_id,
             "channel": channel,
             "customer_id": run.state.key,
-            "decided_at": from_ms(run.clock),
+            "decided_at": _time(run.clock),
             "decision_id": decision_id,
             "detail": _texts(detail),
             "occasion": occasion,
@@ -114,7 +117,7 @@ def cancellation(run: Evaluation, journey: Journey, sent: Sent, reason: str, cau
             "action_id": sent.action_id,
             "caused_by": caused_by,
             "channel": sent.channel,
-            "created_at": from_ms(run.clock),
+            "created_at": _time(run.clock),
             "customer_id": run.state.key,
             "reason": reason,
             "schema_version": SCHEMA_VERSION,

@@ -1,0 +1,46 @@
+"""The quick ways to the text of a decimal and to an id give what the plain ones give."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from hashlib import blake2b
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.base import from_ms
+from triggers.engine.customer import _moment
+from triggers.engine.ids import make_id
+from triggers.engine.texts import plain
+
+part = st.text(max_size=20) | st.text("abc:0", min_size=120, max_size=300) | st.text("é客", max_size=130)
+
+
+@given(st.lists(part, max_size=8))
+@example(["x" * 127])
+@example(["x" * 128])
+@example(["x" * 256])
+@example(["\x80"])
+def test_an_id_is_the_hash_of_the_lengths_and_the_parts(parts: list[str]) -> None:
+    """Each part led by the length of its UTF-8 in four bytes, so that no two lists of parts have the same bytes."""
+    encoded = [one.encode() for one in parts]
+    named = b"".join(len(one).to_bytes(4, "big") + one for one in encoded)
+    assert make_id(*parts) == blake2b(named, digest_size=16).hexdigest()
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers(-(10**20), 10**20).map(Decimal))
+@example(Decimal("-0.00"))
+@example(Decimal("1E+3"))
+@example(Decimal(1000))
+@example(Decimal("0.0000001"))
+@example(Decimal("12345678901234567890.12345678900"))
+@example(Decimal("-1234567890123456789012345678.5"))
+def test_a_decimal_has_one_spelling(number: Decimal) -> None:
+    """That of its normal form without an exponent, cut where it is too long; zero is 0."""
+    assert plain(number) == ("0" if number == 0 else format(number.normalize(), "f")[:200])
+
+
+@given(st.integers(-2_208_988_800_000, 7_258_118_399_999))
+def test_a_moment_in_an_occasion_is_to_the_microsecond(milliseconds: int) -> None:
+    """Year, month, day, hour, minute, second and its fraction, without what separates them."""
+    assert _moment(milliseconds) == f"{from_ms(milliseconds):%Y%m%dT%H%M%S.%f}"
