@@ -6,13 +6,20 @@ import json
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
+
+from streams.tls import chain_of
 
 _OURS = ("streams", "triggers", "schemas")
 _SAME_LETTERS = 60
 _MOST_TEXTS = 1_000
+_QUOTING = (LookupError, ValueError, ArithmeticError, msgspec.MsgspecError)
+"""Errors whose texts quote the value that they are about, which may be a customer's."""
 
 
 def configure_log(level: Literal["debug", "info", "warning", "error"], style: Literal["plain", "json"]) -> None:
@@ -23,6 +30,7 @@ def configure_log(level: Literal["debug", "info", "warning", "error"], style: Li
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Plain())
     handler.addFilter(Seldom())
+    handler.addFilter(_without_values)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -61,7 +69,43 @@ class Seldom(logging.Filter):
         return True
 
 
-class _Plain(logging.Formatter):
+def trace_of(error: BaseException) -> str:
+    """As Python shows an error and those that led to it, oldest first; but no text that may quote a value."""
+    links = [
+        f"Traceback (most recent call last):\n{''.join(traceback.format_tb(link.__traceback__))}{_told(link)}"
+        for link in chain_of(error)
+    ]
+    return "\n\nthen:\n\n".join(reversed(links))
+
+
+def _told(error: BaseException) -> str:
+    kind, text = type(error), str(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if _quotes(error):
+        return f"{name} (what it says is left out: it may quote a record)"
+    return f"{name}: {text}" if text else name
+
+
+def _quotes(error: BaseException) -> bool:
+    ours = type(error).__module__.partition(".")[0] in _OURS
+    return isinstance(error, _QUOTING) and not isinstance(error, OSError) and not ours
+
+
+def _without_values(record: logging.LogRecord) -> bool:
+    """Puts the name in the place of an error that is logged as a value of a line."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            _told(arg) if isinstance(arg, BaseException) and _quotes(arg) else arg for arg in record.args
+        )
+    return True
+
+
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's
+        return trace_of(ei[1])
+
+
+class _Plain(_Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
@@ -69,7 +113,7 @@ class _Plain(logging.Formatter):
         return _utc(record)
 
 
-class _Json(logging.Formatter):
+class _Json(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": _utc(record),

@@ -202,6 +202,58 @@ def test_a_small_run_as_the_guide_describes_it(bank: Bank, tmp_path: Path) -> No
             without_secrets(text)
 
 
+@pytest.mark.thorough
+def test_an_operator_with_the_rights_that_are_listed(bank: Bank, tmp_path: Path) -> None:
+    """With what ``topics acls operator`` and ``state acl --operator`` list, and no more, each of its commands works.
+
+    With a worker's rights in Redis all but a rebuild do; that ends with the command that lists what is missing.
+    """
+    with bank.system(tmp_path) as system:
+        bank.allow(system)
+        operator = bank.user()
+        bank.kafka.grant(operator, rights_of(OPERATOR, system.settings))
+        asking: dict[str, Any] = {"kafka_sasl_username": operator, "redis_url": bank.redis_url(operator)}
+
+        def typed(*arguments: str | Path) -> tuple[int, str]:
+            code, text = system.command(*arguments, **asking)
+            return code, without_secrets(text)
+
+        def may(*options: str) -> None:
+            code, rule = system.command("state", "acl", "--user", operator, *options)
+            assert code == 0, rule
+            bank.redis.administer(rule.replace("PASSWORD", REDIS_SECRET))
+
+        may("--operator")
+        code, text = typed("topics", "create")
+        assert code == 0, text
+        system.start_worker().wait_for_partitions(system.partitions)
+        system.publish([*bank_history(customers=12), Event("bank.transactions", b"c1", b"{")])
+        system.wait_until_drained()
+        system.stop_workers()
+        states = system.states()
+        name = system.actions()[0]["customer_id"]
+
+        may()
+        for arguments, told in {
+            ("topics", "check"): "",
+            ("why", name): f"customer {name}: ",
+            ("report",): "",
+            ("dead-letters", "drop", "--reason", "NOT_JSON", "--note", "n", "--yes"): " dropped",
+            ("state", "resume", "--partition", "0"): "partition 0 is not halted",
+            ("state", "accept-loss", "--partition", "0", "--yes"): "identity.redirects partition 0: goes on at",
+        }.items():
+            code, text = typed(*arguments)
+            assert (code, told in text) == (0, True), f"{arguments}: {text}"
+        bank.redis.forget(system.name)
+        code, text = typed("state", "rebuild", "--yes")
+        assert code == UNREACHABLE, text
+        assert "the rights that are needed: bank-triggers state acl" in text
+        may("--operator")
+        code, text = typed("state", "rebuild", "--yes")
+        assert code == 0, text
+        assert system.states() == states
+
+
 def test_a_client_certificate_is_who_we_are(bank: Bank) -> None:
     """Where brokers ask for certificates, ours is shown; without one, or with a stranger's, the start is refused."""
     certificate, key = bank.kafka.authority.issue("client", "client.bank")

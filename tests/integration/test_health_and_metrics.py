@@ -72,8 +72,18 @@ def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tm
             status, body = ready(worker)
             assert (status, body["partitions"], body["kafka"]) == (503, "ok", "ok")
             assert body["store"] != "ok"
-            system.publish(bank_history(customers=2))
+            waiting = system.publish(bank_history(customers=2))
             wait_until(lambda: away(worker, "store"), "the worker waits for the store")
+            wait_until(
+                lambda: total(metrics(worker), "lag_records") == waiting,
+                "what waits is told as what the worker is behind",
+            )
+            behind = {
+                int(labels["partition"]): lag
+                for labels, lag in metrics(worker)["bank_triggers_lag_records"]
+                if labels["topic"] == "bank.transactions"
+            }
+            assert behind == system.ends("bank.transactions")
             assert get(worker, "/live") == (200, '{"live": "ok"}\n')
             # Nothing was there before, and nothing can be committed now: all of it waits.
             waiting = {(t.name, str(p)): end for t in CONSUMED for p, end in system.ends(t.name).items() if end}
@@ -82,6 +92,30 @@ def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tm
         wait_until(lambda: ready(worker)[0] == 200 and not away(worker, "store"), "the worker is ready again")
         assert sum(n for labels, n in metrics(worker)["bank_triggers_dependency_errors_total"]) >= 1
         system.wait_until_drained()
+        system.stop_workers()
+
+
+def test_a_worker_without_partitions_is_not_ready(kafka: str, redis_url: str, tmp_path: Path) -> None:
+    """The second worker of one partition says so, and lives; it is ready once the partition is its own."""
+    with System(kafka, redis_url, tmp_path, rules=RULES, name="spare", partitions=1) as system:
+        system.create_topics()
+        first = system.start_worker()
+        first.wait_for_partitions()
+        spare = system.start_worker()
+        spare.wait_for("health and metrics at")
+        found: dict[WorkerProcess, tuple[int, dict[str, str]]] = {}
+
+        def one_is_ready() -> bool:
+            found.update({worker: ready(worker) for worker in (first, spare)})
+            return sorted(status for status, _ in found.values()) == [200, 503]
+
+        # Whichever of the two the group leaves without.
+        wait_until(one_is_ready, "one of the two has the partition")
+        owner, idle = sorted(found, key=lambda worker: found[worker][0])
+        assert found[idle][1] == {"partitions": "none assigned", "input": "ok", "store": "ok", "kafka": "ok"}
+        assert get(idle, "/live")[0] == 200
+        assert owner.terminate() < 20
+        wait_until(lambda: ready(idle)[0] == 200, "the partition is its own", 30)
         system.stop_workers()
 
 

@@ -1,4 +1,4 @@
-"""No log line, metric or why of a dead letter holds anything of a customer."""
+"""No log line, also of a crash, metric or why of a dead letter holds anything of a customer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import urllib.request
 from pathlib import Path
 from typing import Any, Final
+
+from redis import Redis
 
 from schemas.dead_letter import DEAD_LETTER_HEADER
 from schemas.topics import DEAD_LETTERS
@@ -46,8 +48,30 @@ def test_logs_metrics_and_dead_letters_tell_nothing_of_customers(kafka: str, red
         told = {"log": worker.text(), "metrics": metrics, "listing": listing, "dead letters": "\n".join(headers)}
         for where, text in told.items():
             assert text
-            found = sorted(secret for secret in secrets if re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text))
-            assert not found, f"{where} holds {found[:5]}"
+            _check(text, secrets, where)
+
+        # One whose state is damaged: the worker ends with a traceback, on which everything is looked at, too.
+        (stage, partition, customer), _ = next(one for one in system.states().items() if one[0][0] == "customer")
+        with Redis.from_url(redis_url) as redis:
+            redis.hset(f"{{{system.name}:{partition}}}:state:{stage}", customer, b"\x01" + customer.encode())
+        system.publish(event for event in events if event.key == customer.encode())
+        for style in ("plain", "json"):
+            broken = system.start_worker(log_format=style)
+            assert broken.wait() != 0
+            assert "Traceback" in broken.text()
+            assert "UnreadableState" in broken.text()
+            _check(broken.text(), secrets | {customer}, f"the {style} log of a crash")
+
+
+def _check(text: str, secrets: set[str], where: str) -> None:
+    found = sorted(secret for secret in secrets if re.search(rf"(?<!\w){re.escape(secret)}(?!\w)", text))
+    assert not found, f"{where} holds {found[:5]}"
+
+
+_IDS: Final = (
+    *("customer_id", "account_id", "holding_id", "transfer_id", "source_user_id", "manager_id"),
+    "merged_into",
+)
 
 
 def _careless(events: list[Event]) -> list[Event]:
@@ -75,7 +99,5 @@ def _ids(events: list[Event]) -> set[str]:
         except ValueError:
             continue
         if isinstance(body, dict):
-            found |= {
-                body[name] for name in ("customer_id", "account_id", "holding_id") if isinstance(body.get(name), str)
-            }
+            found |= {body[name] for name in _IDS if isinstance(body.get(name), str)}
     return {text for text in found if len(text) >= 4}

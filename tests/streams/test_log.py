@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
+import msgspec
 import pytest
 
 from streams.log import Seldom, configure_log
+from streams.refusals import StateLost
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,42 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert first["time"].endswith("+00:00")
     assert second["error"] == "ValueError"
     assert "of its own" in second["trace"]
+
+
+@pytest.mark.parametrize("style", ["plain", "json"])
+def test_an_error_that_quotes_a_value_is_told_without_it(
+    capsys: pytest.CaptureFixture[str], style: Literal["plain", "json"]
+) -> None:
+    """A bug meets a customer's record: where and what kind of error it is, never the value that it names.
+
+    Errors of ours, of the system and of the clients say what they have to say.
+    """
+    configure_log("info", style)
+    customer = "c-" + "4711"
+    try:
+        try:
+            {}[customer]
+        except KeyError:
+            raise StateLost("bank.transactions", 3, 5) from None
+    except StateLost as error:
+        caught = error
+    for log in (logging.getLogger("streams.x"), logging.getLogger("mode")):
+        for broken in (
+            lambda: {}[customer],
+            lambda: int(customer),
+            lambda: msgspec.json.decode(f'"{customer}', type=int),
+        ):
+            try:
+                broken()
+            except Exception as error:
+                log.exception("it ended: %r", error)  # noqa: TRY401 - as mode logs what it met
+        log.error("the state: %s", caught, exc_info=caught)
+        log.error("the line: %s", OSError("is down"), exc_info=OSError("is down"))
+    told = capsys.readouterr().err
+    assert customer not in told
+    for text in ("KeyError (what it says", "ValueError (what", "DecodeError (what", "test_log.py", "OSError: is down"):
+        assert text in told
+    assert told.count("the state of bank.transactions partition 3 is lost") == 4
 
 
 def test_libraries_never_log_their_details(capsys: pytest.CaptureFixture[str]) -> None:

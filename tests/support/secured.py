@@ -173,6 +173,13 @@ class LockedRedis:
         with self.server.client() as client:
             assert client.execute_command(*line.split())
 
+    def forget(self, namespace: str) -> None:
+        """Deletes all that a namespace holds."""
+        with self.server.client() as client:
+            for pattern in (f"{{{namespace}:*", f"{namespace}:*"):
+                for key in client.scan_iter(pattern, count=1000):
+                    client.delete(key)
+
 
 _KINDS: Final[Mapping[str, ResourceType]] = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
 
