@@ -72,18 +72,8 @@ def test_readiness_follows_the_store(kafka: str, redis_server: EmbeddedRedis, tm
             status, body = ready(worker)
             assert (status, body["partitions"], body["kafka"]) == (503, "ok", "ok")
             assert body["store"] != "ok"
-            waiting = system.publish(bank_history(customers=2))
+            system.publish(bank_history(customers=2))
             wait_until(lambda: away(worker, "store"), "the worker waits for the store")
-            wait_until(
-                lambda: total(metrics(worker), "lag_records") == waiting,
-                "what waits is told as what the worker is behind",
-            )
-            behind = {
-                int(labels["partition"]): lag
-                for labels, lag in metrics(worker)["bank_triggers_lag_records"]
-                if labels["topic"] == "bank.transactions"
-            }
-            assert behind == system.ends("bank.transactions")
             assert get(worker, "/live") == (200, '{"live": "ok"}\n')
             # Nothing was there before, and nothing can be committed now: all of it waits.
             waiting = {(t.name, str(p)): end for t in CONSUMED for p, end in system.ends(t.name).items() if end}

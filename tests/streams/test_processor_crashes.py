@@ -40,18 +40,6 @@ from tests.support.toy_stage import EVERY, TIMER_MS, toy_ruleset
 from triggers.engine.batch import Message
 
 
-async def _dies_under_rules_1(world: World) -> World:
-    """A worker has announced a batch under rules-1 and is gone."""
-    filled(world, 10)
-    first = world.worker(broken := Interrupter())
-    broken.hang["after announce"] = 0
-    await first.take_over(0)
-    await first.submit(B, world.log.records[B, 0])
-    await until(lambda: bool(broken.hung))
-    await first.kill()
-    return world
-
-
 class TestSameBatchAgain:
     @pytest.mark.parametrize("step", ["after announce", "after publish", "after commit", "before commit"])
     @pytest.mark.parametrize("passes", [0, 1, 3])
@@ -92,7 +80,7 @@ class TestSameBatchAgain:
 
     async def test_another_document_under_its_hash_is_refused(self) -> None:
         """Whoever may write to the store could otherwise have the batch run under rules of his own."""
-        world = await _dies_under_rules_1(World())
+        await cut_off(world := filled(World(), 10), "after announce")
         world.backend.rulesets["rules-1"] = toy_ruleset("rules-9").document
         with pytest.raises(
             RulesetNotTaken, match=r"rules-1, .* its content is that of rule set rules-9.*abandon-batch"
@@ -112,7 +100,7 @@ class TestSameBatchAgain:
             ({stranger.id: strange}, f"by the key {stranger.id}"),
             ({key.id: strange}, "does not fit"),
         ]:
-            world = await _dies_under_rules_1(World(signatures=signatures))
+            await cut_off(world := filled(World(signatures=signatures), 10), "after announce")
             world.trust = Trust({key.id: key.secret.public_key()}, "the keys")
             with pytest.raises(RulesetNotTaken, match=told):
                 await world.worker(ruleset=toy_ruleset("rules-2")).take_over(0)
