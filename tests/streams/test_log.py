@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 from collections.abc import Iterator
 from typing import Literal
 
@@ -70,9 +71,17 @@ def test_an_error_that_quotes_a_value_is_told_without_it(
                 log.exception("it ended: %r", error)  # noqa: TRY401 - as mode logs what it met
         log.error("the state: %s", caught, exc_info=caught)
         log.error("the line: %s", OSError("is down"), exc_info=OSError("is down"))
+        log.error("the peer: %s", expired := ssl.SSLCertVerificationError("has expired"), exc_info=expired)
     told = capsys.readouterr().err
     assert customer not in told
-    for text in ("KeyError (what it says", "ValueError (what", "DecodeError (what", "test_log.py", "OSError: is down"):
+    for text in (
+        "KeyError (what it says",
+        "ValueError (what",
+        "DecodeError (what",
+        "test_log.py",
+        "OSError: is down",
+        "SSLCertVerificationError: has expired",
+    ):
         assert text in told
     assert told.count("the state of bank.transactions partition 3 is lost") == 4
 
