@@ -214,7 +214,7 @@ class Folded(msgspec.Struct, array_like=True, gc=False):
         held = [*head, *self._known(first, last)[1], *values]
         own = (sum(self._column(9)[first:last]) << _HALF) + sum(self._column(10)[first:last])
         end = max(end, closes[-1])
-        total = self._lift([own])[0] + sum(map(mul, held, map(sub, [*opens[1:], end], closes)))
+        total = sum(map(mul, held, map(sub, [*opens[1:], end], closes)), self._lift([own])[0] if first < last else 0)
         span = end - opens[0] - unknown
         return Decimal(total) / span if span > 0 else held[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.bank import Customer, at, transaction
 from tests.support.rules import DAY, outflow_series, ruleset, trigger
-from triggers.engine.folding import BUCKETS
+from triggers.engine.folding import BUCKETS, Folded
 from triggers.engine.series import ROW_BYTES, SeriesState, pack, window_value
 from triggers.language.model import Feature, Policy
 
@@ -233,3 +234,39 @@ def test_the_policy_bounds_every_series() -> None:
     assert window_value("sum", customer.state.series["outflow_customer"], moment - DAY, moment, level=False) == 249
     customer.feed(transaction("s", 251, 1, 752, reversal_of="t0", occurred_at=at(minutes=251)))
     assert window_value("sum", customer.state.series["outflow_customer"], moment - DAY, moment, level=False) == 249
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_daily_mean_over_whole_columns_is_that_of_one_piece_after_the_other(mixed: bool) -> None:
+    """To the last digit, with the value before the window, buckets and single samples, any of them missing."""
+    for seed in range(300):
+        random, folded = Random(seed), Folded()
+        now = random.randint(0, 1_000_000)
+        for _ in range(random.randint(1, 40)):
+            now += random.randint(0, 300)
+            folded.add(now, random.randint(-(10**12), 10**12), None, 50)
+        if mixed:
+            folded.mix()
+        start = random.randint(now - 9_000, now + 500)
+        times = sorted(random.randint(max(now, start + 1), now + 2_000) for _ in range(random.randint(0, 8)))
+        values = [Decimal(random.randint(-(10**9), 10**9)) / 1_000 if mixed else 7 * at for at in times]
+        end, level = max([start, *times]) + random.randint(0, 400), random.random() < 0.7
+        found = folded.value("daily_mean", times, values, start, end, level=level, unknown=0)
+
+        buckets = [folded._bucket(index) for index in range(len(folded))]
+        unit = Decimal("0.0001") if mixed else 1
+        first = next((bucket for bucket in buckets if bucket.begin <= start < bucket.until), None)
+        edge = start if first is None else first.begin - 1
+        before = [bucket.last * unit for bucket in buckets if bucket.until <= edge]
+        pieces: list[tuple[int, Any, int, Any]] = [(edge, 0, edge, before[-1])] if before and level else []
+        pieces += [(b.begin, b.weighted * unit, b.until, b.last * unit) for b in buckets if edge < b.begin <= end]
+        pieces += [(at, 0, at, value) for at, value in zip(times, values, strict=True)]
+        if not pieces:
+            assert found is None
+            continue
+        begin, total, since, value = pieces[0]
+        for opens, own, closes, last in pieces[1:]:
+            total += value * (opens - since) + own
+            since, value = closes, last
+        span = max(end, since) - begin
+        assert found == (Decimal(total + value * (max(end, since) - since)) / span if span else value)
