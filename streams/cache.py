@@ -9,7 +9,7 @@ from typing import Any
 class StateCache:
     """States by partition, stage and key, as the bytes that the store holds; the least recently used ones make room.
 
-    Bytes, not objects: one block of memory for each instead of a hundred, an eighth of the room, nothing for the
+    Bytes, not objects: one block of memory for each instead of a hundred, a quarter of the room, nothing for the
     collector to walk through, nothing that a batch could change before it is committed (see ``batch.Opened``).
 
     ``max_states`` bounds the number of states over all partitions, ``max_bytes`` the sum of their
