@@ -108,6 +108,8 @@ def test_an_unknown_part_is_neither_true_nor_false() -> None:
     low = paying("low", "amount: 499", "[]", "{tier: high}")
     assert idle(when, high, low) == {'customer.tier == "mid"': (False,)}
     assert idle(when, high, low, paying("nobody knows", "amount: 500")) == {}
+    small = paying("nobody knows, and small", "amount: 499")
+    assert idle(when, high, small) == {"event.amount >= 500": (True,), 'customer.tier == "mid"': (False,)}
 
 
 @pytest.mark.parametrize("name", ["large_inflow", "large_outflow"])
