@@ -456,6 +456,8 @@ class Consumed:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    sent_ms: int = 0
+    """The record's own time stamp: when its producer sent it."""
 
 
 def admin(bootstrap: str) -> AdminClient:
@@ -578,7 +580,7 @@ def _consumed(message: Message) -> Consumed:
     assert partition is not None
     assert offset is not None
     headers = cast("list[tuple[str, bytes]]", message.headers() or [])
-    return Consumed(partition, offset, message.key(), message.value(), tuple(headers))
+    return Consumed(partition, offset, message.key(), message.value(), tuple(headers), message.timestamp()[1])
 
 
 def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
