@@ -31,7 +31,7 @@ from tests.benchmarks.work import RULES, TOPIC, profiles, transactions
 from tests.support.faults import INDEPENDENT, await_shared
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
-from tests.support.system import Event, System, event
+from tests.support.system import Event, System, payment
 from tests.support.worker_process import WorkerProcess, wait_until
 
 ABOUT: Final = "from SIGKILL to the first action, from SIGTERM to the end, and how soon a minute of lag is gone"
@@ -223,20 +223,7 @@ class _Watch:
 def _payments(name: str, partitions: Iterable[int]) -> Iterable[Event]:
     for number in partitions:
         customer = next(c for c in map("c{}".format, range(10_000)) if partition_of(c.encode(), PARTITIONS) == number)
-        yield event(
-            TOPIC,
-            customer,
-            tenant="bank",
-            event_id=f"{name}-{number}",
-            occurred_at="2026-03-02T10:00:00+08:00",
-            customer_id=customer,
-            account_id=f"a-{customer}",
-            sequence=1 if name == "warm" else 2,
-            direction="debit",
-            amount="500.00",
-            currency="CNY",
-            balance_after="10000.00",
-        )
+        yield payment(customer, 1 if name == "warm" else 2, "2026-03-02T10:00:00+08:00", event_id=f"{name}-{number}")
 
 
 def table(rounds: Sequence[Sequence[Figure]]) -> str:

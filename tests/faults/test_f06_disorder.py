@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.faults import fault_system, settle
 from tests.support.oracle_check import check_against_oracle
-from tests.support.system import Event, System, event
+from tests.support.system import Event, System, event, payment
 from tests.support.worker_process import ROOT
 
 RULES = ROOT / "triggers" / "library" / "maturity" / "maturity_due.yaml"
@@ -36,9 +36,9 @@ def test_late_events_count_within_the_lateness_rule_and_each_is_accounted_for(
             at = BEGIN + timedelta(days=day, minutes=rng.randrange(600))
             for _ in range(1 + (rng.random() < 0.2)):
                 late = timedelta(hours=rng.uniform(1, 72)) if rng.random() < 0.5 else timedelta()
-                timed.append((at + late, len(timed), _payment(customer, 10 * day, at)))
+                timed.append((at + late, len(timed), payment(customer, 10 * day, at.isoformat())))
         for number in (35, 10 * DAYS):
-            late_one = _payment(customer, number, BEGIN + timedelta(days=3))
+            late_one = payment(customer, number, (BEGIN + timedelta(days=3)).isoformat())
             timed.append((BEGIN + timedelta(days=99), len(timed), late_one))
     events = [item for *_, item in sorted(timed, key=lambda one: one[:2])]
     with fault_system(kafka, redis_url, tmp_path, name="f06", rules=CAPPED) as system:
@@ -110,23 +110,6 @@ def test_a_corrected_maturity_fires_at_its_new_date_only_and_a_redeemed_one_neve
         system.stop_workers()
         # Each with its ladder's second step: nobody has opened the first.
         assert check_against_oracle(system).triggers == {"maturity_due": 6}
-
-
-def _payment(customer: str, number: int, at: datetime) -> Event:
-    return event(
-        "bank.transactions",
-        customer,
-        tenant="bank",
-        event_id=f"{customer}-{number}",
-        occurred_at=at.isoformat(timespec="seconds"),
-        customer_id=customer,
-        account_id=f"a-{customer}",
-        sequence=number,
-        direction="debit",
-        amount="500.00",
-        currency="CNY",
-        balance_after=str(100_000 - 500 * number),
-    )
 
 
 def _holding(customer: str, sequence: int, status: str, day: str, matures_on: str) -> Event:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.faults import fault_system, settle
-from tests.support.system import Event, event
+from tests.support.system import payment
 from tests.support.wall_clock import ZONE, WallClock
 from tests.support.worker_process import wait_until
 
@@ -49,7 +49,8 @@ def test_caps_and_quiet_hours_hold_whatever_the_clock_does(
             """Each pays now; what becomes of it, in order."""
             for customer in customers:
                 paid[customer] += 1
-            system.publish([_payment(customer, paid[customer], clock.now) for customer in customers])
+            at = (clock.now - timedelta(minutes=1)).isoformat()
+            system.publish([payment(customer, paid[customer], at) for customer in customers])
             system.wait_until_drained()
             found = became_of(*customers)
             outcomes.extend(zip(customers, found, strict=True))
@@ -103,20 +104,3 @@ def test_caps_and_quiet_hours_hold_whatever_the_clock_does(
 
 def _local(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(ZONE)
-
-
-def _payment(customer: str, number: int, now: datetime) -> Event:
-    return event(
-        "bank.transactions",
-        customer,
-        tenant="bank",
-        event_id=f"{customer}-{number}",
-        occurred_at=(now - timedelta(minutes=1)).isoformat(timespec="seconds"),
-        customer_id=customer,
-        account_id=f"a-{customer}",
-        sequence=number,
-        direction="debit",
-        amount="500.00",
-        currency="CNY",
-        balance_after=str(100_000 - 500 * number),
-    )

@@ -12,7 +12,7 @@ import pytest
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import to_ms
 from tests.support.faults import fault_system, settle
-from tests.support.system import Event, System, event
+from tests.support.system import Event, System, event, payment
 from tests.support.worker_process import wait_until
 
 with warnings.catch_warnings():
@@ -58,7 +58,7 @@ def test_an_action_that_waits_is_not_sent_after_the_customer_has_opted_out(
     desk, sent = Desk(), list[str]()
     with fault_system(kafka, redis_url, tmp_path, name="f13", partitions=2) as system:
         system.start_worker().wait_for_partitions(system.partitions)
-        system.publish([_payment(customer, 1) for customer in CUSTOMERS])
+        system.publish([payment(customer, 1, "2026-03-02T10:01:00+08:00") for customer in CUSTOMERS])
         notifier = _notifier(system, desk)
         wait_until(lambda: notifier.poll(200) >= 0 and len(desk.waiting) == len(CUSTOMERS), "all wait for dispatch")
         if restarted:
@@ -73,7 +73,7 @@ def test_an_action_that_waits_is_not_sent_after_the_customer_has_opted_out(
         sent += [action.customer_id for action in desk.waiting if notifier.inbox.may_send(action, NOW_MS)]
         assert sent == ([] if restarted else ["stays"])
         # Whatever happens later does not reach them either.
-        system.publish([_payment(customer, 2) for customer in CUSTOMERS])
+        system.publish([payment(customer, 2, "2026-03-02T10:02:00+08:00") for customer in CUSTOMERS])
         settle(system, order_free=False)
         wait_until(lambda: notifier.poll(200) >= 0 and len(desk.waiting) == 4, "the other one's is there")
         assert [action.customer_id for action in desk.waiting[3:]] == ["stays"]
@@ -94,23 +94,6 @@ def _notifier(system: System, desk: Desk) -> Notifier:
         (system.kafka,), channels=("push",), group=f"{system.name}-notifier", topic_prefix=system.settings.topic_prefix
     )
     return Notifier(config, desk, now_ms=lambda _record: NOW_MS)
-
-
-def _payment(customer: str, number: int) -> Event:
-    return event(
-        "bank.transactions",
-        customer,
-        tenant="bank",
-        event_id=f"{customer}-{number}",
-        occurred_at=f"2026-03-02T10:0{number}:00+08:00",
-        customer_id=customer,
-        account_id=f"a-{customer}",
-        sequence=number,
-        direction="debit",
-        amount="500.00",
-        currency="CNY",
-        balance_after=str(10_000 - 500 * number),
-    )
 
 
 def _profile(customer: str, **fields: Any) -> Event:

@@ -20,7 +20,7 @@ from streams.event_file import format_event
 from tests.support.bank_history import bank_history
 from tests.support.kafka_broker import KafkaBroker, die_with_parent
 from tests.support.oracle_check import check_against_oracle
-from tests.support.system import Event, System, event
+from tests.support.system import Event, System, event, payment
 from tests.support.worker_process import ROOT, environment, wait_until
 
 SHIPPED = ROOT / "triggers" / "library"
@@ -344,20 +344,7 @@ def _is_json(value: bytes) -> bool:
 
 
 def _payment(customer: str, **fields: Any) -> Event:
-    body: dict[str, Any] = {
-        "tenant": "bank",
-        "event_id": f"{customer}-1",
-        "occurred_at": "2026-03-02T10:00:00+08:00",
-        "customer_id": customer,
-        "account_id": f"a-{customer}",
-        "sequence": 1,
-        "direction": "debit",
-        "amount": "500.00",
-        "currency": "CNY",
-        "balance_after": "9500.00",
-        **fields,
-    }
-    return event("bank.transactions", customer, **body)
+    return payment(customer, 1, "2026-03-02T10:00:00+08:00", **fields)
 
 
 def _bad_records() -> list[Event]:

@@ -10,8 +10,8 @@ from confluent_kafka import TopicPartition
 
 from schemas.topics import JOURNAL_TOPIC, RULESETS
 from tests.support.faults import INDEPENDENT, SHIPPED, fault_system, history, settle
-from tests.support.kafka_broker import admin, set_topic_config
-from tests.support.system import Event, System, event
+from tests.support.kafka_broker import delete_records, set_topic_config
+from tests.support.system import Event, System, payment
 
 REFUSED = 5
 CAPPED = """\
@@ -132,26 +132,11 @@ def test_what_kafka_no_longer_keeps_stays_unknown_but_for_the_contacts(
 
 
 def _payment(customer: str, day: int) -> Event:
-    return event(
-        "bank.transactions",
-        customer,
-        tenant="bank",
-        event_id=f"{customer}-{day}",
-        occurred_at=f"2026-03-{day:02d}T10:00:00+08:00",
-        customer_id=customer,
-        account_id=f"a-{customer}",
-        sequence=day,
-        direction="debit",
-        amount="500.00",
-        currency="CNY",
-        balance_after=str(100_000 - 500 * day),
-    )
+    return payment(customer, day, f"2026-03-{day:02d}T10:00:00+08:00")
 
 
 def _trim(system: System, topic: str, offset: int | None) -> None:
     """Deletes what stands before an offset, as retention does; all of it where none is given."""
     name, ends = system.kafka_topic(topic), system.ends(topic)
     before = [TopicPartition(name, number, end if offset is None else offset) for number, end in ends.items()]
-    client = admin(system.kafka)
-    for deleted in client.delete_records(before).values():
-        deleted.result(30)
+    delete_records(system.kafka, before)

@@ -15,7 +15,7 @@ from tests.support.kafka_broker import group_members
 from tests.support.metrics import metrics, total
 from tests.support.oracle_check import check_against_oracle
 from tests.support.redis_server import held
-from tests.support.system import Event, System, event
+from tests.support.system import Event, System, payment
 from tests.support.wall_clock import WallClock
 from tests.support.worker_process import WorkerProcess, wait_until
 
@@ -145,20 +145,7 @@ def test_what_has_expired_since_it_was_decided_is_not_sent(
 
 
 def _payment(customer: str, at_ms: int) -> Event:
-    return event(
-        "bank.transactions",
-        customer,
-        tenant="bank",
-        event_id=f"{customer}-1",
-        occurred_at=datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-        customer_id=customer,
-        account_id=f"a-{customer}",
-        sequence=1,
-        direction="debit",
-        amount="500.00",
-        currency="CNY",
-        balance_after="9500.00",
-    )
+    return payment(customer, 1, datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds"))
 
 
 def _silences(system: System) -> list[dict[str, Any]]:

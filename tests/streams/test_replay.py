@@ -15,7 +15,7 @@ from streams.clock import SystemClock
 from streams.patience import Patience
 from streams.refusals import RecordsLost
 from streams.replay import KafkaLog, KafkaUnavailable
-from tests.support.kafka_broker import admin, create_topics, produce
+from tests.support.kafka_broker import create_topics, delete_records, produce
 
 _NAMES = itertools.count()
 
@@ -78,10 +78,7 @@ async def test_records_that_are_gone_are_named(kafka: str) -> None:
     name = topic()
     create_topics(kafka, [name], partitions=1)
     produce(kafka, name, [(0, b"k", b"v")] * 20)
-    # Held by a name: the client takes its answer with it when it goes.
-    client = admin(kafka)
-    for future in client.delete_records([Place(name, 0, 8)]).values():
-        future.result(30)
+    delete_records(kafka, [Place(name, 0, 8)])
     assert await log_of(kafka).spans({(name, 0)}) == {(name, 0): (8, 20)}
     with pytest.raises(RecordsLost, match=r"position is 5, but the log begins at offset 8"):
         await log_of(kafka).read(name, 0, 5, 12)

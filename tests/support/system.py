@@ -61,6 +61,23 @@ def event(topic: str, key: str, **body: Any) -> Event:
     return Event(topic, key.encode(), json.dumps(body, ensure_ascii=False).encode())
 
 
+def payment(customer: str, number: int, at: str, **changes: Any) -> Event:
+    """A customer's ``number``-th payment, of 500, from its one account at an ISO time; ``changes`` are other fields."""
+    body = {
+        "tenant": "bank",
+        "event_id": f"{customer}-{number}",
+        "occurred_at": at,
+        "customer_id": customer,
+        "account_id": f"a-{customer}",
+        "sequence": number,
+        "direction": "debit",
+        "amount": "500.00",
+        "currency": "CNY",
+        "balance_after": str(1_000_000 - 500 * number),
+    }
+    return event("bank.transactions", customer, **{**body, **changes})
+
+
 def events_of_file(path: Path) -> list[Event]:
     """The events of an event file, every line of which must be good."""
     events = []
