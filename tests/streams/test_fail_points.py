@@ -13,6 +13,7 @@ from streams.collector import Pauses
 from streams.fail_points import FailPoint, arm, read_fail_point
 from streams.partition import Services
 from streams.settings import load_settings
+from streams.signing import ANYONE, Release
 from tests.support.processing import START_MS, Raw, World, behaviour, feedback
 from tests.support.rules import ruleset
 from tests.support.toy_stage import BEHAVIOUR, EVERY, FEEDBACK
@@ -92,7 +93,7 @@ def test_a_worker_without_a_fail_point_has_its_parts_as_they_are(
     monkeypatch.setattr(collector, "tune", Pauses)
     environ = {} if point is None else {"BANK_TRIGGERS_FAIL_POINT": point}
     with pytest.raises(Stopped):
-        worker.run(load_settings(environ=environ), ruleset())
+        worker.run(load_settings(environ=environ), Release(ruleset()), ANYONE)
     (services,) = built
     assert [str(one) for one in called] == ([] if point is None else [point])
     parts = {"store": services.store, "publisher": services.publisher}

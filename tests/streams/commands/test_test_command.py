@@ -392,7 +392,7 @@ class Watching:
 
 
 @pytest.fixture
-def watching(rules: Path) -> Iterator[Watching]:
+def watching(rules: Path, ctrl_c: None) -> Iterator[Watching]:
     """``test --watch`` on the folder, after its first run."""
     started = Watching("rules", "--junit", "rules/junit.xml", cwd=rules.parent)
     yield started
@@ -444,6 +444,7 @@ def test_watch_runs_again_on_a_change_until_ctrl_c(watching: Watching, rules: Pa
     assert watching.interrupt() == Exit.INTERRUPTED
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_watch_sees_the_policy_above_a_file(rules: Path) -> None:
     """A file alone is watched with what it builds on."""
     (rules.parent / "policy.yaml").write_text("caps: [{at_most: 3, per: 7d}]\n", "utf-8")
