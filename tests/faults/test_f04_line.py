@@ -77,6 +77,8 @@ def test_two_seconds_for_an_answer(
     with fault_system(broker.bootstrap, redis_url, tmp_path, name="f04-slow", **QUICK) as system:
         worker = _at_work(system, broker, seed)
         line.slow(SLOW_S)
+        # So that there is something to go on with, however quick the worker was.
+        system.publish(history(seed, customers=10, part=1))
         done = system.batches_done(range(system.partitions))
         # Those in flight may have had most of their way behind them.
         wait_until(lambda: system.batches_done(range(system.partitions)) > done + system.partitions, "batches go on")
