@@ -30,6 +30,7 @@ from streams.demo.tap import BETWEEN, QUEUES, Kept, Place
 from streams.publisher import partition_of
 from triggers.casework.oracle import JournalBroken, Replay, replay
 from triggers.engine.batch import ORIGIN_HEADER, Message
+from triggers.engine.feedback import ENDS
 from triggers.engine.plan import Plan
 from triggers.engine.stage import Stage
 from triggers.language.model import RuleSet
@@ -262,7 +263,10 @@ def _forgotten(evidence: Evidence, actions: Sequence[dict[str, Any]]) -> set[tup
 
 
 def _reversals_withdrawn(evidence: Evidence, actions: Sequence[dict[str, Any]]) -> Finding:
-    """Every action that an event caused before it was taken back is withdrawn, if it had not expired by then."""
+    """Every action that an event caused before it was taken back is withdrawn, if it had not expired by then.
+
+    What the customer had bought or refused by then had come to its end.
+    """
     name = "every action on a reversed event withdrawn"
     caused: dict[str, list[dict[str, Any]]] = defaultdict(list)
     withdrawn: set[tuple[str, str]] = set()
@@ -271,6 +275,7 @@ def _reversals_withdrawn(evidence: Evidence, actions: Sequence[dict[str, Any]]) 
             caused[body["occasion"]].append(body)
         else:
             withdrawn.add((body["action_id"], body["caused_by"]))
+    answered = _answered(evidence)
     ended: dict[tuple[str, str], str] = {}
     for _, message in _messages(evidence.log, DECISIONS):
         decision = _body(message)
@@ -281,12 +286,27 @@ def _reversals_withdrawn(evidence: Evidence, actions: Sequence[dict[str, Any]]) 
         for action in caused[f"transaction:{original}"]:
             compared += 1
             at = ended.get((action["trigger"], action["occasion"]))
+            if at is None and action["action_id"] in answered:
+                continue
             if at is None:
                 return Finding(name, compared, f"action {action['action_id']}: its journey was not ended")
             in_force = read_time(action["expires_at"]) > read_time(at)
             if in_force and (action["action_id"], reversal) not in withdrawn:
                 return Finding(name, compared, f"action {action['action_id']}: not withdrawn")
     return Finding(name, compared)
+
+
+def _answered(evidence: Evidence) -> set[str]:
+    """The actions that their customers bought on, or refused."""
+    found = set()
+    for _, message in _messages(evidence.log, "bank.feedback"):
+        try:
+            body = _body(message)
+            if body["outcome"] in ENDS:
+                found.add(body["action_id"])
+        except (ValueError, LookupError, TypeError):
+            continue  # spoiled
+    return found
 
 
 def _behaviour_once(evidence: Evidence) -> Finding:
