@@ -31,6 +31,9 @@ def main(task: Task) -> None:
         store="memory://",
         consumer_auto_offset_reset="earliest",
         datadir=task.folder,
+        # The agent of the transactions waits until all is known. Once its queue were full, Faust's one conductor would
+        # hand nobody anything any more.
+        stream_buffer_maxsize=task.known + task.events,
     )
     # Its changelog topic is made before: Faust's own creation of it hangs with topics it does not declare.
     states = app.Table("states", partitions=task.partitions, key_type=str, value_type=dict)
