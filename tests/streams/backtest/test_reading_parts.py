@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,10 @@ def test_an_interruption_while_several_read_leaves_nothing(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def endless(*_: Any) -> Any:
-        os.kill(os.getppid(), signal.SIGINT)
+        # Whoever comes first: a second one would come while the first is heeded.
+        with suppress(FileExistsError):
+            (tmp_path / "pressed").touch(exist_ok=False)
+            os.kill(os.getppid(), signal.SIGINT)
         signal.pause()
 
     monkeypatch.setattr("streams.backtest.workers.read", endless)
