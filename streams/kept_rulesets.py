@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from streams.patience import Patience
 from streams.signing import Release, Trust
+from streams.store import Store
 from triggers.language.loader import InvalidRuleSet, from_document
 from triggers.language.model import RuleSet
 
 
 class NotTaken(Exception):
     """What is kept under a hash is not run. The message says why."""
+
+
+async def read_kept(
+    store: Store,
+    patience: Patience,
+    name: str,
+    trust: Trust,
+    load_document: Callable[[str], RuleSet] = from_document,
+) -> Release | None:
+    """What the store keeps under the hash ``name``; ``None`` where it keeps nothing. Raises ``NotTaken``."""
+    document = await patience.insist(lambda: store.get_ruleset(name))
+    if document is None:
+        return None
+    signatures = await patience.insist(lambda: store.ruleset_signatures(name))
+    return load_kept(name, document, signatures, trust, load_document)
 
 
 def load_kept(

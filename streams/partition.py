@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Protocol
 from schemas.journal import RecordBatch, TimerBatch
 from schemas.topics import JOURNAL_TOPIC
 from streams.clock import Clock
-from streams.kept_rulesets import NotTaken, load_kept
+from streams.kept_rulesets import NotTaken, read_kept
 from streams.patience import Patience
 from streams.refusals import RulesetNotTaken, RulesetUnknown
 from streams.signing import ANYONE, Trust
@@ -185,14 +185,12 @@ class Rulesets:
             return ruleset
         if ruleset_hash in self._older:
             return self._older[ruleset_hash]
-        document = await self._patience.insist(lambda: self._store.get_ruleset(ruleset_hash))
-        if document is None:
-            raise RulesetUnknown(ruleset_hash, partition)
-        signatures = await self._patience.insist(lambda: self._store.ruleset_signatures(ruleset_hash))
         try:
-            kept = load_kept(ruleset_hash, document, signatures, self._trust, self._load_document)
+            kept = await read_kept(self._store, self._patience, ruleset_hash, self._trust, self._load_document)
         except NotTaken as error:
             raise RulesetNotTaken(ruleset_hash, partition, str(error)) from error
+        if kept is None:
+            raise RulesetUnknown(ruleset_hash, partition)
         self._older[ruleset_hash] = kept.ruleset
         return kept.ruleset
 

@@ -16,7 +16,7 @@ from streams.catch_up import SILENT
 from streams.clock import SystemClock
 from streams.connections import kafka_options
 from streams.journal import KafkaJournal
-from streams.kept_rulesets import NotTaken, load_kept
+from streams.kept_rulesets import NotTaken, read_kept
 from streams.partition import Rulesets, Services
 from streams.patience import Patience
 from streams.rebuild import NothingKept, Plan, make_plan, rebuild, tell
@@ -153,12 +153,13 @@ class Rebuilder:
         missing = set(wanted) - self._releases.keys()
         not_taken: dict[str, str] = {}
         for name in sorted(missing):
-            document, signatures = await self._kept(name)
-            if document is not None:
-                try:
-                    self._releases[name] = load_kept(name, document, signatures, self._request.trust)
-                except NotTaken as error:
-                    not_taken[name] = str(error)
+            try:
+                kept = await read_kept(self._store, self._patience, name, self._request.trust)
+            except NotTaken as error:
+                not_taken[name] = str(error)
+            else:
+                if kept is not None:
+                    self._releases[name] = kept
         if missing := missing - self._releases.keys():
             settings, trust = self._settings, self._request.trust
             found, others = await read_rulesets(self._options, settings.topic_prefix, settings.tenant, missing, trust)
@@ -171,12 +172,6 @@ class Rebuilder:
                     f"batches of partition {number} were run under rule set {name}, which neither the store nor Kafka "
                     f"keeps as this program reads it{why}; give its folder: --rules FOLDER"
                 )
-
-    async def _kept(self, name: str) -> tuple[str | None, Mapping[str, str]]:
-        return (
-            await self._patience.insist(lambda: self._store.get_ruleset(name)),
-            await self._patience.insist(lambda: self._store.ruleset_signatures(name)),
-        )
 
     async def _keep(self, release: Release) -> None:
         ruleset = release.ruleset

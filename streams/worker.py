@@ -196,7 +196,7 @@ def run(settings: Settings, release: Release, trust: Trust) -> int:
     )
     app = build_app(_parameters(settings, options), owner, routes.kafka_topics)
     app_holder.append(app)
-    code = run_worker(app, _resources(store, publisher, owner, patience, settings.tenant, release, telemetry))
+    code = run_worker(app, _resources(store, publisher, owner, services.rulesets, settings.tenant, release, telemetry))
     # What a partition met while it ran, or its reader did, counts as what it met when it was taken over.
     reason = owner.refusal or owner.processor.failure or app.crash_reason
     if reason is not None:
@@ -222,17 +222,16 @@ async def _resources(
     store: Store,
     publisher: KafkaPublisher,
     owner: _Owner,
-    patience: Patience,
+    rulesets: Rulesets,
     tenant: str,
     release: Release,
     telemetry: Telemetry,
 ) -> AsyncIterator[None]:
     """What lives as long as the worker consumes."""
-    ruleset = release.ruleset
     await publisher.start()
     try:
         # Kept before the first batch names it: whoever must run that batch again finds the rule set by its hash.
-        await patience.insist(lambda: store.put_ruleset(ruleset.hash, ruleset.document, release.signatures))
+        ruleset = await rulesets.current()
         # On Kafka too, for the day when the store is lost.
         await publisher.publish(0, [ruleset_message(tenant, release)])
         log.info("rule set %s with %d triggers", ruleset.hash, len(ruleset.triggers))

@@ -16,7 +16,7 @@ from streams.commands.problem_formats import Format, formatted
 from triggers.language.calendar import WEEKDAYS
 from triggers.language.grammar import CHANNELS
 from triggers.language.loader import Loaded, load_ruleset
-from triggers.language.model import Policy
+from triggers.language.model import Policy, RuleSet
 from triggers.language.reader import DAY_MS, show_duration
 
 SCHEMAS_FOLDER = ".schemas"
@@ -56,6 +56,13 @@ def tell_defaults(loaded: Loaded) -> None:
 
 def _days(length_ms: int) -> str:
     return f"{length_ms // DAY_MS} days" if length_ms % DAY_MS == 0 else show_duration(length_ms)
+
+
+def ruleset_or_exit(loaded: Loaded, path: Path, code: Exit = Exit.FAILED) -> RuleSet:
+    """The rule set that was read from a path, or this exit code where it has errors."""
+    if loaded.ruleset is None:
+        fail(f"{path}: the triggers have errors; see: bank-triggers check {path}", code)
+    return loaded.ruleset
 
 
 def policy_of(path: Path) -> Policy:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.commands.console import ConfigOption, Exit, fail, run, say, settings_or_exit
+from streams.commands.library import ruleset_or_exit
 from streams.commands.trusting import release_or_exit, trust_or_exit
 from streams.settings import Settings
 from triggers.language.loader import load_ruleset
@@ -69,10 +70,8 @@ def rebuild(
 def _load(folders: Sequence[Path], trust: Trust) -> dict[str, Release]:
     releases = {}
     for folder in folders:
-        loaded = load_ruleset([folder])
-        if loaded.ruleset is None:
-            fail(f"{folder}: the triggers have errors; see: bank-triggers check {folder}")
-        releases[loaded.ruleset.hash] = release_or_exit(loaded.ruleset, folder, trust)
+        ruleset = ruleset_or_exit(load_ruleset([folder]), folder)
+        releases[ruleset.hash] = release_or_exit(ruleset, folder, trust)
     return releases
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from streams.commands.console import Exit, complain, fail, say
+from streams.commands.console import complain, fail, say
+from streams.commands.library import ruleset_or_exit
 from streams.signing import (
     KeyUnusable,
     NotSigned,
@@ -74,6 +75,4 @@ def _ruleset(path: Path) -> RuleSet:
     loaded = load_ruleset([path])
     for problem in loaded.errors:
         complain(str(problem))
-    if loaded.ruleset is None:
-        fail(f"{path}: the triggers have errors; see: bank-triggers check {path}", Exit.FAILED)
-    return loaded.ruleset
+    return ruleset_or_exit(loaded, path)

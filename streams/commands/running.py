@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streams.commands.console import ConfigOption, Exit, JsonOption, complain, fail, settings_or_exit
-from streams.commands.library import SHIPPED, tell_defaults
+from streams.commands.library import SHIPPED, ruleset_or_exit, tell_defaults
 from streams.commands.trusting import release_or_exit, trust_or_exit
 from streams.connections import NotReachable
 from streams.log import configure_log
@@ -72,9 +72,7 @@ def _release(path: Path, trust: Trust) -> Release:
     tell_defaults(loaded)
     for problem in loaded.problems:
         complain(str(problem))
-    if loaded.ruleset is None:
-        fail(f"{path}: the triggers have errors; see: bank-triggers check {path}", Exit.REFUSED)
-    found = release_or_exit(loaded.ruleset, path, trust)
+    found = release_or_exit(ruleset_or_exit(loaded, path, Exit.REFUSED), path, trust)
     if signers := trust.signers(found.ruleset.document, found.signatures):
         log.info("rule set %s is signed by the key %s", found.ruleset.hash, ", ".join(signers))
     return found

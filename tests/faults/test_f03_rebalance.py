@@ -49,7 +49,8 @@ def test_workers_join_and_leave_under_load_and_nothing_is_lost_or_done_twice(
         system.publish(history(seed, 60, part=2))
         first.wait_for_partitions(system.partitions)
         verdict = settle(system)
-        assert verdict.repeated_batches <= 1, "more was repeated than the batch of the worker that was killed"
+        # It had a batch of each of its partitions in flight at most; the worker that was told to end had none.
+        assert verdict.repeated_batches <= len(victim.owned()), "more was repeated than what was killed in flight"
         assert verdict.actions >= 800, verdict
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -191,9 +191,7 @@ def test_a_small_run_as_the_guide_describes_it(bank: Bank, tmp_path: Path) -> No
         plain = {int(bank.kafka.open.rpartition(":")[2]), bank.redis.server.port}
         assert not ports & plain, "the worker speaks to a plain port"
         assert {int(bank.kafka.at("SECURE").rpartition(":")[2]), bank.redis.secure.port} <= ports
-        system.stop_workers()
-        check_against_oracle(system)
-        assert check_straight_pass(system) >= 50
+        _end(system)
 
         code, text = system.command("dead-letters", "list", kafka_sasl_username=operator)
         assert code == 0, text
@@ -481,10 +479,7 @@ def test_a_right_that_is_withdrawn_ends_the_worker_and_loses_nothing(
             "read": Right("topic", system.kafka_topic("bank.transactions"), ("Read",)),
             "group": Right("group", system.settings.app_id, ("Read",)),
         }
-        worker = system.start_worker()
-        worker.wait_for_partitions(system.partitions)
-        system.publish(events[:half])
-        system.wait_until_drained()
+        worker = _at_work(system, events[:half])
 
         if withdrawn == "redis":
             # A commit writes states before it sets timers: it must find out before.
@@ -521,10 +516,7 @@ def test_a_certificate_that_runs_out_or_a_password_that_is_changed_ends_the_work
     with bank.system(tmp_path, max_batch=50) as system, ExitStack() as mended:
         bank.allow(system)
         _create_topics(system, bank)
-        worker = system.start_worker()
-        worker.wait_for_partitions(system.partitions)
-        system.publish(events[:third])
-        system.wait_until_drained()
+        worker = _at_work(system, events[:third])
 
         if changed == "certificate":
             mended.enter_context(bank.redis.certificate_run_out())
@@ -556,10 +548,7 @@ def test_a_password_that_is_changed_on_kafka_is_waited_for(bank: Bank, tmp_path:
         bank.allow(system)
         _create_topics(system, bank)
         user = user_of(system)
-        worker = system.start_worker()
-        worker.wait_for_partitions(system.partitions)
-        system.publish(events[:half])
-        system.wait_until_drained()
+        worker = _at_work(system, events[:half])
 
         bank.kafka.set_password(user, WRONG_SECRET)
         bank.kafka.broker.kill()  # and with it the connections
@@ -573,9 +562,7 @@ def test_a_password_that_is_changed_on_kafka_is_waited_for(bank: Bank, tmp_path:
         bank.kafka.set_password(user, KAFKA_SECRET)
         system.wait_until_drained()
         without_secrets(worker.text())
-        system.stop_workers()
-        check_against_oracle(system)
-        assert check_straight_pass(system) >= 50
+        _end(system)
 
 
 def test_a_right_to_write_that_is_withdrawn_is_waited_for(bank: Bank, tmp_path: Path) -> None:
@@ -588,10 +575,7 @@ def test_a_right_to_write_that_is_withdrawn_is_waited_for(bank: Bank, tmp_path: 
         rights = [
             Right("topic", system.kafka_topic(topic), ("Write",)) for topic in ("outreach.push", "desk.standings")
         ]
-        worker = system.start_worker()
-        worker.wait_for_partitions(system.partitions)
-        system.publish(events[:half])
-        system.wait_until_drained()
+        worker = _at_work(system, events[:half])
         bank.kafka.revoke(user_of(system), rights)
         system.publish(events[half:])
         worker.wait_for(f"Kafka refuses what is published to {rights[0].name}")
@@ -599,9 +583,16 @@ def test_a_right_to_write_that_is_withdrawn_is_waited_for(bank: Bank, tmp_path: 
         assert system.lag(range(system.partitions)) > 0
         bank.kafka.grant(user_of(system), rights)
         system.wait_until_drained()
-        system.stop_workers()
-        check_against_oracle(system)
-        assert check_straight_pass(system) >= 50
+        _end(system)
+
+
+def _at_work(system: System, events: Sequence[Event]) -> WorkerProcess:
+    """A worker that has done these."""
+    worker = system.start_worker()
+    worker.wait_for_partitions(system.partitions)
+    system.publish(events)
+    system.wait_until_drained()
+    return worker
 
 
 def _finish(system: System, ended: WorkerProcess) -> None:
@@ -609,6 +600,11 @@ def _finish(system: System, ended: WorkerProcess) -> None:
     system.workers.remove(ended)
     system.start_worker().wait_for_partitions(system.partitions)
     system.wait_until_drained()
+    _end(system)
+
+
+def _end(system: System) -> None:
+    """Everything is done, and nothing else came of it."""
     system.stop_workers()
     check_against_oracle(system)
     assert check_straight_pass(system) >= 50
