@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
@@ -19,9 +20,11 @@ from tests.benchmarks import (
     functions,
     growth,
     latency,
+    profile,
     recovery,
     report,
 )
+from tests.benchmarks.results import tell_void
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
@@ -33,6 +36,7 @@ MODES: Final[dict[str, ModuleType]] = {
     "expressions": expressions,
     "functions": functions,
     "recovery": recovery,
+    "profile": profile,
     "report": report,
 }
 DEFAULT: Final = "drain"
@@ -47,7 +51,16 @@ def main(arguments: list[str]) -> None:
     for name, module in MODES.items():
         module.add_arguments(modes.add_parser(name, help=module.ABOUT, description=module.__doc__))
     given = parser.parse_args(arguments)
-    MODES[given.mode].run(given)
+    json: Path | None = getattr(given, "json", None)
+    if json is not None:
+        # What an earlier run left there is not this run's.
+        json.unlink(missing_ok=True)
+    try:
+        MODES[given.mode].run(given)
+    except (Exception, SystemExit) as error:
+        if json is not None and not json.exists():
+            tell_void(json, f"{type(error).__name__}: {error}"[-4_000:])
+        raise
 
 
 if __name__ == "__main__":

@@ -21,48 +21,64 @@ from typing import Final
 
 from streams.commands.library import SHIPPED
 from tests.benchmarks.results import Result, Target
+from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import add_arguments as add_rounds
 
 ABOUT: Final = "check and test of many trigger files, as commands"
 _ROOT: Final = Path(__file__).parents[2]
 _HUNDRED: Final = 100
+_CASES: Final = 500
+_FEWER: Final = "test, fewer"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this mode."""
     parser.add_argument("--files", type=int, default=_HUNDRED, help="how many trigger files")
-    parser.add_argument("--rounds", type=int, default=3)
+    add_rounds(parser)
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 
 def run(given: argparse.Namespace) -> None:
     """Tells the seconds of each command, medians and ranges, and of both together."""
+    pace = Rounds(given)
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules"
         rules.mkdir()
         write_copies(rules, given.files)
-        found: dict[str, list[float]] = {"check": [], "test": []}
-        processor: dict[str, list[float]] = {"check": [], "test": []}
-        said = {}
         bytecode = Path(folder) / "bytecode"
-        for command in found:
-            _timed(command, rules, bytecode)
-        for _ in range(given.rounds):
-            for command in found:
-                seconds, used, said[command] = _timed(command, rules, bytecode)
-                found[command].append(seconds)
-                processor[command].append(used)
-    both = [sum(pair) for pair in zip(*found.values(), strict=True)]
+        cases, files = _passed(_timed("test", rules, bytecode)[2]), given.files
+        fewer = Path(folder) / "fewer"
+        fewer.mkdir()
+        files = min(files, -(-files * _CASES // cases))
+        write_copies(fewer, files)
+        asked = {"check": ("check", rules), "test": ("test", rules), _FEWER: ("test", fewer)}
+        found: dict[str, list[float]] = {name: [] for name in asked}
+        processor: dict[str, list[float]] = {name: [] for name in asked}
+        said = {}
+        for command, where in asked.values():
+            _timed(command, where, bytecode)
+        for _ in pace:
+            for name, (command, where) in asked.items():
+                seconds, used, said[name] = _timed(command, where, bytecode)
+                found[name].append(seconds)
+                processor[name].append(used)
+    both = [sum(pair) for pair in zip(found["check"], found["test"], strict=True)]
     lines = [
-        f"{command:6} {_shown(seconds)}, processor {_shown(processor[command])}: {said[command]}"
-        for command, seconds in found.items()
+        f"{name:12} {_shown(seconds)}, processor {_shown(processor[name])}: {said[name]}"
+        for name, seconds in found.items()
     ]
+    targets = []
+    if given.files == _HUNDRED:
+        name = "check and test of 100 trigger files, s"
+        targets.append(Target(name, 3, None, statistics.median(both), at_most=True))
+    if _passed(said[_FEWER]) >= _CASES:
+        name = "test of 500 cases, s"
+        targets.append(Target(name, 5, None, statistics.median(found[_FEWER]), at_most=True))
     made = Result(
-        of=f"{given.files} trigger files, {given.rounds} rounds",
-        text="\n".join([*lines, f"both   {_shown(both)}"]),
+        of=f"{given.files} trigger files, {pace}",
+        text="\n".join([*lines, f"{'check, test':12} {_shown(both)}"]),
         figures={"seconds": found, "processor_seconds": processor},
-        targets=[Target("check and test of 100 trigger files, s", 3, None, statistics.median(both), at_most=True)]
-        if given.files == _HUNDRED
-        else [],
+        targets=targets,
     )
     made.tell(given.json)
 
@@ -99,6 +115,11 @@ def _timed(command: str, rules: Path, bytecode: Path) -> tuple[float, float, str
     if done.returncode or not lines:
         raise SystemExit(f"{command} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, lines[-1]
+
+
+def _passed(said: str) -> int:
+    """How many cases ``test`` says that passed."""
+    return int(said.split()[0].replace(",", ""))
 
 
 def _shown(seconds: list[float]) -> str:

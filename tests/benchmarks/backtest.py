@@ -19,6 +19,8 @@ from typing import Any, Final
 
 from streams.event_file import format_event
 from tests.benchmarks.results import Result, Target
+from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
 
 ABOUT: Final = "the command backtest over a file, all cores, ten triggers with policy"
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
     parser.add_argument("--events", type=int, default=_MILLION, help="transactions in the file")
     parser.add_argument("--customers", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    add_rounds(parser)
     parser.add_argument("--jobs", type=int, nargs="*", default=[len(os.sched_getaffinity(0)), 1], help="processes")
     parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
@@ -39,12 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Writes the file, runs the rounds and prints the table. Every run must print the same report."""
+    pace = Rounds(given)
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as folder:
         path = Path(folder) / "events.jsonl"
         _write(path, given.events, given.customers)
         rounds: list[dict[int, float]] = []
         reports: set[str] = set()
-        for _ in range(given.rounds):
+        for _ in pace:
             seconds: dict[int, float] = {}
             for jobs in given.jobs:
                 seconds[jobs], report = _backtest(path, given.rules, jobs)
@@ -66,7 +69,7 @@ def run(given: argparse.Namespace) -> None:
         lines.append(f"{jobs:>4} jobs {middle:>10.1f}{span:>16}{events / middle:>12,.0f}")
     found = Result(
         of=f"{events:,} events ({size / 1e6:,.0f} MB) of {report['input']['customers']:,} customers, "
-        f"{len(report['triggers'])} triggers, {report['actions']['total']:,} actions, {given.rounds} rounds; "
+        f"{len(report['triggers'])} triggers, {report['actions']['total']:,} actions, {pace}; "
         f"at most {memory:,.0f} MiB in a process",
         text="\n".join(lines),
         figures={"events": events, "rounds": rounds, "memory_mib": memory},

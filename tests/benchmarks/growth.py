@@ -1,18 +1,22 @@
 """How the cost of an event grows: with customers, triggers, workers, and events in a customer's window.
 
-Each row is a drain of a real Kafka by real workers; the base of every axis is the same. The cost is the workers' own
-processor time for an event, which does not depend on how many share the machine. Beside it what is kept: the memory of
-a worker, and Redis's bytes for each customer.
+Each row is a system of its own on one Kafka and one Redis, with the profiles of all its customers; the base of every
+axis is the same system. The rounds take the systems in turns: workers are started, drain a few thousand transactions to
+warm up, are stopped by a signal while the round's backlog is published, and drain it. The cost is the workers' own
+processor time for an event, which does not depend on how many share the machine; events a second of several workers do.
+Beside it what is kept: the memory of a worker, and Redis's bytes for each customer. After the last round what each
+system published and kept is compared with the oracle's.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -21,49 +25,85 @@ from redis import Redis
 
 from streams.backtest.charts import bars
 from streams.embedded_redis import EmbeddedRedis
+from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target
+from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.rule_sets import rule_files
 from tests.benchmarks.watched import cpu_seconds, memory_mib, position
 from tests.benchmarks.work import profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
-from tests.support.system import System
+from tests.support.oracle_check import check_against_oracle
+from tests.support.system import Event, System
 from tests.support.worker_process import WorkerProcess, wait_until
 
 ABOUT: Final = "cost of an event by customers, triggers, workers and window, with pictures"
-_STYLE: Final = (
-    "svg{font:13px sans-serif}.c0{fill:#3267a8}.label{fill:#222}.number{fill:#222}"
-    "@media(prefers-color-scheme:dark){.c0{fill:#6fa3dd}.label,.number{fill:#ddd}}"
-)
+_SESSION_MS: Final = 30_000
+"""Longer than a backlog takes to be published: a worker that is stopped meanwhile keeps its partitions."""
+_COMPARED: Final = 200_000
+"""Customers up to whose number a system is compared with the oracle: a million would take as long as all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One drain. ``window`` is how many events each customer has, where that decides how many customers there are."""
+    """One system. ``fill`` transactions are drained before the rounds; ``window`` says how many each customer has at
+    the end, where that is what is varied."""
 
     customers: int
     triggers: int
     workers: int
-    events: int
+    fill: int = 0
     window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """One round of one system: events a second, and the workers' processor time for an event."""
+
+    rate: float
+    cpu_us: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
-    """What a drain took. ``axis`` is what was varied, ``value`` to what."""
+    """What a system's rounds took. ``axis`` is what was varied, ``value`` to what. ``redis_bytes`` are a customer's.
+
+    ``compared`` says whether outputs and states were compared with the oracle's.
+    """
 
     axis: str
     value: int
     size: Size
-    rate: float
-    cpu_us: float
+    rounds: Sequence[Drain]
     memory_mib: float
     redis_bytes: float
-    """For each customer."""
+    compared: bool
+
+    @property
+    def cpu_us(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(drain.cpu_us for drain in self.rounds)
+
+
+@dataclass(slots=True)
+class Stand:
+    """A system that stands through all rounds."""
+
+    size: Size
+    system: System
+    flow: Iterator[Event]
+    sent: int = 0
+    drains: list[Drain] = field(default_factory=list)
+    memory_mib: float = 0.0
+    bytes_kept: int = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
-    parser.add_argument("--events", type=int, default=20_000, help="transactions of each drain")
+    parser.add_argument("--events", type=int, default=10_000, help="transactions of a system in each round")
+    parser.add_argument("--warm", type=int, default=5_000, help="transactions before those, not measured")
+    parser.add_argument("--fill", type=int, default=100_000, help="transactions of --window before the first round")
+    add_rounds(parser)
     parser.add_argument("--customers", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--triggers", type=int, nargs="*", default=[1, 10, 50, 200])
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
@@ -73,24 +113,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Starts a Kafka and a Redis, drains once for each value of each axis, prints the table and draws the pictures."""
-    base = Size(customers=10_000, triggers=10, workers=1, events=given.events)
-    figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
+    """Starts a Kafka and a Redis, sets the systems up, runs the rounds and prints the table."""
+    pace, sizes = Rounds(given), _sizes(given, Size(customers=10_000, triggers=10, workers=1))
+    total = given.rounds * (given.warm + given.events)
+    with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch, ExitStack() as open_things:
         folder = Path(scratch)
-        with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
-            done: dict[Size, Figure] = {}
-            for axis, value, size in _sizes(given, base):
-                if size not in done:
-                    done[size] = _measure(broker.bootstrap, redis.url, folder, axis, value, size)
-                figures.append(replace(done[size], axis=axis, value=value))
-                print(row(figures[-1]), flush=True)
+        broker = open_things.enter_context(KafkaBroker(folder / "kafka"))
+        redis = open_things.enter_context(EmbeddedRedis(folder / "redis", appendonly=True))
+        stands: dict[Size, Stand] = {}
+        for _, _, size in sizes:
+            if size not in stands:
+                began = time.perf_counter()
+                stands[size] = _set_up(broker.bootstrap, redis.url, folder, open_things, size, total)
+                print(f"{_named(size)}: set up in {time.perf_counter() - began:.0f} s", flush=True)
+        order = list(stands.values())
+        for number in pace:
+            turn = number % len(order)
+            for stand in [*order[turn:], *order[:turn]]:
+                _round(stand, redis.url, given.warm, given.events)
+            print(f"round {number + 1}: " + ", ".join(f"{s.drains[-1].cpu_us:.1f} us" for s in order), flush=True)
+        for stand in order:
+            stand.bytes_kept = _bytes_of(redis.url, stand.system)
+            if stand.size.customers <= _COMPARED:
+                check_against_oracle(stand.system)
+    figures = [_figure(axis, value, stands[size]) for axis, value, size in sizes]
     if given.pictures is not None:
         given.pictures.mkdir(parents=True, exist_ok=True)
         for axis, picture in pictures(figures).items():
             (given.pictures / f"growth-{axis}.svg").write_text(picture, "utf-8")
+    unseen = sorted(_named(size) for size in stands if size.customers > _COMPARED)
     found = Result(
-        of=f"{given.events:,} transactions a drain; otherwise 10,000 customers, 10 triggers, 1 worker",
+        of=f"{given.events:,} transactions a round, {pace}; otherwise 10,000 customers, 10 triggers, "
+        "1 worker\n"
+        "actions, decisions and states equal the oracle's" + (f"; not compared: {'; '.join(unseen)}" if unseen else ""),
         text=table(figures),
         figures=[asdict(figure) for figure in figures],
         targets=targets(figures),
@@ -99,7 +154,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def targets(figures: Sequence[Figure]) -> list[Target]:
-    """What 200 triggers may cost, and what a customer may take in Redis."""
+    """What 200 triggers may cost, and what customers may take in Redis and in a worker's memory."""
     by = {(figure.axis, figure.value): figure for figure in figures}
     found = []
     if ("triggers", 10) in by and ("triggers", 200) in by:
@@ -109,19 +164,28 @@ def targets(figures: Sequence[Figure]) -> list[Target]:
         # A month of a customer who pays each day: most customers of a large bank have fewer events in their windows.
         kept = by["window", 30].redis_bytes
         found.append(Target("Redis MB for a million customers, 30 events each", 1_000, 400, kept, at_most=True))
+    if ("customers", 100_000) in by:
+        memory = by["customers", 100_000].memory_mib
+        found.append(Target("a worker's memory with 100,000 customers, MiB", 500, None, memory, at_most=True))
     return found
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """A row for each drain."""
-    head = f"{'':10}{'':>10}{'events/s':>12}{'CPU us/event':>14}{'memory MiB':>12}{'Redis MB/1M customers':>24}"
-    return "\n".join([head, *map(row, figures)])
+    """A row for each system on each axis: medians, and the range of the cost."""
+    heads = f"{'events/s':>12}{'CPU us/event':>14}{'range':>16}{'memory MiB':>12}{'Redis MB/1M customers':>24}"
+    return "\n".join([f"{'':20}{heads}", *map(row, figures)])
 
 
 def row(f: Figure) -> str:
-    """One drain."""
+    """One system."""
+    rate = statistics.median(drain.rate for drain in f.rounds)
+    costs = [drain.cpu_us for drain in f.rounds]
+    span = f"{min(costs):.1f}-{max(costs):.1f}"
     # Bytes for each customer are megabytes for a million.
-    return f"{f.axis:10}{f.value:>10,}{f.rate:>12,.0f}{f.cpu_us:>14.1f}{f.memory_mib:>12,.0f}{f.redis_bytes:>24,.0f}"
+    return (
+        f"{f.axis:10}{f.value:>10,}{rate:>12,.0f}{f.cpu_us:>14.1f}{span:>16}{f.memory_mib:>12,.0f}"
+        f"{f.redis_bytes:>24,.0f}"
+    )
 
 
 def pictures(figures: Sequence[Figure]) -> Mapping[str, str]:
@@ -129,60 +193,101 @@ def pictures(figures: Sequence[Figure]) -> Mapping[str, str]:
     found = {}
     for axis in dict.fromkeys(figure.axis for figure in figures):
         rows = [(f"{figure.value:,} {axis}", round(figure.cpu_us)) for figure in figures if figure.axis == axis]
-        drawn = bars(f"growth-{axis}", f"Microseconds of processor time for an event, by {axis}", rows)
-        # Inside a page the page's style holds; a file brings its own.
-        found[axis] = re.sub(
-            r"<svg ([^>]*)>", rf'<svg xmlns="http://www.w3.org/2000/svg" \1><style>{_STYLE}</style>', drawn
-        )
+        found[axis] = alone(bars(f"growth-{axis}", f"Microseconds of processor time for an event, by {axis}", rows))
     return found
 
 
 def _sizes(given: argparse.Namespace, base: Size) -> list[tuple[str, int, Size]]:
+    end = given.fill + given.rounds * (given.warm + given.events)
     return [
         *(("customers", count, replace(base, customers=count)) for count in given.customers),
         *(("triggers", count, replace(base, triggers=count)) for count in given.triggers),
         *(("workers", count, replace(base, workers=count)) for count in given.workers),
         *(
-            ("window", count, replace(base, customers=max(1, given.events // count), window=count))
+            ("window", count, replace(base, customers=max(1, end // count), fill=given.fill, window=count))
             for count in given.window
         ),
     ]
 
 
-def _measure(kafka: str, redis_url: str, folder: Path, axis: str, value: int, size: Size) -> Figure:
-    rules = folder / f"rules-{axis}-{value}"
-    rules.mkdir()
-    for name, text in rule_files(triggers=size.triggers).items():
-        (rules / name).write_text(text, "utf-8")
-    redis: Any = Redis.from_url(redis_url)
-    with System(kafka, redis_url, folder, rules=rules, name="growth", session_timeout_ms=6_000) as system:
-        system.create_topics()
-        before = redis.info("memory")["used_memory"]
-        system.publish(profiles(size.customers))
-        workers = [system.start_worker() for _ in range(size.workers)]
-        wait_until(lambda: _shared_out(workers, system.partitions), "the partitions are shared out", 120)
-        system.wait_until_drained(600)
-        half = size.events // 2
-        # The first half warms up the caches and the windows; the second is measured, from a standing backlog.
-        _drain(system, redis_url, islice(transactions(size.events, size.customers), half), half)
-        used = sum(map(cpu_seconds, workers))
-        began = time.perf_counter()
-        _drain(system, redis_url, islice(transactions(size.events, size.customers), half, None), size.events)
-        seconds = time.perf_counter() - began
-        used = sum(map(cpu_seconds, workers)) - used
-        system.wait_until_drained(120)
-        kept = redis.info("memory")["used_memory"] - before
-        memory = max(map(memory_mib, workers))
-        system.stop_workers()
-    redis.flushall()
-    redis.close()
-    measured = size.events - half
-    return Figure(axis, value, size, measured / seconds, used / measured * 1e6, memory, kept / size.customers)
+def _named(size: Size) -> str:
+    window = f", {size.window:,} events each" if size.window else ""
+    return f"{size.customers:,} customers{window}, {size.triggers} triggers, {size.workers} workers"
 
 
-def _drain(system: System, redis_url: str, events: Any, reach: int) -> None:
-    system.publish(events)
-    wait_until(lambda: position(system, redis_url) >= reach, "the workers have drained the topic", 600)
+def _set_up(kafka: str, redis_url: str, folder: Path, open_things: ExitStack, size: Size, total: int) -> Stand:
+    """Topics, and every customer's profile in its state; the first transactions, too, where windows are to be full."""
+    rules = folder / f"rules-{size.triggers}"
+    if not rules.exists():
+        rules.mkdir()
+        for name, text in rule_files(triggers=size.triggers).items():
+            (rules / name).write_text(text, "utf-8")
+    system = open_things.enter_context(
+        System(kafka, redis_url, folder, rules=rules, name="growth", session_timeout_ms=_SESSION_MS)
+    )
+    system.create_topics()
+    system.publish(profiles(size.customers))
+    stand = Stand(size, system, transactions(size.fill + total, size.customers))
+    workers = _start(stand)
+    system.wait_until_drained(600)
+    stand.sent = system.publish(islice(stand.flow, size.fill))
+    wait_until(lambda: position(system, redis_url) >= stand.sent, "the windows are filled", 600)
+    _stop(stand, workers)
+    return stand
+
+
+def _round(stand: Stand, redis_url: str, warm: int, events: int) -> None:
+    system = stand.system
+    workers = _start(stand)
+
+    def reached() -> bool:
+        return position(system, redis_url) >= stand.sent
+
+    stand.sent += system.publish(islice(stand.flow, warm))
+    wait_until(reached, "the workers have warmed up", 600)
+    for worker in workers:
+        worker.pause()
+    published = system.publish(islice(stand.flow, events))
+    stand.sent += published
+    used, began = sum(map(cpu_seconds, workers)), time.perf_counter()
+    for worker in workers:
+        worker.resume()
+    wait_until(reached, "the workers have drained the topic", 600)
+    seconds, used = time.perf_counter() - began, sum(map(cpu_seconds, workers)) - used
+    stand.drains.append(Drain(published / seconds, used / published * 1e6))
+    _stop(stand, workers)
+
+
+def _start(stand: Stand) -> list[WorkerProcess]:
+    workers = [stand.system.start_worker() for _ in range(stand.size.workers)]
+    wait_until(lambda: _shared_out(workers, stand.system.partitions), "the partitions are shared out", 120)
+    return workers
+
+
+def _stop(stand: Stand, workers: Sequence[WorkerProcess]) -> None:
+    stand.system.wait_until_drained(120)
+    stand.memory_mib = max(stand.memory_mib, *map(memory_mib, workers))
+    stand.system.stop_workers()
+
+
+def _figure(axis: str, value: int, stand: Stand) -> Figure:
+    size = stand.size
+    kept = stand.bytes_kept / size.customers
+    return Figure(axis, value, size, stand.drains, stand.memory_mib, kept, size.customers <= _COMPARED)
+
+
+def _bytes_of(redis_url: str, system: System) -> int:
+    """What the store takes for a system: the server's own count of each of its keys."""
+    client: Any = Redis.from_url(redis_url)
+    with client:
+        keys = list(client.scan_iter(match=f"{{{system.settings.namespace}:*", count=10_000))
+        total = 0
+        for start in range(0, len(keys), 10_000):
+            with client.pipeline(transaction=False) as pipe:
+                for key in keys[start : start + 10_000]:
+                    pipe.memory_usage(key, samples=0)
+                total += sum(pipe.execute())
+        return total
 
 
 def _shared_out(workers: Sequence[WorkerProcess], partitions: int) -> bool:

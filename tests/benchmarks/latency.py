@@ -1,8 +1,9 @@
 """Latency by an open loop: events at a fixed rate, from the moment each was *meant* to be sent to its action read back.
 
-The rates are shares of what the same worker drained in the same run. Events are sent by a process of its own that does
-not wait for anybody, so a worker that stands still is charged for every event that should have come meanwhile. Only
-actions decided at their event's own time count; percentiles are of all samples, none is interpolated.
+The rates are shares of what the same worker drained in the same run; each is held once a round, and which is first
+changes from round to round. Events are sent by a process of its own that does not wait for anybody, so a worker that
+stands still is charged for every event that should have come meanwhile. Only actions decided at their event's own time
+count. Latencies go into HDR histograms of microseconds with three digits, one for each rate of a round, and one of all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,33 +25,47 @@ from pathlib import Path
 from typing import Final, Self
 
 from confluent_kafka import Consumer, TopicPartition
+from hdrh.histogram import HdrHistogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.actions import NextBestAction
 from schemas.base import to_ms
-from streams.demo.neighbours import latency, percentile
+from streams.backtest.charts import bars
+from streams.demo.neighbours import latency
 from streams.embedded_redis import EmbeddedRedis
 from streams.simulator.publish import Handed
+from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target
+from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.watched import cpu_seconds, position, time_drain
 from tests.benchmarks.work import RULES, TOPIC, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
-from tests.support.system import QUEUES, System
+from tests.support.system import QUEUES, Event, System
 from tests.support.worker_process import WorkerProcess, wait_until
 
 ABOUT: Final = "from an event's intended time to its action, at fixed rates (open loop)"
 ROOT: Final = Path(__file__).parents[2]
 _ADDRESS: Final = re.compile(r"health and metrics at (http://127\.0\.0\.1:\d+)")
 _HALF: Final = 0.5
+_ABOUT: Final = 15_000
+"""What a worker drains in a second: only for how close to each other the events' own times are."""
+_ENDLESS: Final = 1 << 40
 _DRAIN_S: Final = 120.0
 _WARM_S: Final = 2.0
 """The first seconds at a rate do not count: caches and estimates settle."""
+_LONGEST_US: Final = 600_000_000
+_DIGITS: Final = 3
+_DRAWN: Final = (50.0, 90.0, 99.0, 99.9, 99.99, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One rate. Times in milliseconds; ``pauses`` of the worker's garbage collector during it."""
+    """One rate of one round. Times in milliseconds; ``pauses`` of the worker's garbage collector during it.
+
+    ``histogram`` is the whole HDR histogram, in the text form that its libraries in any language read.
+    """
 
     share: float
     rate: float
@@ -65,20 +81,24 @@ class Figure:
     pause_ms: float
     longest_pause: str
     """The bound in seconds that the longest pause kept within."""
+    histogram: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
     parser.add_argument("--events", type=int, default=60_000, help="transactions that are drained first")
     parser.add_argument("--customers", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each rate is held")
+    parser.add_argument("--seconds", type=float, default=8.0, help="how long each rate is held in a round")
+    add_rounds(parser)
     parser.add_argument("--shares", type=float, nargs="*", default=[0.5, 0.8], help="rates, of the drain's")
     parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
+    parser.add_argument("--pictures", type=Path, help="write a picture to this folder, as SVG")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 
 def run(given: argparse.Namespace) -> None:
     """Starts a Kafka and a Redis, drains, holds each rate and prints the table."""
+    pace = Rounds(given)
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
         with (
@@ -95,72 +115,119 @@ def run(given: argparse.Namespace) -> None:
         ):
             system.create_topics()
             system.publish(profiles(given.customers))
-            # So many make the two months: all rates together may take a multiple of what is drained.
-            of = given.events * 4
-            system.publish(transactions(given.events, given.customers, of=of))
+            # So many make the two months, those of all rates of all rounds too.
+            of = given.events + int(given.rounds * sum(given.shares) * given.seconds * _ABOUT)
+            flow = transactions(_ENDLESS, given.customers, of=of)
+            system.publish(islice(flow, given.events))
             worker = system.start_worker()
             drained = time_drain(system, redis.url, worker, given.events)
             system.wait_until_drained(120)
-            first, figures = given.events, []
-            for share in given.shares:
-                rate = drained.rate * share
-                count = int(rate * given.seconds)
-                figures.append(_hold(system, worker, redis.url, share, rate, first, count, of, given.customers))
-                first += count
+            sent, rounds = given.events, list[list[Figure]]()
+            for number in pace:
+                turns = range(len(given.shares))
+                figures: dict[int, Figure] = {}
+                for place in [*turns[number % len(turns) :], *turns[: number % len(turns)]]:
+                    rate = drained.rate * given.shares[place]
+                    events = list(islice(flow, int(rate * given.seconds)))
+                    sent += len(events)
+                    figures[place] = _hold(system, worker, redis.url, given.shares[place], rate, events, sent)
+                rounds.append([figure for _, figure in sorted(figures.items())])
+                told = ", ".join(f"{f.share:.0%}: p99 {f.p99:.0f} ms" for f in rounds[-1])
+                print(f"round {number + 1}: {told}", flush=True)
             system.stop_workers()
             check_against_oracle(system)
+    if given.pictures is not None:
+        given.pictures.mkdir(parents=True, exist_ok=True)
+        for name, drawn in pictures(rounds).items():
+            (given.pictures / f"{name}.svg").write_text(drawn, "utf-8")
     found = Result(
         of=f"{given.events:,} transactions of {given.customers:,} customers drained at {drained.rate:,.0f}/s\n"
-        f"each rate held for {given.seconds:g} s; actions, decisions and states equal the oracle's",
-        text=table(figures),
-        figures={"drain": drained.rate, "rates": [asdict(figure) for figure in figures]},
-        targets=targets(figures),
+        f"each rate held for {given.seconds:g} s in each of {pace}; "
+        "actions, decisions and states equal the oracle's",
+        text=table(rounds),
+        figures={"drain": drained.rate, "rounds": [[asdict(figure) for figure in figures] for figures in rounds]},
+        targets=targets(rounds),
     )
     found.tell(given.json)
 
 
-def targets(figures: Sequence[Figure]) -> list[Target]:
-    """At half of the rate at which it drains."""
+def targets(rounds: Sequence[Sequence[Figure]]) -> list[Target]:
+    """At half of the rate at which it drains, of all rounds together."""
     return [
         target
-        for f in figures
-        if f.share == _HALF
+        for of_one in zip(*rounds, strict=True)
+        if of_one[0].share == _HALF
+        for every in [together(of_one)]
         for target in (
-            Target("latency at half the drain's rate: p99 ms", 50, 15, f.p99, at_most=True),
-            Target("latency at half the drain's rate: p99.9 ms", 250, 50, f.p999, at_most=True),
+            Target("latency at half the drain's rate: p99 ms", 50, 15, _ms(every, 99.0), at_most=True),
+            Target("latency at half the drain's rate: p99.9 ms", 250, 50, _ms(every, 99.9), at_most=True),
         )
     ]
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """A row for each rate."""
+def together(figures: Sequence[Figure]) -> HdrHistogram:
+    """The latencies of all rounds of a rate."""
+    every = HdrHistogram(1, _LONGEST_US, _DIGITS)
+    for figure in figures:
+        every.add(HdrHistogram.decode(figure.histogram))
+    return every
+
+
+def _ms(histogram: HdrHistogram, percentile: float) -> float:
+    return float(histogram.get_value_at_percentile(percentile)) / 1000
+
+
+def table(rounds: Sequence[Sequence[Figure]]) -> str:
+    """Of each rate the median of the rounds and below it their range, then all rounds in one histogram."""
     heads = ("rate", "events/s", "actions", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "sender late", "CPU us/event")
-    lines = ["".join(f"{head:>13}" for head in heads) + f"{'collector: pauses, ms, longest':>34}"]
-    for f in figures:
-        times = "".join(f"{value:>13.1f}" for value in (f.p50, f.p99, f.p999, f.longest, f.sender_late, f.cpu_us))
-        pauses = f"{f.pauses}, {f.pause_ms:.1f}, <= {f.longest_pause} s" if f.pauses else "none"
-        lines.append(f"{f'{f.share:.0%}':>13}{f.rate:>13,.0f}{f.actions:>13,}{times}{pauses:>34}")
+    lines = ["".join(f"{head:>14}" for head in heads) + f"{'collector: pauses, ms, longest':>34}"]
+    for of_one in zip(*rounds, strict=True):
+        columns = [
+            [f.p50 for f in of_one],
+            [f.p99 for f in of_one],
+            [f.p999 for f in of_one],
+            [f.longest for f in of_one],
+            [f.sender_late for f in of_one],
+            [f.cpu_us for f in of_one],
+        ]
+        actions = sum(f.actions for f in of_one)
+        pauses = sum(f.pauses for f in of_one)
+        longest = max((float(f.longest_pause) for f in of_one if f.longest_pause), default=0.0)
+        said = f"{pauses}, {sum(f.pause_ms for f in of_one):.1f}, <= {longest:g} s" if pauses else "none"
+        medians = "".join(f"{statistics.median(column):>14.1f}" for column in columns)
+        spans = "".join(f"{f'{min(column):.1f}-{max(column):.1f}':>14}" for column in columns)
+        every = together(of_one)
+        times = "".join(f"{_ms(every, p):>14.1f}" for p in (50.0, 99.0, 99.9, 100.0))
+        lines += [
+            f"{f'{of_one[0].share:.0%}':>14}{of_one[0].rate:>14,.0f}{actions:>14,}{medians}{said:>34}",
+            f"{'range':>14}{'':28}{spans}",
+            f"{'all rounds':>14}{'':28}{times}",
+        ]
     return "\n".join(lines)
 
 
+def pictures(rounds: Sequence[Sequence[Figure]]) -> dict[str, str]:
+    """Of each rate a picture of its percentiles, by name."""
+    found = {}
+    for of_one in zip(*rounds, strict=True):
+        every, share = together(of_one), of_one[0].share
+        rows = [("longest" if p == _DRAWN[-1] else f"p{p:g}", round(_ms(every, p))) for p in _DRAWN]
+        name = f"latency-{share * 100:.0f}"
+        title = f"Milliseconds from an event's intended time to its action, at {share:.0%} of the drain's rate"
+        found[name] = alone(bars(name, title, rows))
+    return found
+
+
 def _hold(
-    system: System,
-    worker: WorkerProcess,
-    redis_url: str,
-    share: float,
-    rate: float,
-    first: int,
-    count: int,
-    of: int,
-    customers: int,
+    system: System, worker: WorkerProcess, redis_url: str, share: float, rate: float, events: Sequence[Event], sent: int
 ) -> Figure:
-    paused, used = _pauses(worker), cpu_seconds(worker)
-    script = ["-m", "tests.benchmarks.open_loop", system.kafka, system.kafka_topic(TOPIC)]
-    numbers = [first, count, of, customers, rate]
+    """Sends the events at a rate; ``sent`` of them are in the topic when the last one is."""
+    paused, used, count = _pauses(worker), cpu_seconds(worker), len(events)
+    file = system.folder / "open-loop.tsv"
+    file.write_bytes(b"".join(b"%s\t%s\n" % (event.key, event.value) for event in events))
+    script = ["-m", "tests.benchmarks.open_loop", system.kafka, system.kafka_topic(TOPIC), file, rate]
     with _Reader(system) as reader:
-        sender = subprocess.Popen(
-            [sys.executable, *script, *map(str, numbers)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
+        sender = subprocess.Popen([sys.executable, *map(str, script)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             while sender.poll() is None:
                 reader.read()
@@ -170,7 +237,7 @@ def _hold(
         if sender.returncode != 0:
             raise SystemExit("the sender failed")
         deadline = time.monotonic() + _DRAIN_S
-        while position(system, redis_url) < first + count:
+        while position(system, redis_url) < sent:
             # No sleep between: when a message was read is when it came.
             for _ in range(20):
                 reader.read()
@@ -185,12 +252,16 @@ def _hold(
         body["event_id"]: Handed(
             told["begin"] + (warm + number) / rate, to_ms(datetime.fromisoformat(body["occurred_at"]))
         )
-        for number, event in enumerate(islice(transactions(first + count, customers, of=of), first + warm, None))
+        for number, event in enumerate(events[warm:])
         for body in [json.loads(event.value)]
     }
     samples = [seconds * 1000 for at, value in reader.found if (seconds := _seconds(value, when, at)) is not None]
     if not samples:
         raise SystemExit(f"none of {len(reader.found):,} messages on the queues is an action at its event's own time")
+    histogram = HdrHistogram(1, _LONGEST_US, _DIGITS)
+    for sample in samples:
+        if not histogram.record_value(max(1, round(sample * 1000))):
+            raise SystemExit(f"a latency of {sample / 1000:.0f} s is more than the histogram holds")
     counts, seconds = _pauses(worker)
     new = {bound: counts[bound] - paused[0].get(bound, 0) for bound in counts}
     return Figure(
@@ -198,9 +269,9 @@ def _hold(
         rate=rate,
         events=count,
         actions=len(samples),
-        p50=percentile(samples, 0.5) or 0.0,
-        p99=percentile(samples, 0.99) or 0.0,
-        p999=percentile(samples, 0.999) or 0.0,
+        p50=_ms(histogram, 50.0),
+        p99=_ms(histogram, 99.0),
+        p999=_ms(histogram, 99.9),
         longest=max(samples),
         sender_late=told["late"] * 1000,
         cpu_us=used / count * 1e6,
@@ -208,6 +279,7 @@ def _hold(
         pause_ms=(seconds - paused[1]) * 1000,
         # The counts are cumulative: the first bound that has them all.
         longest_pause=next((bound for bound, number in new.items() if number == max(new.values())), ""),
+        histogram=histogram.encode().decode(),
     )
 
 

@@ -1,8 +1,9 @@
 """Sends transactions at a fixed rate, whatever becomes of them: an open loop.
 
-Usage: open_loop.py BOOTSTRAP TOPIC FIRST COUNT OF CUSTOMERS RATE. Event number ``FIRST + n`` is meant for
-``begin + n / RATE``, by ``time.monotonic``, which all processes of a machine share. Prints as one JSON object ``begin``
-and ``late``, the longest time in seconds by which an event was handed to Kafka too late.
+Usage: open_loop.py BOOTSTRAP TOPIC FILE RATE. The file has a line for each event, its key and a tab before its value.
+Event number ``n`` is meant for ``begin + n / RATE``, by ``time.monotonic``, which all processes of a machine share.
+Prints as one JSON object ``begin`` and ``late``, the longest time in seconds by which an event was handed to Kafka too
+late.
 """
 
 from __future__ import annotations
@@ -10,19 +11,18 @@ from __future__ import annotations
 import json
 import sys
 import time
-from itertools import islice
+from pathlib import Path
 
 from confluent_kafka import Producer
-
-from tests.benchmarks.work import transactions
 
 _TICK_S = 0.001
 _GRACE_S = 0.5
 
 
-def main(bootstrap: str, topic: str, first: int, count: int, of: int, customers: int, rate: float) -> None:
+def main(bootstrap: str, topic: str, file: Path, rate: float) -> None:
     """Sends the events, and waits until Kafka has them all."""
-    events = list(islice(transactions(first + count, customers, of=of), first, None))
+    events = [line.split(b"\t", 1) for line in file.read_bytes().splitlines()]
+    count = len(events)
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -39,8 +39,8 @@ def main(bootstrap: str, topic: str, first: int, count: int, of: int, customers:
         due = min(count, int(elapsed * rate) + 1) if elapsed >= 0 else 0
         if due > sent:
             late = max(late, elapsed - sent / rate)
-            for event in events[sent:due]:
-                producer.produce(topic, event.value, event.key)
+            for key, value in events[sent:due]:
+                producer.produce(topic, value, key)
             sent = due
         producer.poll(0)
         time.sleep(_TICK_S)
@@ -51,5 +51,5 @@ def main(bootstrap: str, topic: str, first: int, count: int, of: int, customers:
 
 
 if __name__ == "__main__":
-    kafka, name, *numbers, pace = sys.argv[1:]
-    main(kafka, name, *map(int, numbers), float(pace))
+    kafka, name, path, pace = sys.argv[1:]
+    main(kafka, name, Path(path), float(pace))

@@ -27,6 +27,8 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.embedded_redis import EmbeddedRedis
 from streams.publisher import partition_of
 from tests.benchmarks.results import Result, Target
+from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.work import RULES, TOPIC, profiles, transactions
 from tests.support.faults import INDEPENDENT, await_shared
 from tests.support.kafka_broker import KafkaBroker
@@ -60,18 +62,19 @@ class Figure:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
-    parser.add_argument("--rounds", type=int, default=3)
+    add_rounds(parser)
     parser.add_argument("--rate", type=int, default=1_000, help="events a second that make up the minute of lag")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 
 def run(given: argparse.Namespace) -> None:
     """Starts a Kafka and a Redis, runs the rounds and prints the table."""
+    pace = Rounds(given)
     rounds: list[list[Figure]] = []
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
         with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
-            for number in range(given.rounds):
+            for number in pace:
                 rounds.append(run_round(broker.bootstrap, redis.url, folder, given.rate))
                 shown = ", ".join(f"{figure.name} {figure.seconds:.1f}" for figure in rounds[-1])
                 print(f"round {number + 1}: {shown}", flush=True)

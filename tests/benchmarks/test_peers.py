@@ -182,6 +182,7 @@ def test_a_void_contender_has_no_figures_and_meets_no_target() -> None:
     assert "11.00" in rows[STOCK]
     assert list(map(str, drain.targets(rounds))) == [
         "target: drain: one worker / aiokafka loop >= 0.35: 0.55, met",
+        "target: drain: one worker / stock Faust >= 8: 11, met",
         "target: drain: one worker / stock Faust >= 10: 11, met",
     ]
 

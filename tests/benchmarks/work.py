@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import random
+import sysconfig
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from os import cpu_count
@@ -22,7 +23,19 @@ _START: Final = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
 def machine() -> str:
     """What the figures were measured on."""
     facts = [f"{cpu_count()} cores", _first("/proc/cpuinfo", "model name"), _first("/proc/meminfo", "MemTotal")]
-    return ", ".join([*filter(None, facts), f"Python {platform.python_version()}", platform.platform()])
+    return ", ".join([*filter(None, facts), interpreter(), platform.platform()])
+
+
+def interpreter() -> str:
+    """The Python that ran, and how it was built: guided by a profile it is a fifth faster."""
+    if "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")):
+        built = "built with --enable-optimizations"
+    elif "deb_system" in sysconfig.get_scheme_names():
+        # Its packaging runs make profile-opt itself and leaves no trace of it in the configuration.
+        built = "Debian's build, guided by a profile"
+    else:
+        built = "built without --enable-optimizations"
+    return f"{platform.python_implementation()} {platform.python_version()} ({built}; {platform.python_compiler()})"
 
 
 def _first(path: str, name: str) -> str:

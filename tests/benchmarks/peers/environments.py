@@ -1,11 +1,13 @@
 """What the peers run in: a Python environment of each library's own, and the jars of Kafka Streams.
 
-Both are made once per machine, in the cache folder outside the tree, from pins with hashes (Maven checks its own).
+Both are made once per machine, an environment for each interpreter, in the cache folder outside the tree, from pins
+with hashes (Maven checks its own).
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -31,8 +33,16 @@ def own_python() -> list[str]:
 
 def python_with(library: str) -> list[str]:
     """The Python of a library's own environment, made of ``requirements/LIBRARY.txt``. Raises ``PeerUnavailable``."""
-    pins = HERE / "requirements" / f"{library}.txt"
-    name = f"{library}-{_PYTHON}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+    return [str(environment_of(HERE / "requirements" / f"{library}.txt") / "bin" / "python")]
+
+
+def environment_of(pins: Path) -> Path:
+    """The folder of an environment that holds what a file pins. Raises ``PeerUnavailable``.
+
+    It is of the very interpreter that runs this: another build of the same version may be a fifth faster or slower.
+    """
+    library, base = pins.stem, os.path.realpath(sys.executable)
+    name = f"{library}-{_PYTHON}-{hashlib.sha256(pins.read_bytes() + base.encode()).hexdigest()[:12]}"
     folder = cache_folder() / "peers" / name
     folder.parent.mkdir(exist_ok=True)
     python, ready = folder / "bin" / "python", folder / ".ready"
@@ -43,7 +53,7 @@ def python_with(library: str) -> list[str]:
             pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
             _call([*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(pins)], library)
             ready.touch()
-    return [str(python)]
+    return folder
 
 
 def java_with_streams() -> list[str]:

@@ -1,0 +1,227 @@
+"""Where the time goes: a worker that drains a backlog, and the engine over events in memory, sampled by py-spy.
+
+A sample is the stack of a thread that runs. It belongs to the layer of its innermost function that has one, so that a
+helper counts for who called it. Shares times the processor time of an event are microseconds of an event. py-spy runs
+in an environment of its own and sees Python only: what librdkafka does in its threads is told from the kernel's counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from streams.embedded_redis import EmbeddedRedis
+from tests.benchmarks.engine import in_batches
+from tests.benchmarks.peers.environments import environment_of
+from tests.benchmarks.results import Result
+from tests.benchmarks.watched import time_drain
+from tests.benchmarks.work import RULES, holdings, profiles, transactions
+from tests.support.kafka_broker import KafkaBroker
+from tests.support.system import System
+
+ABOUT: Final = "where the time goes, by layer: a draining worker and the engine, sampled by py-spy"
+ROOT: Final = Path(__file__).parents[2]
+_PINS: Final = Path(__file__).parent / "tools" / "py-spy.txt"
+_RATE: Final = 250
+_LONGEST_S: Final = 300
+_MOST: Final = 15
+_REST: Final = "event loop and all else"
+
+LAYERS: Final[tuple[tuple[str, str], ...]] = (
+    ("records decoded", r"schemas/(decode|construct|transactions?)\.py|<recogniser of |\(pydantic|decode_batch "),
+    ("states decoded", r"\bdecode_state |CustomerStage\.decode "),
+    ("states encoded", r"\bencode_state |CustomerStage\.encode "),
+    ("outputs encoded", r"schemas/encode\.py|\b_message \(triggers/engine/batch|\b_add \(triggers/engine/batch"),
+    ("engine: usual way", r"\(<usual>"),
+    ("engine: candidates, gate, ladder", r"triggers/policy/|engine/(journeys|together|ladder|ranking|decisions)\.py"),
+    ("engine: candidates, gate, ladder", r"engine/(outputs|offers|handoff|texts|contact_log|withdrawal|reach)\.py"),
+    ("engine: timers", r"engine/(timers|schedule)\.py|CustomerStage\.(_run_\w+|run_timers|take_due_change) "),
+    ("engine: general way", r"triggers/engine/(?!batch|customer|codec)\w+\.py|\(<\w+>|triggers/language/"),
+    ("engine: around each record", r"triggers/engine/(batch|customer|codec)\.py"),
+    ("Redis", r"streams/(store_redis|redis_client|redis_packing)\.py|[( ]redis/|hiredis"),
+    ("published to Kafka", r"streams/(publisher|journal)\.py|aiokafka/producer/|confluent_kafka"),
+    ("fetched from Kafka", r"streams/(driver|kafka_requests)\.py|aiokafka/|faust/transport/|[( ]kafka/"),
+    ("worker: batches, cache, metrics", r"streams/\w+\.py"),
+)
+"""A layer's name and what its functions' names and places are like; the first that fits. A layer may stand twice."""
+_RULES: Final = tuple((name, re.compile(pattern)) for name, pattern in LAYERS)
+_ENTRY: Final = re.compile(r"streams/(__main__|cli|worker|app)\.py|streams/commands/|run_forever|Owner\._main ")
+"""What every stack of a worker has at its root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Samples by layer and by innermost function, and the processor time of an event outside Python's threads too."""
+
+    of: str
+    samples: int
+    cpu_us: float
+    layers: Mapping[str, int]
+    functions: Mapping[str, int]
+    native_us: float = 0.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The mode's options."""
+    parser.add_argument("--events", type=int, default=120_000, help="transactions, of the worker and of the engine")
+    parser.add_argument("--customers", type=int, default=12_000)
+    parser.add_argument("--triggers", type=int, nargs="*", default=[10, 200], help="of the engine, one profile each")
+    parser.add_argument("--json", type=Path, help="write every figure to this file")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Samples a worker, then the engine, and prints the tables."""
+    spy = environment_of(_PINS) / "bin" / "py-spy"
+    with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
+        folder = Path(scratch)
+        found = [of_worker(spy, folder, given.events, given.customers)]
+        found += [of_engine(spy, folder, given.events, given.customers, count) for count in given.triggers]
+    pinned = _PINS.with_suffix(".in").read_text("utf-8").strip().replace("==", " ")
+    made = Result(
+        of=f"{given.events:,} transactions of {given.customers:,} customers; {pinned}, {_RATE} samples a second",
+        text=f"{table(found)}\n\n{hottest(found)}",
+        figures=[asdict(profile) for profile in found],
+    )
+    made.tell(given.json)
+
+
+def of_worker(spy: Path, folder: Path, events: int, customers: int) -> Profile:
+    """One worker that drains a backlog, from its first batch to its last."""
+    with (
+        KafkaBroker(folder / "kafka") as broker,
+        EmbeddedRedis(folder / "redis", appendonly=True) as redis,
+        System(broker.bootstrap, redis.url, folder, rules=RULES, name="profile", session_timeout_ms=6_000) as system,
+    ):
+        system.create_topics()
+        system.publish([*profiles(customers), *holdings(customers)])
+        worker = system.start_worker()
+        system.wait_until_drained(300)
+        system.stop_workers()
+        system.publish(transactions(events, customers))
+        worker = system.start_worker()
+        worker.wait_for_partitions()
+        stacks = folder / "worker.raw"
+        before = _of_threads(worker.process.pid)
+        with _recording(spy, stacks, worker.process.pid):
+            drained = time_drain(system, redis.url, worker, events)
+            after = _of_threads(worker.process.pid)
+        system.wait_until_drained(300)
+        system.stop_workers()
+    native = sum(seconds - before.get(name, 0.0) for name, seconds in after.items() if name.startswith("rdk:"))
+    cpu, native = drained.cpu_seconds / drained.events * 1e6, native / drained.events * 1e6
+    return _profile("worker", _stacks(stacks), cpu - native, native)
+
+
+@contextmanager
+def _recording(spy: Path, stacks: Path, pid: int) -> Iterator[None]:
+    """Samples a process until the end of the block."""
+    command = [spy, "record", "--pid", pid, "--rate", _RATE, "--duration", _LONGEST_S, *_raw(stacks)]
+    recorder = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    time.sleep(0.3)  # It says nothing when it has begun; what it misses is missing at the beginning.
+    try:
+        yield
+    finally:
+        recorder.send_signal(signal.SIGINT)
+        said, _ = recorder.communicate(timeout=60)
+    if not stacks.exists():
+        raise SystemExit(f"py-spy could not sample the worker; it may have to be run as root: {said.decode()}")
+
+
+def of_engine(spy: Path, folder: Path, events: int, customers: int, triggers: int) -> Profile:
+    """The engine as a worker runs it, without broker and store."""
+    stacks, figures = folder / f"engine-{triggers}.raw", folder / f"engine-{triggers}.json"
+    mode = ["-m", "tests.benchmarks", "engine", "--rounds", 1, "--events", events, "--customers", customers]
+    asked = [sys.executable, *mode, "--triggers", triggers, "--only", "a worker's batches", "--json", figures]
+    command = [spy, "record", "--rate", _RATE, *_raw(stacks), "--", *asked]
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode or not stacks.exists():
+        raise SystemExit(f"py-spy could not sample the engine: {done.stdout[-1000:]}{done.stderr[-1000:]}")
+    ((figure,),) = json.loads(figures.read_text("utf-8"))["figures"][str(triggers)]
+    inside = [(stack, count) for stack, count in _stacks(stacks) if f"{in_batches.__name__} (" in stack]
+    return _profile(f"engine, {triggers}", inside, figure["cpu_seconds"] / figure["events"] * 1e6)
+
+
+def _raw(stacks: Path) -> list[Any]:
+    return ["--format", "raw", "--output", stacks]
+
+
+def _stacks(file: Path) -> list[tuple[str, int]]:
+    """Each stack, outermost first, and how often it was seen."""
+    lines = (line.rpartition(" ") for line in file.read_text("utf-8").splitlines())
+    return [(stack, int(count)) for stack, _, count in lines]
+
+
+def _profile(of: str, stacks: Iterable[tuple[str, int]], cpu_us: float, native_us: float = 0.0) -> Profile:
+    layers, functions = Counter[str](), Counter[str]()
+    for stack, count in stacks:
+        frames = stack.split(";")
+        layers[layer_of(frames)] += count
+        functions[re.sub(r":\d+\)$", ")", frames[-1])] += count
+    total = sum(layers.values())
+    if not total:
+        raise SystemExit(f"{of}: py-spy took no sample of it")
+    return Profile(of, total, cpu_us, layers, functions, native_us)
+
+
+def layer_of(frames: Sequence[str]) -> str:
+    """The layer of a stack, outermost frame first: that of the innermost function that has one."""
+    for frame in reversed(frames):
+        if _ENTRY.search(frame):
+            break
+        for name, pattern in _RULES:
+            if pattern.search(frame):
+                return name
+    return _REST
+
+
+def table(profiles: Sequence[Profile]) -> str:
+    """Shares and microseconds of an event, a row for each layer."""
+    lines = [f"{'':34}" + "".join(f"{profile.of:>22}" for profile in profiles)]
+    lines.append(f"{'':34}" + f"{'share':>11}{'us/event':>11}" * len(profiles))
+    for name in [*dict.fromkeys(name for name, _ in LAYERS), _REST]:
+        if any(profile.layers.get(name) for profile in profiles):
+            cells = [_cells(profile.layers.get(name, 0) / profile.samples, profile.cpu_us) for profile in profiles]
+            lines.append(f"{name:34}{''.join(cells)}")
+    native = "".join(f"{'':11}{profile.native_us or 0:>11.1f}" for profile in profiles)
+    lines.append(f"{'threads of librdkafka':34}{native}")
+    lines.append(f"{'all':34}" + "".join(f"{'':11}{p.cpu_us + p.native_us:>11.1f}" for p in profiles))
+    lines.append(f"{'samples':34}" + "".join(f"{profile.samples:>22,}" for profile in profiles))
+    return "\n".join(lines)
+
+
+def _cells(share: float, cpu_us: float) -> str:
+    return f"{share:>11.1%}{share * cpu_us:>11.1f}"
+
+
+def hottest(profiles: Sequence[Profile]) -> str:
+    """Of each profile the functions that were seen innermost most often."""
+    lines = []
+    for profile in profiles:
+        lines.append(f"{profile.of}: functions by their own time")
+        most = sorted(profile.functions.items(), key=lambda pair: -pair[1])[:_MOST]
+        lines += [f"  {count / profile.samples:>6.1%}  {name}" for name, count in most]
+    return "\n".join(lines)
+
+
+def _of_threads(pid: int) -> dict[str, float]:
+    """Processor seconds of a process's threads, by name (Linux)."""
+    found: dict[str, float] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        text = (task / "stat").read_text("utf-8")
+        name, fields = text.partition("(")[2].rpartition(")")[0], text.rpartition(")")[2].split()
+        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        found[name] = found.get(name, 0.0) + seconds
+    return found

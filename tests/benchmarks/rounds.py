@@ -1,0 +1,40 @@
+"""The rounds of a mode: so many, or as many as there is time for."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How many, and for how long."""
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--minutes", type=float, help="begin no further round that would end later, by the longest so far"
+    )
+
+
+class Rounds:
+    """The numbers of the rounds that are begun. The time runs from when it is made: what is set up counts too."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._wanted: int = given.rounds
+        self._seconds: float | None = None if given.minutes is None else given.minutes * 60
+        self._began = time.monotonic()
+        self.made = 0
+
+    def __iter__(self) -> Iterator[int]:
+        longest = 0.0
+        for number in range(self._wanted):
+            begun = time.monotonic()
+            late = self._seconds is not None and begun - self._began + longest > self._seconds
+            if late and number:
+                print(f"no time for more than {number} of {self._wanted} rounds", flush=True)
+                return
+            yield number
+            self.made = number + 1
+            longest = max(longest, time.monotonic() - begun)
+
+    def __str__(self) -> str:
+        return f"{self.made} rounds" + (f" (there was no time for {self._wanted})" if self.made < self._wanted else "")

@@ -1,0 +1,55 @@
+"""The profile of the benchmarks: which layer a sample belongs to."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks.profile import Profile, layer_of, table
+
+_ROOT = [
+    "_run_module_as_main (<frozen runpy>:198)",
+    "run (streams/worker.py:199)",
+    "Owner._main (streams/owner.py:114)",
+]
+_RUN = [*_ROOT, "Partition.run_records (streams/partition.py:254)"]
+_BATCH = [*_RUN, "run_records (triggers/engine/batch.py:175)"]
+_PROCESS = [*_BATCH, "CustomerStage.process (triggers/engine/customer.py:90)"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "layer"),
+    [
+        ([*_ROOT], "event loop and all else"),
+        ([*_RUN], "worker: batches, cache, metrics"),
+        ([*_BATCH], "engine: around each record"),
+        ([*_PROCESS, "usual (<usual>:40)"], "engine: usual way"),
+        ([*_PROCESS, "apply_transaction (triggers/engine/transactions.py:9)"], "engine: general way"),
+        ([*_PROCESS, "judge (<judge>:4)"], "engine: general way"),
+        ([*_PROCESS, "choose (triggers/engine/journeys.py:3)"], "engine: candidates, gate, ladder"),
+        (
+            [*_PROCESS, "take_step (triggers/engine/ladder.py:3)", "from_ms (schemas/base.py:1)"],
+            "engine: candidates, gate, ladder",
+        ),
+        ([*_PROCESS, "CustomerStage._run_due (triggers/engine/customer.py:200)"], "engine: timers"),
+        (
+            [*_BATCH, "_close (triggers/engine/batch.py:1)", "encode_state (triggers/engine/codec.py:1)"],
+            "states encoded",
+        ),
+        ([*_BATCH, "Opened.__missing__ (triggers/engine/batch.py:1)", "decode_state (x.py:2)"], "states decoded"),
+        ([*_RUN, "decode (schemas/decode.py:2)", "recognise (<recogniser of Transaction>:3)"], "records decoded"),
+        ([*_RUN, "RedisStore.commit (streams/store_redis.py:2)", "call (redis/asyncio/client.py:3)"], "Redis"),
+        ([*_RUN, "KafkaPublisher.publish (streams/publisher.py:2)"], "published to Kafka"),
+        (["_fetch (streams/driver.py:2)", "getall (aiokafka/consumer/fetcher.py:9)"], "fetched from Kafka"),
+        (["run (x.py:2)", "do (aiokafka/producer/sender.py:9)"], "published to Kafka"),
+    ],
+)
+def test_a_sample_is_of_its_innermost_layer(frames: list[str], layer: str) -> None:
+    """A helper counts for who called it."""
+    assert layer_of(frames) == layer
+
+
+def test_shares_are_told_as_time_too() -> None:
+    """A quarter of 40 microseconds is ten; what no sample shows stands below."""
+    rows = table([Profile("worker", 4, 40.0, {"Redis": 1, "states encoded": 3}, {}, 2.5)]).splitlines()
+    assert [row.split()[-2:] for row in rows if row.startswith("Redis")] == [["25.0%", "10.0"]]
+    assert [row.split()[-1] for row in rows if row.startswith(("threads", "all"))] == ["2.5", "42.5"]
