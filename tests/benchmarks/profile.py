@@ -1,8 +1,9 @@
 """Where the time goes: a worker that drains a backlog, and the engine over events in memory, sampled by py-spy.
 
 A sample is the stack of a thread that runs. It belongs to the layer of its innermost function that has one, so that a
-helper counts for who called it. Shares times the processor time of an event are microseconds of an event. py-spy runs
-in an environment of its own and sees Python only: what librdkafka does in its threads is told from the kernel's counts.
+helper counts for who called it. The kernel tells the processor time of each thread, its samples say for what: so a
+thread that waits for a processor counts no more than it ran. py-spy runs in an environment of its own and sees Python
+only: of threads without Python, such as librdkafka's, there is the time alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ _PINS: Final = Path(__file__).parent / "tools" / "py-spy.txt"
 _RATE: Final = 250
 _LONGEST_S: Final = 300
 _MOST: Final = 15
+_ONLY: Final = "thread (0): the only one"
 _REST: Final = "event loop and all else"
 
 LAYERS: Final[tuple[tuple[str, str], ...]] = (
@@ -55,6 +57,7 @@ LAYERS: Final[tuple[tuple[str, str], ...]] = (
     ("published to Kafka", r"streams/(publisher|journal)\.py|aiokafka/producer/|confluent_kafka"),
     ("fetched from Kafka", r"streams/(driver|kafka_requests)\.py|aiokafka/|faust/transport/|[( ]kafka/"),
     ("worker: batches, cache, metrics", r"streams/\w+\.py"),
+    ("event loop of the reading thread", r"mode/threads\.py"),
 )
 """A layer's name and what its functions' names and places are like; the first that fits. A layer may stand twice."""
 _RULES: Final = tuple((name, re.compile(pattern)) for name, pattern in LAYERS)
@@ -64,14 +67,18 @@ _ENTRY: Final = re.compile(r"streams/(__main__|cli|worker|app)\.py|streams/comma
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Samples by layer and by innermost function, and the processor time of an event outside Python's threads too."""
+    """Microseconds of processor time for an event by layer and by innermost function; ``native_us``: other threads."""
 
     of: str
     samples: int
-    cpu_us: float
-    layers: Mapping[str, int]
-    functions: Mapping[str, int]
+    layers: Mapping[str, float]
+    functions: Mapping[str, float]
     native_us: float = 0.0
+
+    @property
+    def cpu_us(self) -> float:
+        """Of all layers."""
+        return sum(self.layers.values())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,15 +127,15 @@ def of_worker(spy: Path, folder: Path, events: int, customers: int) -> Profile:
             after = _of_threads(worker.process.pid)
         system.wait_until_drained(300)
         system.stop_workers()
-    native = sum(seconds - before.get(name, 0.0) for name, seconds in after.items() if name.startswith("rdk:"))
-    cpu, native = drained.cpu_seconds / drained.events * 1e6, native / drained.events * 1e6
-    return _profile("worker", _stacks(stacks), cpu - native, native)
+    used = {number: (seconds - before.get(number, 0.0)) / drained.events for number, seconds in after.items()}
+    return _profile("worker", _stacks(stacks), used)
 
 
 @contextmanager
 def _recording(spy: Path, stacks: Path, pid: int) -> Iterator[None]:
     """Samples a process until the end of the block."""
-    command = [spy, "record", "--pid", pid, "--rate", _RATE, "--duration", _LONGEST_S, *_raw(stacks)]
+    command = [spy, "record", "--pid", pid, "--rate", _RATE, "--duration", _LONGEST_S]
+    command += ["--threads", *_raw(stacks)]
     recorder = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     time.sleep(0.3)  # It says nothing when it has begun; what it misses is missing at the beginning.
     try:
@@ -151,7 +158,8 @@ def of_engine(spy: Path, folder: Path, events: int, customers: int, triggers: in
         raise SystemExit(f"py-spy could not sample the engine: {done.stdout[-1000:]}{done.stderr[-1000:]}")
     ((figure,),) = json.loads(figures.read_text("utf-8"))["figures"][str(triggers)]
     inside = [(stack, count) for stack, count in _stacks(stacks) if f"{in_batches.__name__} (" in stack]
-    return _profile(f"engine, {triggers}", inside, figure["cpu_seconds"] / figure["events"] * 1e6)
+    used = figure["cpu_seconds"] / figure["events"]
+    return _profile(f"engine, {triggers}", [(f"{_ONLY};{stack}", count) for stack, count in inside], {0: used})
 
 
 def _raw(stacks: Path) -> list[Any]:
@@ -164,16 +172,28 @@ def _stacks(file: Path) -> list[tuple[str, int]]:
     return [(stack, int(count)) for stack, _, count in lines]
 
 
-def _profile(of: str, stacks: Iterable[tuple[str, int]], cpu_us: float, native_us: float = 0.0) -> Profile:
+def _profile(of: str, stacks: Sequence[tuple[str, int]], used: Mapping[int, float]) -> Profile:
+    """Of stacks whose outermost frame is the thread; ``used`` is each thread's processor time, seconds an event."""
+    samples = Counter[int]()
+    for stack, count in stacks:
+        samples[_thread_of(stack)] += count
     layers, functions = Counter[str](), Counter[str]()
     for stack, count in stacks:
-        frames = stack.split(";")
-        layers[layer_of(frames)] += count
-        functions[re.sub(r":\d+\)$", ")", frames[-1])] += count
-    total = sum(layers.values())
-    if not total:
+        thread, frames = _thread_of(stack), stack.split(";")[1:]
+        spent = used.get(thread, 0.0) * 1e6 * count / samples[thread]
+        layers[layer_of(frames)] += spent  # type: ignore[assignment]  # a counter may count in parts
+        functions[re.sub(r":\d+\)$", ")", frames[-1])] += spent  # type: ignore[assignment]
+    if not any(layers.values()):
         raise SystemExit(f"{of}: py-spy took no sample of it")
-    return Profile(of, total, cpu_us, layers, functions, native_us)
+    native = sum(seconds for thread, seconds in used.items() if thread not in samples) * 1e6
+    return Profile(of, sum(samples.values()), dict(layers), dict(functions), native)
+
+
+def _thread_of(stack: str) -> int:
+    found = re.match(r"thread \((\d+)\)", stack)
+    if found is None:
+        raise SystemExit(f"py-spy tells no number of a thread: {stack[:200]}")
+    return int(found[1])
 
 
 def layer_of(frames: Sequence[str]) -> str:
@@ -193,17 +213,17 @@ def table(profiles: Sequence[Profile]) -> str:
     lines.append(f"{'':34}" + f"{'share':>11}{'us/event':>11}" * len(profiles))
     for name in [*dict.fromkeys(name for name, _ in LAYERS), _REST]:
         if any(profile.layers.get(name) for profile in profiles):
-            cells = [_cells(profile.layers.get(name, 0) / profile.samples, profile.cpu_us) for profile in profiles]
+            cells = [_cells(profile.layers.get(name, 0.0), profile.cpu_us + profile.native_us) for profile in profiles]
             lines.append(f"{name:34}{''.join(cells)}")
-    native = "".join(f"{'':11}{profile.native_us or 0:>11.1f}" for profile in profiles)
-    lines.append(f"{'threads of librdkafka':34}{native}")
+    native = "".join(_cells(profile.native_us, profile.cpu_us + profile.native_us) for profile in profiles)
+    lines.append(f"{'threads without Python':34}{native}")
     lines.append(f"{'all':34}" + "".join(f"{'':11}{p.cpu_us + p.native_us:>11.1f}" for p in profiles))
     lines.append(f"{'samples':34}" + "".join(f"{profile.samples:>22,}" for profile in profiles))
     return "\n".join(lines)
 
 
-def _cells(share: float, cpu_us: float) -> str:
-    return f"{share:>11.1%}{share * cpu_us:>11.1f}"
+def _cells(spent: float, of: float) -> str:
+    return f"{spent / of:>11.1%}{spent:>11.1f}"
 
 
 def hottest(profiles: Sequence[Profile]) -> str:
@@ -212,16 +232,14 @@ def hottest(profiles: Sequence[Profile]) -> str:
     for profile in profiles:
         lines.append(f"{profile.of}: functions by their own time")
         most = sorted(profile.functions.items(), key=lambda pair: -pair[1])[:_MOST]
-        lines += [f"  {count / profile.samples:>6.1%}  {name}" for name, count in most]
+        lines += [f"  {spent / profile.cpu_us:>6.1%}{spent:>7.1f} us  {name}" for name, spent in most]
     return "\n".join(lines)
 
 
-def _of_threads(pid: int) -> dict[str, float]:
-    """Processor seconds of a process's threads, by name (Linux)."""
-    found: dict[str, float] = {}
+def _of_threads(pid: int) -> dict[int, float]:
+    """Processor seconds of a process's threads, by their numbers (Linux)."""
+    found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        text = (task / "stat").read_text("utf-8")
-        name, fields = text.partition("(")[2].rpartition(")")[0], text.rpartition(")")[2].split()
-        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        found[name] = found.get(name, 0.0) + seconds
+        fields = (task / "stat").read_text("utf-8").rpartition(")")[2].split()
+        found[int(task.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found

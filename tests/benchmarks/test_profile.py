@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.profile import Profile, layer_of, table
+from tests.benchmarks.profile import Profile, _profile, layer_of, table
 
 _ROOT = [
     "_run_module_as_main (<frozen runpy>:198)",
@@ -49,7 +49,17 @@ def test_a_sample_is_of_its_innermost_layer(frames: list[str], layer: str) -> No
 
 
 def test_shares_are_told_as_time_too() -> None:
-    """A quarter of 40 microseconds is ten; what no sample shows stands below."""
-    rows = table([Profile("worker", 4, 40.0, {"Redis": 1, "states encoded": 3}, {}, 2.5)]).splitlines()
+    """A quarter of 40 microseconds is ten."""
+    rows = table([Profile("worker", 4, {"Redis": 10.0, "states encoded": 27.5}, {}, 2.5)]).splitlines()
     assert [row.split()[-2:] for row in rows if row.startswith("Redis")] == [["25.0%", "10.0"]]
-    assert [row.split()[-1] for row in rows if row.startswith(("threads", "all"))] == ["2.5", "42.5"]
+    assert [row.split()[-1] for row in rows if row.startswith(("threads", "all"))] == ["2.5", "40.0"]
+
+
+def test_a_thread_counts_for_the_time_that_it_ran() -> None:
+    """However often it was seen; one without samples stands by itself."""
+    redis, usual = "commit (streams/store_redis.py:1)", "usual (<usual>:1)"
+    stacks = [(f"thread (7): Main;{usual}", 3), (f"thread (7): Main;{redis}", 1), (f"thread (9): It;{redis}", 400)]
+    found = _profile("worker", stacks, {7: 40e-6, 9: 5e-6, 11: 2e-6})
+    assert found.layers == pytest.approx({"engine: usual way": 30.0, "Redis": 15.0})
+    assert found.functions == pytest.approx({"usual (<usual>)": 30.0, "commit (streams/store_redis.py)": 15.0})
+    assert (found.samples, found.native_us) == (404, pytest.approx(2.0))
