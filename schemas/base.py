@@ -29,6 +29,7 @@ from pydantic_core import PydanticCustomError
 SCHEMA_VERSION: Final = 1
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_WITHOUT_ZONE: Final = EPOCH.replace(tzinfo=None)
 _EXACT_MS: Final = 2**33 * 1000
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -58,6 +59,11 @@ def from_ms(milliseconds: int) -> datetime:
         # Half the time of the sum below. Of fewer than 2**33 seconds a float keeps the microseconds.
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
     return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def iso_of_ms(milliseconds: int) -> str:
+    """``from_ms(milliseconds).isoformat()``, in half of the time: the offset is known."""
+    return f"{(_WITHOUT_ZONE + timedelta(0, 0, 0, milliseconds)).isoformat()}+00:00"
 
 
 def read_time(value: Any) -> datetime:

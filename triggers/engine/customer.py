@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from schemas.base import from_ms, to_ms
@@ -132,7 +133,7 @@ class CustomerStage:
             due = min(timers.values())
             if due > until:
                 return
-            run.together = Together()
+            run.together = Together([], [], {}, {})
             self._run_moment(due, now)
             settle_together(run, run.together)
 
@@ -220,14 +221,12 @@ _APPLY: Final[Mapping[str, Callable[[Evaluation, Any, int], Rejected | None]]] =
 
 def _due_at(timers: Mapping[str, int], due: int) -> str | None:
     """The first by name of the timers due at a moment."""
-    if not timers:
+    if due not in timers.values():  # no step of Python for each of them
         return None
-    when, name = min(zip(timers.values(), timers, strict=True))  # no step of Python for each of them
-    if when < due:
-        return min((known for known, at in timers.items() if at == due), default=None)
-    return name if when == due else None
+    return min([name for name, at in timers.items() if at == due])
 
 
+@lru_cache(maxsize=64)  # those who are left in peace at night are heard of at one moment of the morning
 def _moment(milliseconds: int) -> str:
     # As the format %Y%m%dT%H%M%S.%f, in three quarters of its time.
     return from_ms(milliseconds).isoformat("T", "microseconds")[:26].replace("-", "").replace(":", "")

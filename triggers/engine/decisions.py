@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from triggers.engine.firing import Cause
-from triggers.engine.ids import make_id
+from triggers.engine.ids import make_decision_id, make_id
 from triggers.engine.outputs import decision
 from triggers.language.model import Trigger
 
@@ -39,7 +39,7 @@ def decide(
     run.outputs.append(
         decision(
             run,
-            make_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told),
+            make_decision_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told),
             trigger.id,
             trigger.version,
             occasion,

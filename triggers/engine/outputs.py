@@ -140,4 +140,7 @@ def _titles(
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: value[:_LONGEST_TEXT] for name, value in values.items()} if values else {}
+    for value in values.values():
+        if len(value) > _LONGEST_TEXT:
+            return {name: value[:_LONGEST_TEXT] for name, value in values.items()}
+    return {**values}  # as nearly always: a third of the time

@@ -41,6 +41,8 @@ _OWN_ACCOUNT: Final = Expression("event.own_account", lambda s: s.event.own_acco
 _EVENT_KIND: Final = Expression("event.kind", lambda s: s.event.kind, frozenset({"event.kind"}))
 _PRODUCT_KINDS: Final = frozenset({"purchase", "redemption"})
 """Kinds of transactions by which money goes into a product of the customer's own, or comes out of it."""
+_OF_THE_EVENT: Final = frozenset({"event", "before", "action", "offer"})
+"""What is gone after an occasion: clauses that read it were true then, and stay so."""
 _CURRENCY: Final = Expression("event.currency", lambda s: s.event.currency, frozenset({"event.currency"}))
 
 
@@ -191,6 +193,8 @@ class Plan:
             key=lambda trigger: (-trigger.action.priority, trigger.id),
         )
         self.triggers: dict[str, Trigger] = {trigger.id: trigger for trigger in active}
+        self.lasting = {trigger.id: _lasting(trigger) for trigger in active}
+        """Of each trigger the clauses that can be asked after its occasion: without, and with, those of features."""
         self.on_event: dict[str, list[tuple[Trigger, str | None]]] = {}
         self.on_maturity: list[tuple[Trigger, int, OnMaturity]] = []
         self.silences: dict[str, list[Quiet]] = {}
@@ -367,6 +371,15 @@ def _looks_back(policy: Policy) -> int:
 
 def _distinct(triggers: list[Trigger]) -> list[Trigger]:
     return list({trigger.id: trigger for trigger in triggers}.values())
+
+
+def _lasting(trigger: Trigger) -> tuple[Sequence[Expression], Sequence[Expression]]:
+    asked = [
+        clause
+        for clause in trigger.clauses
+        if not any(name.partition(".")[0] in _OF_THE_EVENT for name in clause.names)
+    ]
+    return [clause for clause in asked if all("." in name for name in clause.names)], asked
 
 
 def _sampler(series: Series, policy: Policy) -> Sampler:

@@ -7,7 +7,7 @@ further steps of ladders. What is due at another moment is not of it, also where
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from triggers.engine.state import Journey
 from triggers.language.model import Trigger
@@ -20,7 +20,7 @@ Shadow = tuple[Trigger, str, str]
 class Together:
     """What competes at one moment. ``steps`` has the step of each journey that has begun, by trigger and occasion."""
 
-    ready: list[tuple[Trigger, Journey]] = field(default_factory=list)
-    shadows: list[Shadow] = field(default_factory=list)
-    steps: dict[tuple[str, str], int] = field(default_factory=dict)
-    woken_by: dict[str, str] = field(default_factory=dict)
+    ready: list[tuple[Trigger, Journey]]
+    shadows: list[Shadow]
+    steps: dict[tuple[str, str], int]
+    woken_by: dict[str, str]

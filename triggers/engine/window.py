@@ -27,8 +27,6 @@ MOST: Final = 50
 FULL: Final = "window_full"
 NO_LONGER: Final = "no_longer_true"
 RETIRED: Final = "retired"
-_OF_THE_EVENT: Final = frozenset({"event", "before", "action", "offer"})
-"""What is gone when the window ends: clauses that read it were true at the occasion, and stay so."""
 
 
 def enter(run: Evaluation, ready: list[tuple[Trigger, Journey]]) -> None:
@@ -111,11 +109,7 @@ def still_true(run: Evaluation, trigger: Trigger, journey: Journey, account_id: 
     scope.account = state.account_map.get(account_id)
     scope.product = state.holding_map.get(journey.holding_id)
     try:
-        for clause in trigger.clauses:
-            if any(name.partition(".")[0] in _OF_THE_EVENT for name in clause.names):
-                continue
-            if not features and any("." not in name for name in clause.names):
-                continue
+        for clause in run.plan.lasting[trigger.id][features]:
             if clause.evaluate(scope) is not True:
                 decide(run, trigger, journey.occasion, 0, NO_LONGER, detail=explain(clause, scope))
                 return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.base import from_ms
+from schemas.base import iso_of_ms
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
 from triggers.policy.candidate import Candidate, Held
@@ -25,4 +25,4 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
     resumes = last + attempts.pause_ms
     if made < attempts.at_most or candidate.now >= resumes:
         return None
-    return Held({"category": candidate.category, "attempts": str(made), "pauses_until": from_ms(resumes).isoformat()})
+    return Held({"category": candidate.category, "attempts": str(made), "pauses_until": iso_of_ms(resumes)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.base import from_ms
+from schemas.base import iso_of_ms
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
 from triggers.policy.candidate import Candidate, Held
@@ -34,4 +34,4 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
 
 
 def _held(after: str, at: int) -> Held:
-    return Held({"cooldown": after, "contact_at": from_ms(at).isoformat()})
+    return Held({"cooldown": after, "contact_at": iso_of_ms(at)})
