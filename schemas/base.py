@@ -30,6 +30,7 @@ SCHEMA_VERSION: Final = 1
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WITHOUT_ZONE: Final = EPOCH.replace(tzinfo=None)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _EXACT_MS: Final = 2**33 * 1000
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -63,7 +64,7 @@ def from_ms(milliseconds: int) -> datetime:
 
 def iso_of_ms(milliseconds: int) -> str:
     """``from_ms(milliseconds).isoformat()``, in half of the time: the offset is known."""
-    return f"{(_WITHOUT_ZONE + timedelta(0, 0, 0, milliseconds)).isoformat()}+00:00"
+    return (_WITHOUT_ZONE + milliseconds * _MILLISECOND).isoformat() + "+00:00"
 
 
 def read_time(value: Any) -> datetime:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from triggers.engine.state import CustomerState
@@ -10,7 +11,7 @@ from triggers.language.calendar import first_day
 from triggers.language.model import Cap, Policy
 from triggers.language.reader import show_duration
 from triggers.policy.candidate import Candidate, Held
-from triggers.policy.local_time import begin_of, day_of, local_ms, moment_of
+from triggers.policy.local_time import DAY_MS, begin_of, day_of, local_ms, moment_of
 
 REASON: Final = "capped"
 
@@ -19,13 +20,14 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
     """Refuses where a cap's window of contacts is full. A withdrawn contact counts: it may have been read. So does one
     of a category that the cap lets through: the customer heard from the bank.
     """
+    heard = len(state.contacts)
     for cap in policy.caps:
+        if heard < cap.at_most:
+            continue  # most customers heard less of the bank than would fill it
         if cap.category not in (None, candidate.category) or cap.channel not in (None, candidate.channel):
             continue
         if candidate.category in cap.exempt:
             continue
-        if len(state.contacts) < cap.at_most:
-            continue  # most customers heard less of the bank than would fill it
         after = _opened(cap, policy.timezone, candidate.now)
         contacts = 0
         for contact in reversed(state.contacts):
@@ -46,5 +48,11 @@ def _opened(cap: Cap, zone: ZoneInfo, now: int) -> int:
     """The last moment before the cap's window, in ms."""
     if cap.calendar is None:
         return now - cap.per_ms
-    today = day_of(local_ms(now, zone))
-    return moment_of(begin_of(first_day("today" if cap.calendar == "day" else cap.calendar, today)), zone) - 1
+    return _begun(cap.calendar, local_ms(now, zone) // DAY_MS, zone) - 1
+
+
+@lru_cache(maxsize=1_000)
+def _begun(period: Literal["day", "week", "month"], day: int, zone: ZoneInfo) -> int:
+    """When the period began that a day, counted from the epoch, is in: worked out once for all contacts of the day."""
+    first = first_day("today" if period == "day" else period, day_of(day * DAY_MS))
+    return moment_of(begin_of(first), zone)

@@ -14,7 +14,7 @@ REASON: Final = "cooling_down"
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses to begin a ladder too soon. Its later steps come when the ladder says."""
-    if candidate.step:
+    if candidate.step or not state.contacts:
         return None
     cooldown, now = policy.cooldown, candidate.now
     longest = max(cooldown.all_ms, cooldown.category_ms, cooldown.trigger_ms)

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.base import from_ms
+from schemas.base import from_ms, iso_of_ms
 from triggers.engine.customer import _moment
-from triggers.engine.ids import make_id
+from triggers.engine.ids import make_decision_id, make_id
 from triggers.engine.texts import plain
 
 part = st.text(max_size=20) | st.text("abc:0", min_size=120, max_size=300) | st.text("é客", max_size=130)
@@ -26,6 +26,14 @@ def test_an_id_is_the_hash_of_the_lengths_and_the_parts(parts: list[str]) -> Non
     encoded = [one.encode() for one in parts]
     named = b"".join(len(one).to_bytes(4, "big") + one for one in encoded)
     assert make_id(*parts) == blake2b(named, digest_size=16).hexdigest()
+
+
+@given(st.lists(part, min_size=7, max_size=7))
+@example([*["x"] * 6, "x" * 128])
+@example([*["x"] * 6, "\x80"])
+def test_the_id_of_a_decision_is_that_of_its_seven_parts(parts: list[str]) -> None:
+    """Written out, not gone through."""
+    assert make_decision_id(*parts) == make_id(*parts)
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers(-(10**20), 10**20).map(Decimal))
@@ -44,3 +52,13 @@ def test_a_decimal_has_one_spelling(number: Decimal) -> None:
 def test_a_moment_in_an_occasion_is_to_the_microsecond(milliseconds: int) -> None:
     """Year, month, day, hour, minute, second and its fraction, without what separates them."""
     assert _moment(milliseconds) == f"{from_ms(milliseconds):%Y%m%dT%H%M%S.%f}"
+
+
+@given(st.integers(-2_208_988_800_000, 7_258_118_399_999))
+@example(0)
+@example(-1)
+@example(1_772_416_800_000)
+@example(1_772_416_800_120)
+def test_a_moment_in_a_detail_is_the_time_with_its_offset(milliseconds: int) -> None:
+    """In UTC, with a fraction only where there is one."""
+    assert iso_of_ms(milliseconds) == from_ms(milliseconds).isoformat()
