@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import faust
-import uvloop
 from faust.app.base import BootStrategy
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
@@ -23,8 +22,7 @@ from streams import driver
 from streams.agents import attach_agents
 from streams.assignor import CompleteAssignor
 from streams.driver import PartitionOwner, faust_logger
-
-TLS_LEAVE_S: Final = 0.2
+from streams.event_loop import LoopPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ def run_worker(app: WorkerApp, resources: AbstractAsyncContextManager[Any] | Non
     after the last partition was released.
     """
     app.resources = resources
-    asyncio.set_event_loop_policy(_LoopPolicy())
+    asyncio.set_event_loop_policy(LoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     for name in ("faust", "mode", "aiokafka"):
@@ -161,23 +159,6 @@ def run_worker(app: WorkerApp, resources: AbstractAsyncContextManager[Any] | Non
         _Process(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False).execute_from_commandline()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
-
-
-class _Loop(uvloop.Loop):
-    """A loop that does not wait for the other side to take leave of a TLS connection.
-
-    Where a broker's last answer is still under way it does not: each reader that is closed would take 30 seconds.
-    """
-
-    async def create_connection(self, *args: Any, **options: Any) -> Any:
-        if options.get("ssl"):
-            options.setdefault("ssl_shutdown_timeout", TLS_LEAVE_S)
-        return await super().create_connection(*args, **options)
-
-
-class _LoopPolicy(uvloop.EventLoopPolicy):  # type: ignore[misc]  # uvloop makes it where it is imported
-    def _loop_factory(self) -> _Loop:
-        return _Loop()
 
 
 class _Process(FaustWorker):

@@ -143,11 +143,6 @@ class RedisClient:
             raise  # an argument of a wrong type: a bug of the caller
         except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError) as error:
             raise self._translated(error, before) from error
-        except RuntimeError as error:
-            # What uvloop says where the connection broke between two commands; asyncio has an OSError for it.
-            if not str(error).endswith(_CLOSED):
-                raise
-            raise StoreUnavailable(f"Redis at {self.address} is not available: the connection is closed") from error
 
     async def ping(self) -> None:
         """Reaches every node that holds data."""
@@ -209,7 +204,6 @@ class RedisClient:
         return StoreUnavailable(f"{where} is not available: {reason}")
 
 
-_CLOSED = "the handler is closed"
 _BAD_URL = (
     "the Redis URL cannot be used: redis://[user:password@]host:port[/database] is wanted (rediss:// for TLS, "
     "host:port,host:port... and no database for a cluster), with special characters of the password percent-encoded"

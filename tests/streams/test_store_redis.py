@@ -145,30 +145,6 @@ async def test_a_step_is_one_round_trip(
     assert all(b"EVALSHA" in one for one in sent)
 
 
-@pytest.mark.parametrize(
-    ("said", "raised"),
-    [
-        ("unable to perform operation on <TCPTransport closed=True reading=False 0x5>; the handler is closed", True),
-        ("a bug", False),
-    ],
-)
-async def test_a_connection_that_uvloop_found_closed_is_waited_for(
-    server: EmbeddedRedis, open_store: Open, monkeypatch: pytest.MonkeyPatch, said: str, raised: bool
-) -> None:
-    """It broke between two commands: no end of the worker, but the store away. Then it is there again."""
-    store = open_store(server.url)
-    own = await store.take_over(P)
-
-    async def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError(said)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(AbstractConnection, "send_packed_command", broken)
-        with pytest.raises(StoreUnavailable if raised else RuntimeError):
-            await store.announce(P, own.epoch, 1, b"intent", "customer", [])
-    assert await store.announce(P, own.epoch, 1, b"intent", "customer", []) == []
-
-
 async def test_an_emptied_server_is_noticed_by_the_owner_and_known_to_hold_nothing(
     server: EmbeddedRedis, open_store: Open
 ) -> None:
