@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import ECONNRESET
 from typing import Any, Final
 
 import uvloop
@@ -34,7 +35,7 @@ class Transport:
             raise self._translated(error) from error
 
     def _translated(self, error: RuntimeError) -> Exception:
-        return ConnectionResetError("the connection is closed") if self._inner.is_closing() else error
+        return ConnectionResetError(ECONNRESET, "the connection is closed") if self._inner.is_closing() else error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -58,6 +58,8 @@ def test_memory_that_grows_or_is_too_much_fails_the_soak() -> None:
     ("code", "blind", "asked", "problem"),
     [
         (0, False, {0}, None),
+        (-15, False, {0, -15}, None),
+        (-15, True, {0}, "ended with -15"),
         (-9, False, {-9}, None),
         (-9, False, {0, -9}, None),
         (0, False, {-9}, "ended with 0 though nobody told it to"),

@@ -168,7 +168,8 @@ class Soak:
 
     def _end_worker(self) -> Callable[[], None]:
         if worker := self._a_worker():
-            self.asked[worker.name].add(0)
+            # Before a worker has anything it may not have come to listen to signals yet.
+            self.asked[worker.name] |= {0} if worker.owned() else {0, -15}
             worker.process.terminate()
         return _nothing
 

@@ -92,16 +92,14 @@ def unexpected_end(code: int, blind: bool, asked: Collection[int]) -> str | None
     """Why a worker may not have ended with a code; ``None`` where it may.
 
     ``blind``: Kafka or the store was away before it had taken partitions over. ``asked``: how it was made to end: by
-    SIGKILL (-9), or told to (0).
+    SIGKILL (-9), or told to (0), perhaps before it could listen (-15).
     """
     if code == 5:
         return None  # refused: whether that was right is what the comparison tells
+    if code in asked:
+        return None
     if code in (0, -9):
-        return (
-            None
-            if code in asked
-            else f"it ended with {code} though nobody {'told it to' if code == 0 else 'killed it'}"
-        )
+        return f"it ended with {code} though nobody {'told it to' if code == 0 else 'killed it'}"
     if code in (1, 4):
         return None if blind else f"it ended with {code} though neither Kafka nor the store was away at its start"
     return f"it ended with {code}"
