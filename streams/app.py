@@ -33,7 +33,7 @@ class WorkerParameters:
     partitions back without a rebalance, but one that stops for good is noticed only after ``session_timeout_s``.
     ``fetch_wait_ms`` is how long a broker may hold a fetch that finds nothing.
     ``max_poll_records`` bounds the records of one fetch over all partitions, ``max_fetch_bytes`` the bytes of one
-    partition.
+    partition, on the wire and unpacked.
     ``credentials`` is one of ``faust.auth`` and carries the TLS context with it.
     """
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -49,10 +49,18 @@ SCHEME: Final = "batch"
 """The scheme of a broker URL that selects this driver: ``batch://host:port``."""
 
 CHUNKS_IN_HAND: Final = 2
-"""Chunks of one topic partition handed out and not yet done: one in work, one waiting. More only costs memory."""
+"""Chunks of one topic partition handed out and not yet done: one in work, one waiting. More only costs memory.
+
+What waits of a topic partition is so many times about a MiB, and what the client has fetched of it: another.
+"""
 
 STOP_S: Final = 3.0
 """How long the owner may take to finish what is in flight when the worker stops."""
+
+_PIECE: Final = 128
+"""Records are taken out of the client's buffer so many at a time, ..."""
+_PIECES: Final = 8
+"""... fewer where so many such pieces, by the size of the last records, would be more than a chunk may have."""
 
 _FULL_POLL_S: Final = 0.02
 _COORDINATOR_CHECK_S: Final = 1.0
@@ -124,6 +132,8 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
     logger = faust_logger
     seeks: int = 0
+    _record_bytes: int = 1
+    """The mean of the last records taken."""
 
     async def on_start(self) -> None:
         """Connects; the stock method ends the worker where no broker answers at that moment."""
@@ -188,18 +198,46 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         return coordinator.coordinator_id is not None
 
     async def _fetch(self, partitions: frozenset[TP], timeout_s: float) -> _Fetched:
+        """Of each partition about as many bytes as one fetch may have, whatever they took on the wire.
+
+        The client has what it fetched as it came, compressed or not, and unpacks it record by record.
+        """
         consumer = self._ensure_consumer()
-        limit = consumer._max_poll_records  # noqa: SLF001  Faust's own driver reads it there
+        room, most = consumer._max_poll_records, consumer._max_partition_fetch_bytes  # noqa: SLF001  no public readers
+        wanted, taken, sizes, seeks = set(partitions), dict[TP, list[Any]](), Counter[TP](), self.seeks
+        while wanted and room > 0:
+            piece = min(room, _PIECE, max(1, most // (_PIECES * self._record_bytes)))
+            found = await self._take(consumer, wanted, 0.0 if taken else timeout_s, piece)
+            if seeks != self.seeks:
+                # What was taken before a seek counts for nothing: where to read on was said anew.
+                wanted, taken, sizes, seeks = set(partitions), {}, Counter(), self.seeks
+            if not found:
+                break
+            for tp, records in found.items():
+                size = _size(records)
+                self._record_bytes = max(1, size // len(records))
+                taken.setdefault(tp, []).extend(records)
+                room -= len(records)
+                sizes[tp] += size
+                if sizes[tp] >= most:
+                    wanted.discard(tp)
+        # No await since the last records left the buffer: tag and records are of one moment, as `_seek_all` runs here.
+        return _Fetched(seeks, taken)
+
+    async def _take(
+        self, consumer: AIOKafkaConsumer, wanted: set[TP], timeout_s: float, most: int
+    ) -> Mapping[TP, list[Any]]:
         try:
-            records = await self._fetch_records(consumer, set(partitions), timeout=timeout_s, max_records=limit)
+            return cast(
+                "Mapping[TP, list[Any]]",
+                await self._fetch_records(consumer, wanted, timeout=timeout_s, max_records=most),
+            )
         except NoOffsetForPartitionError:
             # The client looked for a committed offset before the seek. Every partition read from is sought first.
-            records = {}
+            return {}
         except OffsetOutOfRangeError as error:
             await self._check_positions(consumer, error)
-            records = {}
-        # No await since the records left the buffer: tag and records are of one moment, as `_seek_all` runs here too.
-        return _Fetched(self.seeks, records)
+            return {}
 
     async def _check_positions(self, consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError) -> None:
         """Raises ``RecordsLost`` where Kafka does not have what must be read next."""
@@ -239,6 +277,12 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
             logger.info("offsets for lag tools not committed: %s", error)
             return False
         return True
+
+
+def _size(records: Sequence[Any]) -> int:
+    """The bytes of values and headers: keys are small."""
+    values = sum([record.serialized_value_size for record in records])
+    return values + sum([len(value) for record in records if record.headers for _, value in record.headers if value])
 
 
 class Consumer(stock.Consumer):

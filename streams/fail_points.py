@@ -67,6 +67,7 @@ def arm(services: Services, point: FailPoint) -> None:
         nonlocal left
         left -= 1
         if left == 0:
+            log.warning("fail point %s is reached", point)
             os.kill(os.getpid(), signal.SIGKILL)
 
     match point.place:

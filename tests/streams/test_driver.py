@@ -334,6 +334,24 @@ def test_a_killed_worker_is_replaced_from_the_stored_position(kafka: str, worker
         assert offsets_done(workers, topic) == {p: list(range(1500)) for p in range(PARTITIONS)}
 
 
+def test_a_chunk_is_bounded_in_bytes_however_they_came(kafka: str, workers: Workers) -> None:
+    """A publisher may compress as it likes: about a MiB unpacked is handed over, were it nothing on the wire."""
+    kinds, small, size, large = ("none", "gzip", "snappy", "lz4", "zstd"), 400, 10_000, 1_000
+    topics = [f"chunks.{compression}" for compression in kinds]
+    create_topics(kafka, topics)
+    for topic, compression in zip(topics, kinds, strict=True):
+        produce(kafka, topic, [(0, b"k", b"v")] * small + [(0, b"k", b"x" * size)] * large, compression)
+    workers.start(bootstrap=kafka, group="chunks", topics=topics, max_poll_records=10_000)
+    workers.wait(lambda: count_done(workers) >= len(topics) * (small + large))
+
+    for topic in topics:
+        assert offsets_done(workers, topic) == {0: list(range(small + large))}
+    chunks = [range(first, last + 1) for line in workers.lines("chunk") for first, last in line["offsets"]]
+    # The first large ones may be taken as if they were small: 128 at once.
+    most = max(sum(offset >= small + 128 for offset in chunk) for chunk in chunks)
+    assert 2 <= most * size <= 1.25 * 1_048_576, f"{most} records of {size} bytes in a chunk"
+
+
 def test_a_worker_with_a_name_of_its_own_comes_back_without_a_rebalance(kafka: str, workers: Workers) -> None:
     """Static membership: killed and started again within the session, it has its partitions back at once."""
     create_topics(kafka, ["static"])

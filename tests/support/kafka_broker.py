@@ -507,7 +507,9 @@ def add_partitions(bootstrap: str, topic: str, count: int) -> None:
         grown.result(30)
 
 
-def produce(bootstrap: str, topic: str, records: Iterable[tuple[int, bytes | None, bytes | None]]) -> None:
+def produce(
+    bootstrap: str, topic: str, records: Iterable[tuple[int, bytes | None, bytes | None]], compression: str = "none"
+) -> None:
     """Writes (partition, key, value) records in order, and waits for every acknowledgement."""
     failures: list[KafkaError] = []
 
@@ -516,7 +518,13 @@ def produce(bootstrap: str, topic: str, records: Iterable[tuple[int, bytes | Non
             failures.append(error)
 
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0},
+        {
+            "bootstrap.servers": bootstrap,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "compression.type": compression,
+            "log_level": 0,
+        },
     )
     for partition, key, value in records:
         while True:

@@ -200,7 +200,7 @@ class System:
         for worker in running:
             assert worker.wait(20) == 0, f"{worker}"
 
-    def publish(self, events: Iterable[Event]) -> int:
+    def publish(self, events: Iterable[Event], compression: str = "none") -> int:
         """Publishes in order, keyed by the partitioner every client of Kafka shares; waits for acknowledgements."""
         failures: list[KafkaError] = []
 
@@ -214,6 +214,7 @@ class System:
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "message.max.bytes": 32 * 1024 * 1024,
+                "compression.type": compression,
                 "linger.ms": 2,
                 "log_level": 0,
             }
