@@ -228,10 +228,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         self, consumer: AIOKafkaConsumer, wanted: set[TP], timeout_s: float, most: int
     ) -> Mapping[TP, list[Any]]:
         try:
-            return cast(
-                "Mapping[TP, list[Any]]",
-                await self._fetch_records(consumer, wanted, timeout=timeout_s, max_records=most),
-            )
+            return await self._fetch_records(consumer, wanted, timeout=timeout_s, max_records=most)
         except NoOffsetForPartitionError:
             # The client looked for a committed offset before the seek. Every partition read from is sought first.
             return {}
@@ -281,7 +278,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
 
 def _size(records: Sequence[Any]) -> int:
     """The bytes of values and headers: keys are small."""
-    values = sum([record.serialized_value_size for record in records])
+    values: int = sum([record.serialized_value_size for record in records])
     return values + sum([len(value) for record in records if record.headers for _, value in record.headers if value])
 
 
