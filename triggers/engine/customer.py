@@ -22,7 +22,7 @@ from triggers.engine.seen import from_the_future
 from triggers.engine.signals import apply_behaviour, apply_desk, apply_feedback, apply_profile
 from triggers.engine.stage import Outcome
 from triggers.engine.state import CustomerState
-from triggers.engine.timers import WINDOW, next_due, settle_every
+from triggers.engine.timers import NEVER, WINDOW, next_due, settle_every
 from triggers.engine.together import Together
 from triggers.engine.transactions import apply_transaction
 from triggers.engine.usual import begin_usual
@@ -65,12 +65,12 @@ class CustomerStage:
         if state.ruleset != ruleset.hash:
             moved = bool(state.ruleset)
             adopt_state(state, plan, clock)
+            state.idle_until = 0
         state.clock = clock
         run.state = state
         outputs = run.outputs = []
-        timers = state.timers  # an adopted state has others
-        if timers and min(timers.values()) <= clock:
-            self._run_due(clock, now)
+        if state.idle_until <= clock:
+            self._bring_up_to(clock, now)
         run.clock = clock
         if moved and (state.journeys or state.proposals):
             end_retired(run)
@@ -82,10 +82,13 @@ class CustomerStage:
             done = made is not None and made(run, record, state, at)
         else:
             done = False
-        rejected = None if done else _APPLY[kind](run, record, at)
-        if timers and min(timers.values()) <= clock:
+        rejected = None
+        if not done:
+            state.idle_until = 0
+            rejected = _APPLY[kind](run, record, at)
+        if state.idle_until <= clock:
             # A lead time that had passed when its holding became known is due at once.
-            self._run_due(clock, now)
+            self._bring_up_to(clock, now)
         desks = plan.policy.desks
         if desks is not None:
             tell_desk(run.tenant, state, desks, outputs)
@@ -105,6 +108,7 @@ class CustomerStage:
             end_retired(run)
         if plan.policy.desks is not None:
             tell_desk(run.tenant, state, plan.policy.desks, run.outputs)
+        state.idle_until = 0
         state.indexed_due = None  # The sweep found this entry: it is written anew or removed.
         return Outcome(run.outputs) if run.outputs else None
 
@@ -121,6 +125,15 @@ class CustomerStage:
             return (False, None)
         state.indexed_due = due
         return (True, due)
+
+    def _bring_up_to(self, clock: int, now: int | None) -> None:
+        """Runs what is due by the time at which the system acts, and notes until when nothing is."""
+        state = self._run.state
+        due = next_due(state)
+        if due is not None and due <= clock:
+            self._run_due(clock, now)
+            due = next_due(state)
+        state.idle_until = NEVER if due is None else due
 
     def _run_due(self, until: int, now: int | None) -> None:
         """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves.

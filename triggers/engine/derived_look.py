@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from triggers.engine.fused import FusedGenerator, generator_for, statements, text_of_function
@@ -29,6 +30,8 @@ and the occasion; returns the changes."""
 
 _SURE: Final = frozenset({"customer"})
 _LEAST, _MOST = Decimal("-Infinity"), Decimal("Infinity")
+_BEYOND: Final = 1 << 64
+"""More than any sample."""
 
 
 def look_of(tierings: Sequence[Tiering], tags: Sequence[Tag], windows: Sequence[Window | None], steps: Steps) -> Look:
@@ -83,6 +86,17 @@ def bounds_of(tiering: Tiering) -> Mapping[str, tuple[Decimal, Decimal]]:
     highs = (*tiering.edges[1:], _MOST)
     lows = (_LEAST, *map(min, tiering.edges[1:], tiering.floors[1:]))
     return dict(zip(tiering.names, zip(lows, highs, strict=True), strict=True))
+
+
+def packed_bounds_of(tiering: Tiering) -> Mapping[str, tuple[int, int]]:
+    """The same in 1/10,000, for whole numbers of these."""
+    return {tier: (_packed(low), _packed(high)) for tier, (low, high) in bounds_of(tiering).items()}
+
+
+def _packed(bound: Decimal) -> int:
+    if bound.is_infinite():
+        return _BEYOND if bound > 0 else -_BEYOND
+    return ceil(bound * 10_000)
 
 
 def _tag(generator: FusedGenerator, tag: Tag) -> list[ast.stmt]:

@@ -344,6 +344,8 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     balance: Decimal | None = None
     aum: Decimal | None = None
     today: date | None = None
+    idle_until: int = 0
+    """No timer is due before this time (ms); 0 where that is not known."""
 
     @property
     def accounts(self) -> int:
@@ -385,11 +387,13 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
         balance = aum = None
         for account in self.account_map.values():
             if account.currency == currency:
-                balance = (_ZERO if balance is None else balance) + account.balance
+                balance = account.balance if balance is None else balance + account.balance
         if balance is not None:
+            # Of one account it is the account's own number: the usual transaction goes by that. A zero has no sign.
+            balance = balance or _ZERO
             if self.transit:
                 balance += Decimal(sum(amount for amount, _ in self.transit.values())).scaleb(-4)
-            aum = balance or _ZERO
+            aum = balance
         for holding in self.holding_map.values():
             if holding.open and holding.currency == currency and holding.kind != "loan":
                 aum = (_ZERO if aum is None else aum) + holding.amount

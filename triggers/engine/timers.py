@@ -18,6 +18,8 @@ from triggers.language.model import OnMaturity, Policy
 
 WINDOW: Final = "a::"
 """The timer of the arbitration window's end."""
+NEVER: Final = 1 << 62
+"""Later than any timer is due (ms)."""
 
 
 def next_due(state: CustomerState) -> int | None:

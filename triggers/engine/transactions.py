@@ -58,7 +58,7 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
     if newer:
         account.balance, account.sequence = record.balance_after, record.sequence
         if account.currency == state.currency:
-            # As ``_shift``, without its call: every transaction comes here.
+            # As ``_shift``, without its call.
             state.balance += step  # type: ignore[operator]  # known, since the account is
             state.aum += step  # type: ignore[operator]
         if plan.levels:
@@ -88,6 +88,27 @@ def apply_transaction(run: Evaluation, record: Transaction, at: int) -> Rejected
         end_by_event(run, "transaction", record.kind, record.event_id)
     run.follow(plan.woken("transaction", record.kind), "transaction", cause)
     return None
+
+
+def open_account(run: Evaluation, record: Transaction, at: int) -> Account | None:
+    """The first known transaction of an account, before it takes effect: the account becomes known, and what holds
+    before the event is noted. ``None``, and nothing has changed, where it is a repeat, comes late or concerns another
+    event.
+
+    ``apply_transaction`` comes to the same, whether it finds this done or not.
+    """
+    state = run.state
+    if state.transit or state.undone or record.transfer_id is not None or record.reversal_of is not None:
+        return None
+    seen = seen_of(state.seen, "transaction")
+    if at < seen.newest or event_key(record.event_id) in seen:
+        return None
+    amount = record.amount if record.direction == "credit" else -record.amount
+    account = _open(state, record, amount, run.plan.policy.currency)
+    run.begin(at, record)
+    run.scope.account = account
+    run.settle_before(f"transaction:{record.event_id}", account, opened=True)
+    return account
 
 
 def _open(state: CustomerState, record: Transaction, amount: Decimal, currency: str) -> Account:

@@ -14,11 +14,16 @@ from operator import mul, sub
 from struct import Struct
 from typing import Any, Final
 
-from triggers.engine.series import ROW_BYTES, SeriesState, window_value
+from triggers.engine.series import ROW_BYTES, SeriesState, time_at, window_value
 from triggers.language.model import Feature, Series
 
 Window = Callable[[Mapping[str, SeriesState], int], Any]
 """The value of a feature of a customer's series at a moment (ms), ``None`` where it is unknown."""
+
+Span = Callable[[Mapping[str, SeriesState], int], tuple[int, int] | None]
+"""The least and the greatest that a feature of a customer's series may be at a moment (ms), in 1/10,000; ``None`` where
+that is not easily said, or the value may be unknown.
+"""
 
 _MOST: Final = 64
 """The rows up to which this is quicker than to look at the memory as an array."""
@@ -62,6 +67,32 @@ def window_of(feature: Feature, series: Series) -> Window | None:
         return _COUNTS[count - first] if compute is None else compute(rows, times, first, count, start, at)
 
     return window
+
+
+def span_of(feature: Feature, series: Series) -> Span | None:
+    """A function that says between which numbers the value of a feature surely lies; ``None`` where there is none.
+
+    A mean by the day is no less than the least and no more than the greatest of all that is kept of its level. To find
+    these takes a fifth of its time, and mostly they settle what is asked of it.
+    """
+    if feature.function != "daily_mean" or window_of(feature, series) is None:
+        return None
+    name = series.id
+
+    def span(held: Mapping[str, SeriesState], at: int) -> tuple[int, int] | None:
+        samples = held.get(name)
+        if samples is None:
+            return None
+        rows = samples.rows
+        count = len(rows) // ROW_BYTES
+        if not 0 < count <= _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
+            return None
+        if time_at(rows)[0] > at:
+            return None
+        values = _COLUMN[count](rows, _VALUE)
+        return min(values), max(values)
+
+    return span
 
 
 def _values(rows: bytearray, first: int, count: int) -> tuple[int, ...]:
