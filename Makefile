@@ -43,12 +43,12 @@ BENCH := $(BIN)/python -m tests.benchmarks
 FIGURES := tests/benchmarks/figures
 bench: $(READY)
 	rm -rf $(FIGURES)
-	-$(BENCH) drain --events 50000 --customers 5000 --minutes 10.5 --json $(FIGURES)/drain.json
-	-$(BENCH) engine --triggers 10 1 50 200 --events 40000 --customers 4000 --minutes 4 --json $(FIGURES)/engine.json
-	-$(BENCH) latency --minutes 4.5 --pictures $(FIGURES) --json $(FIGURES)/latency.json
-	-$(BENCH) growth --minutes 8 --pictures $(FIGURES) --json $(FIGURES)/growth.json
-	-$(BENCH) recovery --minutes 4 --json $(FIGURES)/recovery.json
-	-$(BENCH) backtest --jobs 2 --minutes 3 --json $(FIGURES)/backtest.json
+	-$(BENCH) drain --events 40000 --customers 4000 --minutes 9.5 --json $(FIGURES)/drain.json
+	-$(BENCH) engine --triggers 10 1 50 200 --events 30000 --customers 3000 --minutes 3 --json $(FIGURES)/engine.json
+	-$(BENCH) latency --minutes 4 --pictures $(FIGURES) --json $(FIGURES)/latency.json
+	-$(BENCH) growth --minutes 7.5 --pictures $(FIGURES) --json $(FIGURES)/growth.json
+	-$(BENCH) recovery --minutes 6.5 --json $(FIGURES)/recovery.json
+	-$(BENCH) backtest --jobs 2 --minutes 2.5 --json $(FIGURES)/backtest.json
 	-$(BENCH) authoring --minutes 1 --json $(FIGURES)/authoring.json
 	-$(BENCH) profile --events 60000 --customers 6000 --json $(FIGURES)/profile.json
 	$(BENCH) report $(FIGURES) --needs drain engine latency growth recovery backtest authoring profile

@@ -134,6 +134,7 @@ def run(given: argparse.Namespace) -> None:
                 rounds.append([figure for _, figure in sorted(figures.items())])
                 told = ", ".join(f"{f.share:.0%}: p99 {f.p99:.0f} ms" for f in rounds[-1])
                 print(f"round {number + 1}: {told}", flush=True)
+            system.wait_until_drained(120)
             system.stop_workers()
             check_against_oracle(system)
     if given.pictures is not None:
@@ -194,16 +195,20 @@ def table(rounds: Sequence[Sequence[Figure]]) -> str:
         pauses = sum(f.pauses for f in of_one)
         longest = max((float(f.longest_pause) for f in of_one if f.longest_pause), default=0.0)
         said = f"{pauses}, {sum(f.pause_ms for f in of_one):.1f}, <= {longest:g} s" if pauses else "none"
-        medians = "".join(f"{statistics.median(column):>14.1f}" for column in columns)
-        spans = "".join(f"{f'{min(column):.1f}-{max(column):.1f}':>14}" for column in columns)
+        medians = "".join(f"{_shown(statistics.median(column)):>14}" for column in columns)
+        spans = "".join(f"{f'{_shown(min(column))}-{_shown(max(column))}':>14}" for column in columns)
         every = together(of_one)
-        times = "".join(f"{_ms(every, p):>14.1f}" for p in (50.0, 99.0, 99.9, 100.0))
+        times = "".join(f"{_shown(_ms(every, p)):>14}" for p in (50.0, 99.0, 99.9, 100.0))
         lines += [
             f"{f'{of_one[0].share:.0%}':>14}{of_one[0].rate:>14,.0f}{actions:>14,}{medians}{said:>34}",
             f"{'range':>14}{'':28}{spans}",
             f"{'all rounds':>14}{'':28}{times}",
         ]
     return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def pictures(rounds: Sequence[Sequence[Figure]]) -> dict[str, str]:
@@ -243,7 +248,7 @@ def _hold(
                 reader.read()
             if time.monotonic() > deadline:
                 raise SystemExit(f"the worker was still behind {_DRAIN_S:g} s after the last event")
-        system.wait_until_drained(120)
+        # An action is sent before its event's position is committed.
         reader.read_to_end()
     used = cpu_seconds(worker) - used
     told = json.loads(output)

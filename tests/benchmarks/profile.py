@@ -121,8 +121,8 @@ def of_worker(spy: Path, folder: Path, events: int, customers: int) -> Profile:
         worker = system.start_worker()
         worker.wait_for_partitions()
         stacks = folder / "worker.raw"
-        before = _of_threads(worker.process.pid)
         with _recording(spy, stacks, worker.process.pid):
+            before = _of_threads(worker.process.pid)
             drained = time_drain(system, redis.url, worker, events)
             after = _of_threads(worker.process.pid)
         system.wait_until_drained(300)

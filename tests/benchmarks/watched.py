@@ -42,11 +42,11 @@ def time_drain(system: System, redis_url: str, worker: WorkerProcess, events: in
     return Drained(events - before, seconds, cpu_seconds(worker) - used)
 
 
-def position(system: System, redis_url: str) -> int:
-    """How many transactions are committed, over all partitions."""
+def position(system: System, redis_url: str, topic: str = TOPIC) -> int:
+    """How many of a topic's records are committed, over all partitions; transactions where no topic is named."""
     with Redis.from_url(redis_url) as redis:
         keys = [f"{{{system.settings.namespace}:{number}}}:meta" for number in range(system.partitions)]
-        return sum(int(redis.hget(key, f"pos:{TOPIC}") or 0) for key in keys)
+        return sum(int(redis.hget(key, f"pos:{topic}") or 0) for key in keys)
 
 
 def memory_mib(worker: WorkerProcess) -> float:

@@ -15,6 +15,7 @@ from typing import Final
 from tests.support.system import Event
 
 TOPIC: Final = "bank.transactions"
+PROFILES: Final = "bank.profiles"
 RULES: Final = Path(__file__).parent / "rules"
 """Ten frozen triggers with their policy."""
 _START: Final = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
@@ -58,7 +59,7 @@ def profiles(customers: int) -> Iterator[Event]:
             "tier": ("mid", "high", "effective", "potential")[number % 4],
             "consents": {"sms": True},
         }
-        yield Event("bank.profiles", str(body["customer_id"]).encode(), json.dumps(body).encode())
+        yield Event(PROFILES, str(body["customer_id"]).encode(), json.dumps(body).encode())
 
 
 def holdings(customers: int) -> Iterator[Event]:
