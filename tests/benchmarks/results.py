@@ -17,6 +17,7 @@ from tests.benchmarks.work import machine
 
 ROOT: Final = Path(__file__).parents[2]
 FIGURES: Final = "tests/benchmarks/figures"
+_WHOLE: Final = 1_000
 PAGE: Final = "tests/benchmarks/FIGURES.md"
 
 
@@ -36,12 +37,16 @@ class Target:
         return self.found <= self.wanted if self.at_most else self.found >= self.wanted
 
     def __str__(self) -> str:
-        return f"target: {self.figure} {self._bound(self.wanted)}: {self.found:,.4g}, {self._said}"
+        return f"target: {self.figure} {self._bound(self.wanted)}: {self._found}, {self._said}"
 
     def row(self) -> str:
         """As a row of the page's table."""
-        cells = (self.figure, self._bound(self.wanted), self._bound(self.aimed), f"{self.found:,.4g}", self._said)
+        cells = (self.figure, self._bound(self.wanted), self._bound(self.aimed), f"{self._found}", self._said)
         return f"| {' | '.join(cells)} |"
+
+    @property
+    def _found(self) -> str:
+        return f"{self.found:,.0f}" if self.found >= _WHOLE else f"{self.found:.4g}"
 
     @property
     def _said(self) -> str:
