@@ -17,7 +17,8 @@ from streams.patience import Patience
 from streams.refusals import RecordsLost
 from triggers.engine.batch import RawRecord
 
-_FETCH_BYTES = 16 * 1024 * 1024
+_FETCH_BYTES = 1024 * 1024
+"""A record may be larger: Kafka sends the first whatever its size."""
 _AT_ONCE = 4
 """Clients open at the same time; each buffers a fetch."""
 
@@ -88,9 +89,10 @@ class KafkaLog:
             consumer.assign([tp])
             consumer.seek(tp, first)
             # The position moves over offsets without a record too, also at the end of the range.
-            while await consumer.position(tp) <= last:
+            while (position := await consumer.position(tp)) <= last:
                 try:
-                    fetched = await consumer.getmany(tp, timeout_ms=500)
+                    # No more than is asked for: what was compressed may be many times what was fetched.
+                    fetched = await consumer.getmany(tp, timeout_ms=500, max_records=last - position + 1)
                 except OffsetOutOfRangeError as error:
                     start = (await consumer.beginning_offsets([tp]))[tp]
                     raise RecordsLost(topic, partition, first, start, end) from error

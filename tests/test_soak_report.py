@@ -6,13 +6,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support.soak_report import Check, Sample, check_row, memory_row, picture, row, unexpected_end
+from tests.support.soak_report import Check, Sample, check_row, lag_row, memory_row, picture, row, unexpected_end
 
 SAMPLES = [
     Sample(float(second), (100 + second, 90), None if second == 7 else second * 3, second * 10, ("kafka: slow",))
     for second in range(500)
 ]
-CHECKS = [Check(200.0, 3.4, 50, 1_200, 1_500, 7, None), Check(400.0, 3.4, 90, 2_400, 3_000, 9, "a message is missing")]
+CHECKS = [
+    Check(200.0, 12.0, 3.4, 50, 1_200, 1_500, 7, None),
+    Check(400.0, 119.0, 3.4, 90, 2_400, 3_000, 9, "a message is missing"),
+]
 
 STEADY = "memory: at most 97 MiB in one worker (bound 256)"
 
@@ -78,3 +81,28 @@ def test_how_a_worker_may_end(code: int, blind: bool, asked: set[int], problem: 
     """By itself never, by an error only where what it needs was away at its start, by a crash never."""
     said = unexpected_end(code, blind, asked)
     assert said is None if problem is None else problem in str(said)
+
+
+def _lags(*lags: int | None) -> list[Sample]:
+    """A look a second, 10 records between two; at 4.5 seconds is a rest."""
+    return [Sample(float(second), (), lag, second * 10, ("worker: killed",)) for second, lag in enumerate(lags)]
+
+
+@pytest.mark.parametrize(
+    ("lags", "rest_s", "held"),
+    [
+        ((0, 10, 20, 30, 0, 10, 20), 5.0, True),
+        ((0, 10, None, 30, 0, 10, None), 5.0, True),
+        ((0, 10, 21, 30, 0, 10, 20), 5.0, False),  # more than ever came
+        ((0, 10, 20, 30, 0, 10, 21), 5.0, False),  # what had taken effect at the rest waits again
+        ((0, 10, 20, 30, 0, 10, 20), 121.0, False),
+    ],
+)
+def test_what_may_wait_is_what_came_since_the_last_rest(
+    lags: tuple[int | None, ...], rest_s: float, held: bool
+) -> None:
+    """While workers are dead all that comes waits, and no more; and it must be gone in time."""
+    found, said = lag_row(_lags(*lags), [Check(4.5, rest_s, 1.0, 1, 1, 1, 0, None)])
+    assert found is held
+    assert said.startswith(f"lag: at most {max(filter(None, lags))} records")
+    assert f"nothing waited {rest_s:.0f} s after" in said

@@ -16,6 +16,8 @@ MOST_MIB: Final = 256
 """What a worker may have at most: about 95 when it works, and 128 that its cache may fill."""
 GROWTH_MIB: Final = 32
 """So much more may the larger worker have in the last third than in the first, each time the median of the looks."""
+REST_S: Final = 120.0
+"""So long after everything is mended nothing may wait any more."""
 _LOOKS: Final = 20
 """Fewer in a third tell nothing of growth."""
 
@@ -44,6 +46,8 @@ class Check:
     """A comparison with the oracle, at rest: every message, the states, the positions, the journal; and the caps."""
 
     at_s: float
+    rest_s: float
+    """From the moment at which everything was mended until nothing waited."""
     took_s: float
     batches: int
     actions: int
@@ -71,7 +75,8 @@ def check_row(check: Check) -> str:
     )
     return (
         f"{_clock(check.at_s)} | {verdict}: {check.batches:,} batches, {check.actions:,} actions, "
-        f"{check.decisions:,} decisions, {check.repeated:,} sent twice and alike; looked at in {check.took_s:.0f} s"
+        f"{check.decisions:,} decisions, {check.repeated:,} sent twice and alike; at rest after {check.rest_s:.0f} s, "
+        f"looked at in {check.took_s:.0f} s"
     )
 
 
@@ -86,6 +91,27 @@ def memory_row(samples: Sequence[Sample]) -> tuple[bool, str]:
     first, last = median(largest[:third]), median(largest[-third:])
     held = most <= MOST_MIB and last - first <= GROWTH_MIB
     return held, f"{said}; median {first:g} MiB in the first third, {last:g} in the last (bound {GROWTH_MIB} more)"
+
+
+def lag_row(samples: Sequence[Sample], checks: Sequence[Check]) -> tuple[bool, str]:
+    """Whether no more ever waited than had come since the last rest, and a line of the figures.
+
+    So the bound rises while workers or what they need are dead, also where all of them are, and a position that went
+    back is seen; how soon it must come down is ``REST_S``.
+    """
+    most, held, rests = 0, True, iter(check.at_s for check in checks)
+    published = before = 0
+    rest = next(rests, None)
+    for sample in samples:
+        while rest is not None and sample.at_s > rest:
+            before, rest = published, next(rests, None)
+        published = sample.published
+        if sample.lag is not None:
+            most = max(most, sample.lag)
+            held = held and sample.lag <= published - before
+    slowest = max((check.rest_s for check in checks), default=0.0)
+    said = f"lag: at most {most:,} records (bound: what came since the last rest)"
+    return held and slowest <= REST_S, f"{said}; nothing waited {slowest:.0f} s after all was mended (bound {REST_S:g})"
 
 
 def unexpected_end(code: int, blind: bool, asked: Collection[int]) -> str | None:
