@@ -460,3 +460,11 @@ class System:
         """Whether some worker says that it ran this batch of its predecessor again."""
         text = f"partition {partition}: the batch {sequence} of its last owner is run again"
         return any(text in worker.text() for worker in self.workers)
+
+    def broken_off(self) -> int:
+        """How many batches workers say they left unfinished: a partition went to another in the middle of one.
+
+        A machine that stands still for a session's length is enough; the next owner then runs the batch again.
+        """
+        said = ("a batch is broken off", "was taken over by another worker")
+        return sum(worker.text().count(text) for worker in self.workers for text in said)
