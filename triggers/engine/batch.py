@@ -6,10 +6,11 @@ is run again yields the same bytes.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record, from_ms
@@ -39,6 +40,7 @@ S = TypeVar("S")
 
 _OF_SEVERAL: Final = frozenset({"desk"})
 """The stages whose key is not a customer: what they send of one goes to the customer's own partition."""
+_place: Final = itemgetter(0)
 _SENT_TO: Final = {
     model: topic
     for topic in (
@@ -85,16 +87,17 @@ class Message(NamedTuple):
 class Decoded:
     """The records of a batch, read or rejected, and the distinct keys whose states they need, first seen first.
 
-    ``last`` is the index of each key's last record.
+    ``places`` are the indices of each key's records, in order; ``rejected`` those of the records that were not read.
     """
 
     records: list[tuple[RawRecord, Record | Rejected]]
-    last: dict[str, int]
+    places: dict[str, list[int]]
+    rejected: list[int]
 
     @property
     def keys(self) -> list[str]:
         """The keys of the batch."""
-        return list(self.last)
+        return list(self.places)
 
 
 @dataclass(slots=True)
@@ -140,57 +143,59 @@ def decode_batch(
 
     Ends behind the last of ``most_rejected`` (1 or more) rejected records; what follows is left out.
     """
-    last: dict[str, int] = {}
+    places: dict[str, list[int]] = defaultdict(list)
+    rejected: list[int] = []
     decoded: list[tuple[RawRecord, Record | Rejected]] = []
     key_of = stage.key_of
-    left = -1 if most_rejected is None else most_rejected
     for index, raw in enumerate(records):
         record = decode(topic, tenant, raw.key, raw.value)
         decoded.append((raw, record))
         if type(record) is not Rejected:
-            last[key_of(record)] = index
+            places[key_of(record)].append(index)
         else:
-            left -= 1
-            if left == 0:
+            rejected.append(index)
+            if len(rejected) == most_rejected:
                 break
-    return Decoded(decoded, last)
+    return Decoded(decoded, places, rejected)
 
 
 def run_records(
     stage: Stage[S], entry: RecordBatch, topic: Topic, decoded: Decoded, states: dict[str, S], ruleset: RuleSet
 ) -> BatchResult:
-    """Runs the records in order over ``states`` (one for each of ``decoded.keys``), which it changes in place."""
+    """Runs the records over ``states`` (one for each of ``decoded.keys``), which it changes in place.
+
+    Each key's records in order, one key after another: a state is read, changed and written while the processor has it
+    at hand. What is made of a record knows nothing of other keys, and is published in the order of the records.
+    """
     result = BatchResult()
     let_go = isinstance(states, Opened)
     now = entry.now_ms if entry.clock == "wall" else None
-    messages, last = result.messages, decoded.last
-    key_of, process = stage.key_of, stage.process
-    rejections = 0
-    for index, (raw, record) in enumerate(decoded.records):
-        if isinstance(record, Rejected):
-            messages.append(_dead_letter(entry, topic, raw, record))
-            result.tallies["dead_letters", topic.name, record.reason] += 1
-            rejections += 1
-            continue
-        key = key_of(record)
+    records, process = decoded.records, stage.process
+    made: list[tuple[int, list[Message]]] = []
+
+    def set_aside(index: int, why: Rejected) -> Message:
+        result.tallies["dead_letters", topic.name, why.reason] += 1
+        result.counts["dead_letters"] += 1
+        return _dead_letter(entry, topic, records[index][0], why)
+
+    for key, places in decoded.places.items():
         state = states[key]
-        outcome = process(record, state, ruleset, now)
-        if outcome is not None:
-            if outcome.rejected is not None:
-                messages.append(_dead_letter(entry, topic, raw, outcome.rejected))
-                result.tallies["dead_letters", topic.name, outcome.rejected.reason] += 1
-                rejections += 1
-            if outcome.outputs and _add(outcome.outputs, result, stage.name):
-                result.acted.append(index)
-            for republished in outcome.republished:
-                messages.append(_anew(republished))
-        if last[key] == index:
-            # Now, not after the loop: what the record has just touched is still in the processor's cache.
-            _close(stage, key, state, result)
-            if let_go:
-                del states[key]
-    result.counts["records"] = len(decoded.records)
-    result.counts["dead_letters"] = rejections
+        for index in places:
+            outcome = process(records[index][1], state, ruleset, now)
+            if outcome is not None:
+                messages = [] if outcome.rejected is None else [set_aside(index, outcome.rejected)]
+                if outcome.outputs and _add(outcome.outputs, messages, result.tallies, stage.name):
+                    result.acted.append(index)
+                messages += map(_anew, outcome.republished)
+                made.append((index, messages))
+        _close(stage, key, state, result)
+        if let_go:
+            del states[key]
+    made += [(index, [set_aside(index, cast(Rejected, records[index][1]))]) for index in decoded.rejected]
+    made.sort(key=_place)
+    result.messages = [message for _, messages in made for message in messages]
+    result.acted.sort()
+    result.counts["records"] = len(records)
     return result
 
 
@@ -204,7 +209,7 @@ def run_timers(
     for key in keys:
         outcome = stage.run_timers(states[key], ruleset, entry.until_ms, now)
         if outcome is not None:
-            _add(outcome.outputs, result, stage.name)
+            _add(outcome.outputs, result.messages, result.tallies, stage.name)
         _close(stage, key, states[key], result)
         if key not in result.due:
             # The sweep asked for this key: an entry that stayed as it is would be found again, for ever.
@@ -223,23 +228,23 @@ def _close(stage: Stage[S], key: str, state: S, result: BatchResult) -> None:
     result.states[key] = stage.encode(state)
 
 
-def _add(outputs: Sequence[Record], result: BatchResult, stage: str) -> bool:
+def _add(outputs: Sequence[Record], messages: list[Message], tallies: Counter[tuple[str, ...]], stage: str) -> bool:
     """Adds what is to be published, and counts it; whether an action is among it."""
     acted, by_key = False, stage in _OF_SEVERAL
     for output in outputs:
         message = _message(output)
-        result.messages.append(message._replace(by_key=True) if by_key else message)
+        messages.append(message._replace(by_key=True) if by_key else message)
         if isinstance(output, NextBestAction):
             acted = True
-            result.tallies["actions", output.channel, output.trigger] += 1
+            tallies["actions", output.channel, output.trigger] += 1
         elif isinstance(output, Decision):
-            result.tallies["decisions", output.outcome, output.reason] += 1
+            tallies["decisions", output.outcome, output.reason] += 1
         elif isinstance(output, Cancellation):
-            result.tallies["cancellations", output.channel, output.trigger] += 1
+            tallies["cancellations", output.channel, output.trigger] += 1
         elif isinstance(output, IdentityDecision):
-            result.tallies["identity_decisions", output.outcome] += 1
+            tallies["identity_decisions", output.outcome] += 1
         elif isinstance(output, DeskReport):
-            result.tallies["desk_reports", output.kind] += 1
+            tallies["desk_reports", output.kind] += 1
     return acted
 
 

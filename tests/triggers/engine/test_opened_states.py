@@ -119,6 +119,35 @@ def test_states_read_anew_for_each_batch_come_to_the_same_bytes_and_messages(siz
     assert swept[0].messages
 
 
+def test_a_batch_makes_what_its_records_make_one_by_one_in_their_order() -> None:
+    """Customers are worked one after another; messages, dead letters among them, still stand in the records' order."""
+    ruleset = rule_set(RULES, 10, "full")
+    told = []
+    for size in (1, EVENTS * 2):
+        stage = CustomerStage("bank")
+        states: dict[str, CustomerState] = {}
+        messages: list[Message] = []
+        acted, counts, tallies = [], Counter[str](), Counter[tuple[str, ...]]()
+        for topic, raws in _batches(EVENTS):
+            mixed = [Raw(raw.offset, raw.key, b"{" if raw.offset % 10 == 3 else raw.value) for raw in raws]
+            for begin in range(0, len(mixed), size):
+                part = mixed[begin : begin + size]
+                decoded = decode_batch(stage, TOPIC[topic], "bank", part)
+                for key in decoded.keys:
+                    states.setdefault(key, stage.fresh(key))
+                result = run_records(stage, _entry(topic, part), TOPIC[topic], decoded, states, ruleset)
+                messages += result.messages
+                acted += [(topic, part[index].offset) for index in result.acted]
+                counts += result.counts
+                tallies += result.tallies
+        told.append((messages, acted, counts, tallies))
+    assert told[0] == told[1]
+    messages, acted, counts, _ = told[0]
+    assert counts["dead_letters"] > EVENTS // 11
+    assert len(acted) > 10
+    assert len(messages) > counts["dead_letters"] + 100
+
+
 def test_damaged_bytes_are_refused_where_they_are_read() -> None:
     """What cannot be read is no new customer."""
     stage = CustomerStage("bank")
