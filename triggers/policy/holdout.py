@@ -24,7 +24,7 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
         return None
     if is_held_out(holdout, state.key, ""):
         return Held({"from": "all", "percent": str(holdout.percent)})
-    if is_held_out(holdout, state.key, candidate.trigger):
+    if candidate.trigger in holdout.triggers and is_held_out(holdout, state.key, candidate.trigger):
         return Held({"from": candidate.trigger, "percent": str(holdout.triggers[candidate.trigger])})
     return None
 

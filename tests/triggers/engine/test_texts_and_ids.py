@@ -29,6 +29,7 @@ def test_an_id_is_the_hash_of_the_lengths_and_the_parts(parts: list[str]) -> Non
 
 
 @given(st.lists(part, min_size=7, max_size=7))
+@example(["x" * length for length in range(7)])
 @example([*["x"] * 6, "x" * 128])
 @example([*["x"] * 6, "\x80"])
 def test_the_id_of_a_decision_is_that_of_its_seven_parts(parts: list[str]) -> None:

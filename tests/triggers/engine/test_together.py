@@ -192,10 +192,11 @@ def test_what_waited_looks_at_its_condition_again(back: int, reason: str) -> Non
     assert again == [("poor", 0, "once_per" if reason == "sent" else "sent")]
 
 
-def test_what_a_window_said_stays_so_over_the_night() -> None:
+@pytest.mark.parametrize("names", [("in_day",), ("customer.balance", "in_day")])
+def test_what_a_window_said_stays_so_over_the_night(names: tuple[str, ...]) -> None:
     """A sum over today is 0 in the morning: that is no reason to keep quiet of yesterday's."""
     asked = iter([True, False])
-    one = trigger("moved", lambda _: next(asked), "in_day")
+    one = trigger("moved", lambda _: next(asked), *names)
     person = customer(one)
     person.feed(transaction("t1", 1, -500, 500))
     assert told(person.run_to(at(1))) == [("moved", 0, "sent")]
