@@ -43,11 +43,13 @@ RULES = ruleset(
         goal=Goal((OnEvent("transaction", "purchase"),)),
     ),
     trigger("quietly", status="shadow"),
+    # Owed to everybody, also to those held out.
+    trigger("owed", on=(OnEvent("maturity", "purchased"),), category="desk", priority=90),
     policy=replace(
         NO_LIMITS,
         caps=(Cap(at_most=3, per_ms=7 * DAY),),
         quiet=(Quiet(frozenset({"push", "sms"}), 21 * 60, 8 * 60),),
-        holdout=Holdout("salt", 20, {"spending": 25}),
+        holdout=Holdout("salt", 20, {"spending": 25}, frozenset({"desk"})),
     ),
     name="rules-1",
 )
@@ -126,7 +128,7 @@ def _life(rng: random.Random, name: str) -> Iterator[Any]:
                 f"{event_id}-r", sequence, -amount, balance, occurred_at=later, reversal_of=event_id, **common
             )
     for number in range(rng.choice([0, 0, 1, 2])):
-        at = _moment(rng, rng.randrange(DAYS))
+        at = _moment(rng, rng.choice([0, rng.randrange(DAYS)]))
         due = date(2027, 1, 1)
         holding = {"customer_id": name, "holding_id": f"h-{name}-{number}"}
         yield maturity(f"m-{name}-{number}", 1, "purchased", due, occurred_at=at, **holding)

@@ -57,7 +57,8 @@ class Lift:
     """The groups, over customers in any order: of the bank as a whole, and by trigger.
 
     A customer enters a group at the first allowed contact from ``since_ms`` on. In the bank's, only those held out from
-    every contact are held out; in a trigger's, also those held out from that trigger alone.
+    every contact are held out; in a trigger's, also those held out from that trigger alone. What reaches the held out
+    as well, as the policy excepts its category, brings nobody into the bank's groups: else they count as contacted.
     """
 
     within_ms: int
@@ -75,7 +76,8 @@ class Lift:
                 continue
             if in_range(to_ms(one.decided_at), self.since_ms, self.until_ms):
                 entries.setdefault(one.trigger, one)
-                first = first or one
+                if first is None and one.detail.get(holdout.REASON) != holdout.EXCEPTED:
+                    first = one
         if first is not None:
             self._enter(self.bank, first, bought, held_out=first.detail.get("from") == "all")
         for trigger, one in entries.items():

@@ -200,6 +200,8 @@ def _send(
     journey.sent.append(sent)
     note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
     run.outputs.append(outputs.action(run, trigger, journey, sent, handoff))
+    if holdout.is_excepted(plan.policy, journey.category):
+        tried = {**tried, holdout.REASON: holdout.EXCEPTED}
     decide(
         run,
         trigger,

@@ -14,19 +14,26 @@ from triggers.language.model import Holdout, Policy
 from triggers.policy.candidate import Candidate, Held
 
 REASON: Final = "holdout"
+EXCEPTED: Final = "except"
+"""What a decision says under ``holdout`` where nobody is held out: such a contact is no part of the measurement."""
 _STEPS: Final = 16**8
 
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
     """Refuses a customer who is held out from the bank's contacts, or from this trigger's."""
     holdout = policy.holdout
-    if holdout is None or candidate.category in holdout.but:
+    if holdout is None or is_excepted(policy, candidate.category):
         return None
     if is_held_out(holdout, state.key, ""):
         return Held({"from": "all", "percent": str(holdout.percent)})
     if candidate.trigger in holdout.triggers and is_held_out(holdout, state.key, candidate.trigger):
         return Held({"from": candidate.trigger, "percent": str(holdout.triggers[candidate.trigger])})
     return None
+
+
+def is_excepted(policy: Policy, category: str) -> bool:
+    """Whether a category reaches those held out as well, where the policy holds anybody out."""
+    return policy.holdout is not None and category in policy.holdout.but
 
 
 def is_held_out(holdout: Holdout, customer: str, trigger: str) -> bool:
