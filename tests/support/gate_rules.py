@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -89,6 +90,45 @@ def drawn_rules(draw: st.DrawFn) -> Rules:
         shadow=frozenset(draw(st.lists(st.sampled_from(["any_payment", "huge_payment"]), max_size=1))),
         absent=frozenset(draw(st.lists(st.sampled_from(["any_payment", "big_payment"]), max_size=1))),
     )
+
+
+def rules_by_lot(rng: random.Random) -> Rules:
+    """One of these rule sets, with about half of the gate's rules in force: a few of them meet every rule."""
+
+    def maybe(value: Any, otherwise: Any, chance: float = 0.5) -> Any:
+        return value if rng.random() < chance else otherwise
+
+    def some(most: int) -> frozenset[str]:
+        return frozenset(rng.sample(CHANNELS, rng.randint(0, most)))
+
+    first = tuple(rng.sample(CHANNELS, rng.randint(1, 2)))
+    further = [
+        (tuple(rng.sample(CHANNELS, rng.randint(1, 2))), rng.choice([1, 12, 24]), rng.random() < 0.6) for _ in range(2)
+    ]
+    rules = Rules(
+        caps=maybe(
+            (
+                (rng.randint(2, 4), rng.choice(["2d", "7d", "day", "week"]), None, None, maybe(("care",), ())),
+                (rng.randint(1, 2), rng.choice(["6h", "day", "month"]), maybe("growth", None), rng.choice(CHANNELS), ()),
+            ),
+            (),
+        ),
+        consent=some(2),
+        quiet=some(3),
+        closed=some(1),
+        cooldown=maybe((rng.choice([0, 5]), rng.choice([0, 5, 30]), rng.choice([0, 30])), (0, 0, 0), 0.3),
+        attempts=maybe((rng.randint(2, 4), rng.choice([2, 20])), None),
+        exempt=maybe(("care",), ()),
+        holdout=maybe(rng.choice([(40, 0), (0, 50), (40, 50)]), (0, 0)),
+        window=maybe(rng.choice([2, 12]), 0),
+        routed=maybe(some(3), frozenset(), 0.3),
+        once_per=maybe(2, 0, 0.2),
+        ladder=((first, 0, False), *further),
+        expires=rng.choice([24, 48, 100]),
+        shadow=maybe(frozenset({rng.choice(["any_payment", "huge_payment"])}), frozenset(), 0.3),
+        absent=maybe(frozenset({"any_payment"}), frozenset(), 0.1),
+    )
+    return rules if load(rules) is not None else rules_by_lot(rng)
 
 
 @lru_cache(maxsize=512)

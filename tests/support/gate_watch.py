@@ -6,6 +6,7 @@ It knows what was fed in, what came out, and the rule sets as they were drawn; n
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
@@ -15,10 +16,11 @@ from zoneinfo import ZoneInfo
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import Record
 from schemas.decisions import Decision
-from tests.support.gate_rules import HOURS, LEAST, SALT, Rules
+from tests.support.gate_rules import CATEGORY, HOURS, LEAST, SALT, Rules
 
 ZONE = ZoneInfo("Asia/Shanghai")
 LENGTHS = {"6h": timedelta(hours=6), "2d": timedelta(days=2), "7d": timedelta(days=7)}
+ENDS = ("bought", "refused")
 SEEN = ("opened", "clicked", "answered", "bought", "refused")
 
 
@@ -146,6 +148,12 @@ class Watch:
             if outcome == "bought" and one.category == action.category
         ]
         told += [(one.created_at, 0, "sent") for one in self.actions if one.category == action.category]
+        # What only the holdout kept back counts too, so that the two groups stay alike.
+        told += [
+            (one.decided_at, 0, "holdout")
+            for one in self.decisions
+            if one.reason == "holdout" and one.step == 0 and CATEGORY[one.trigger] == action.category
+        ]
         for at, _, what in sorted(told):
             if what == "bought":
                 made = 0
@@ -163,6 +171,25 @@ class Watch:
         assert "refused" not in outcomes, "a further step after a refusal"
         if action.step < len(rules.ladder) and rules.ladder[action.step][2]:
             assert outcomes.isdisjoint(SEEN), "a further step after an answer"
+
+    def check_queues(self, now: datetime, gone: Callable[[NextBestAction], bool]) -> None:
+        """Nothing of what ``gone`` picks is left on a queue, but what the customer bought or refused by it."""
+        told = {one.action_id for one in self.cancellations}
+        told |= {one.action_id for _, one, outcome in self.answers if outcome in ENDS}
+        left = [one for one in self.actions if one.expires_at > now and one.action_id not in told and gone(one)]
+        assert not left, f"still on a queue: {[(one.trigger, one.step, one.channel) for one in left]}"
+
+    def kinds(self) -> set[str]:
+        """What became of candidates and of further steps, in words that a test can ask for."""
+        found = set()
+        for one in self.decisions:
+            name = f"{one.outcome}: {one.reason}"
+            if one.reason == "holdout":
+                name += " of all" if one.detail["from"] == "all" else " of a trigger"
+            found |= {name, f"later step {name}"} if one.step else {name}
+            if "winner_occasion" in one.detail:
+                found.add("outranked by another occasion")
+        return found | {f"withdrawn: {one.reason}" for one in self.cancellations}
 
     def check(self) -> None:
         """What must hold of everything so far."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
+
+import triggers
 
 from schemas.dead_letter import Reason
 from schemas.decisions import Decision
@@ -10,6 +15,8 @@ from schemas.desk import DeskStep
 from tests.support.desk_world import DAY_MS, HOUR_MS, POOL, START_MS, DeskWorld, desk_rules
 from triggers.desk.records import is_request_id
 from triggers.engine.stage import UnreadableState
+
+LIBRARY: Final = Path(triggers.__file__).parent / "library"
 
 
 def test_a_customer_without_a_manager_goes_to_the_one_with_most_room() -> None:
@@ -387,6 +394,20 @@ def test_managers_are_evaluated_each_quarter() -> None:
     assert world.steps() == [("recalled", "M2")]  # on 1 June
     world.advance(92 * DAY_MS)  # 1 October
     assert [(r.manager_id, r.recalled) for r in world.reports()[4:]] == [("M1", 1), ("M2", 1)]
+
+
+@pytest.mark.parametrize("desk", ["counter", "vip"])
+@pytest.mark.parametrize(("more", "neglected"), [(0, 0), (1, 1)])
+def test_the_promise_that_ships_is_kept_for_ninety_days_and_no_longer(desk: str, more: int, neglected: int) -> None:
+    """R8: a manager's evaluation tells of whom nobody spoke with for longer, at either desk."""
+    world = DeskWorld(desk_rules((LIBRARY / "desks.yaml").read_text("utf-8")))
+    world.manager("M1", desk)
+    world.advance(122 * DAY_MS - HOUR_MS)  # an hour before the evaluation of 1 July
+    world.stands("C1", desk, manager="M1")
+    world.pool.state.clients["C1"].since = 0
+    world.stands("C1", contacted=world.now + HOUR_MS - 90 * DAY_MS - more)
+    world.advance(HOUR_MS)
+    assert [(one.kind, one.neglected) for one in world.reports()][1:] == [("evaluation", neglected)]
 
 
 # --- as a stage -------------------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ def test_what_is_no_marketing_reaches_the_held_out() -> None:
     """By its category, from the holdout of the bank and from that of the trigger; the others are held out still."""
     shares = Holdout("s", 100, {"notice": 100}, frozenset({"desk"}))
     person = customer(trigger("notice", category="desk"), holdout=shares)
-    assert decisions(person.feed(transaction("t1", 1, 1, 1))) == [("sent", "sent")]
+    (sent,) = [one for one in person.feed(transaction("t1", 1, 1, 1)) if isinstance(one, Decision)]
+    assert (sent.outcome, sent.detail) == ("sent", {"holdout": "except"}), "it is no part of the measurement"
     person = customer(trigger("notice", category="service"), holdout=shares)
     assert decisions(person.feed(transaction("t1", 1, 1, 1))) == [("suppressed", "holdout")]
 
@@ -58,6 +59,29 @@ def test_what_is_held_out_takes_the_place_of_the_others() -> None:
         ("suppressed", "holdout"),
         ("suppressed", "outranked"),
     ]
+
+
+def test_who_is_held_out_from_the_middle_of_a_ladder_hears_no_more_of_it() -> None:
+    """Another rule set holds the customer out: each further step is on record in its time, and none counts as a contact
+
+    that the customer would have had. Back in, the rest of the ladder goes on.
+    """
+    ladder = (Step("push"), *(Step("push", DAY, unless="opened") for _ in range(3)))
+    rules = [
+        ruleset(
+            trigger("any", ladder=ladder),
+            policy=Policy(caps=(Cap(2, 30 * DAY),), consent=frozenset(), holdout=Holdout("s", percent)),
+            name=f"{percent}",
+        )
+        for percent in (0, 100)
+    ]
+    person = Customer(rules[0], recode=True)
+    assert actions(person.feed(transaction("t1", 1, 1, 1)))
+    person.rules = rules[1]
+    held = [one for one in person.run_to(at(2.5)) if isinstance(one, Decision)]
+    assert [(one.reason, one.step, one.decided_at) for one in held] == [("holdout", 1, at(1)), ("holdout", 2, at(2))]
+    person.rules = rules[0]
+    assert [(one.step, one.created_at) for one in actions(person.run_to(at(30)))] == [(3, at(3))]
 
 
 def test_a_trigger_has_a_holdout_of_its_own() -> None:
