@@ -109,7 +109,13 @@ def rules_by_lot(rng: random.Random) -> Rules:
         caps=maybe(
             (
                 (rng.randint(2, 4), rng.choice(["2d", "7d", "day", "week"]), None, None, maybe(("care",), ())),
-                (rng.randint(1, 2), rng.choice(["6h", "day", "month"]), maybe("growth", None), rng.choice(CHANNELS), ()),
+                (
+                    rng.randint(1, 2),
+                    rng.choice(["6h", "day", "month"]),
+                    maybe("growth", None),
+                    rng.choice(CHANNELS),
+                    (),
+                ),
             ),
             (),
         ),

@@ -146,7 +146,10 @@ class Bank(RuleBasedStateMachine):
 
     @precondition(lambda self: self.watch.actions)
     @rule(
-        back=st.integers(0, 3), outcome=st.sampled_from(OUTCOMES), minutes=MINUTES, late=st.sampled_from([0, 0, 10, 2_000])
+        back=st.integers(0, 3),
+        outcome=st.sampled_from(OUTCOMES),
+        minutes=MINUTES,
+        late=st.sampled_from([0, 0, 10, 2_000]),
     )
     def answer(self, back: int, outcome: str, minutes: int, late: int) -> None:
         """Something became of an action; it may have been a while ago."""

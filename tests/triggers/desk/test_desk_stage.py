@@ -8,7 +8,6 @@ from typing import Final
 import pytest
 
 import triggers
-
 from schemas.dead_letter import Reason
 from schemas.decisions import Decision
 from schemas.desk import DeskStep
