@@ -87,8 +87,8 @@ class CustomerStage:
             state.idle_until = 0
             rejected = _APPLY[kind](run, record, at)
         if state.idle_until <= clock:
-            # A lead time that had passed when its holding became known is due at once.
-            self._bring_up_to(clock, now)
+            # What had passed when the record told of it, as a lead time or a silence, is due at once, and no sooner.
+            self._bring_up_to(clock, clock if now is None else now)
         desks = plan.policy.desks
         if desks is not None:
             tell_desk(run.tenant, state, desks, outputs)

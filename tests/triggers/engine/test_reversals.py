@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
+import pytest
+
+from schemas.base import to_ms
 from tests.support.bank import Customer, actions, at, cancellations, decisions, transaction
-from tests.support.rules import DAY, balance_series, outflow_series, ruleset, trigger
-from triggers.language.model import Feature, OnSilence, Step
+from tests.support.rules import DAY, NO_LIMITS, balance_series, outflow_series, ruleset, trigger
+from triggers.language.model import Feature, OnSilence, Quiet, Step
 
 
 def test_a_reversal_cancels_the_action_on_its_channel() -> None:
@@ -100,6 +105,27 @@ def test_silence_is_counted_from_the_event_before_the_reversed_one() -> None:
     customer.feed(transaction("t3", 3, -10, 100, reversal_of="t2", occurred_at=at(21)))
     (action,) = actions(customer.run_to(at(120)))
     assert action.created_at == at(90)
+
+
+@pytest.mark.parametrize("wall", [False, True])
+def test_a_silence_that_only_the_reversal_tells_of_is_no_older_than_the_reversal(wall: bool) -> None:
+    """The three days were over on the third; that they were days of silence is known on the fourth, and nothing is said
+
+    before, nor at the hour of night that it would have been.
+    """
+    night = replace(NO_LIMITS, quiet=(Quiet(frozenset({"push"}), 9 * 60, 11 * 60),))
+    quiet = ruleset(trigger("quiet", on=(OnSilence("transaction", None, 3 * DAY),)), policy=night)
+    customer = Customer(quiet, recode=True)
+
+    def pay(name: str, number: int, day: float, **more: str) -> list[Any]:
+        record = transaction(name, number, -5, 100, occurred_at=at(day), **more)
+        outcome = customer.stage.process(record, customer.state, quiet, to_ms(at(day)) if wall else None)
+        return outcome.outputs if outcome is not None else []
+
+    assert pay("t1", 1, 0) + pay("t2", 2, 2) == []
+    outputs = pay("t3", 3, 4.5, reversal_of="t2")
+    assert [(one.trigger, one.created_at) for one in actions(outputs)] == [("quiet", at(4.5))]
+    assert decisions(outputs) == [("sent", "sent")]
 
 
 def test_reversals_of_what_never_came_are_not_kept_for_ever() -> None:
