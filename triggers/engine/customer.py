@@ -69,7 +69,7 @@ class CustomerStage:
         state.clock = clock
         run.state = state
         outputs = run.outputs = []
-        if state.idle_until <= clock:
+        if state.idle_until <= clock and (now is None or record.record_type not in _OF_CONTACTS):
             self._bring_up_to(clock, now)
         run.clock = clock
         if moved and (state.journeys or state.proposals):
@@ -220,6 +220,11 @@ class CustomerStage:
             woken = [trigger for trigger in run.plan.woken_also([], [(EXHAUSTED, "")]) if trigger.id != trigger_id]
         run.follow_time(woken, cause)
 
+
+_OF_CONTACTS: Final = frozenset({"profile", "feedback"})
+"""By the wall's clock what is overdue goes out now, so that what the customer said of contacts by now counts before it:
+who has opted out hears nothing more.
+"""
 
 _APPLY: Final[Mapping[str, Callable[[Evaluation, Any, int], Rejected | None]]] = {
     "transaction": apply_transaction,
