@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -39,6 +40,22 @@ async def test_reads_exactly_the_range(kafka: str) -> None:
     assert [(r.offset, r.key, r.value) for r in records] == [
         (n, f"k{n}".encode(), f"v{n}".encode() * 200) for n in range(700, 2_500)
     ]
+
+
+async def test_unpacks_no_more_than_it_is_asked_for(kafka: str) -> None:
+    """Of 60 MB that take next to nothing on the wire, a range of ten records costs no more than they do."""
+    name = topic()
+    create_topics(kafka, [name])
+    produce(kafka, name, [(0, b"k", b"x" * 30_000)] * 2_000, "gzip")
+    log = log_of(kafka)
+    await log.read(name, 0, 0, 9)
+    tracemalloc.start()
+    try:
+        assert len(await log.read(name, 0, 0, 9)) == 10
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most <= 10_000_000, f"{most:,} bytes"
 
 
 async def test_reads_a_record_larger_than_a_fetch(kafka: str) -> None:
