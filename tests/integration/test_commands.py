@@ -260,7 +260,7 @@ def test_new_actions_are_followed_until_interrupted(kafka: str, redis_url: str, 
             wait_until(lambda: "last" in out.read_text(), "the last action is shown", 30)
             assert follower.poll() is None, "it ended by itself"
             follower.send_signal(signal.SIGINT)
-            assert follower.wait(20) == 130, out.read_text()
+            assert follower.wait(60) == 130, out.read_text()
         # SIGINT leaves no trace among the lines: each is an action of the queue, from one on without a gap.
         shown, queue = list(map(json.loads, _complete_lines(out))), _queue(system, "push")
         assert len(queue) == tried + 2

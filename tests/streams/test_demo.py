@@ -441,7 +441,7 @@ class TestCommand:
         children = demo.wait_for_children(2)
         demo.wait_for_line("starting:")
         demo.process.kill()
-        demo.process.wait(10)
+        demo.process.wait(60)
         demo.assert_nothing_left(children)
 
     @LINUX

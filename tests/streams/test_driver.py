@@ -323,7 +323,7 @@ def test_a_killed_worker_is_replaced_from_the_stored_position(kafka: str, worker
     first.kill()
     killed = time.monotonic()
     workers.wait(lambda: len(taken(workers, second)) > 1)
-    assert time.monotonic() - killed < 2.0 + 4.0
+    assert time.monotonic() - killed < 2.0 + 18.0, "it waited for more than the session of the killed one"
     workers.wait(lambda: count_done(workers) >= 18_000, 60)
 
     assert taken(workers, first)[0] == [0, 1, 2, 3]

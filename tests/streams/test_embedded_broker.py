@@ -41,7 +41,7 @@ async def test_idempotent_producer_and_a_consumer_that_seeks(bootstrap: str) -> 
     partition = TopicPartition("seek", 2)
     consumer.assign([partition])
     consumer.seek(partition, 7)
-    records = [await asyncio.wait_for(consumer.getone(), 10) for _ in range(3)]
+    records = [await asyncio.wait_for(consumer.getone(), 60) for _ in range(3)]
     ends = await consumer.end_offsets([partition])
     await consumer.stop()
 
@@ -61,7 +61,7 @@ async def test_an_offset_beyond_the_end_is_refused(bootstrap: str) -> None:
     consumer.assign([TopicPartition("beyond", 0)])
     consumer.seek(TopicPartition("beyond", 0), 50)
     with pytest.raises(OffsetOutOfRangeError):
-        await asyncio.wait_for(consumer.getone(), 10)
+        await asyncio.wait_for(consumer.getone(), 60)
     await consumer.stop()
 
 

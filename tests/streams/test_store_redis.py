@@ -275,7 +275,7 @@ async def test_a_server_that_is_not_there_is_unavailable(open_store: Open) -> No
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{port}") as failure:
                 await step()
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 10.0
             assert "pass" not in str(failure.value)
 
 
@@ -287,7 +287,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(open_s
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match=f"{address} gave no answer within 0.3 s"):
             await store.take_over(P)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 5.0
 
 
 async def test_a_commit_whose_reply_is_lost_takes_effect_once(server: EmbeddedRedis, open_store: Open) -> None:
