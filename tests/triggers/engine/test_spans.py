@@ -53,7 +53,7 @@ def rules() -> RuleSet:
             {"name": "silent", "events": [], "expect": []},
         ],
     }
-    tiers = {"tierings": {"tier": {"measure": "customer.aum", "edges": {"low": 0, "high": 100.5}, "margin": 0.1}}}
+    tiers = {"tierings": {"tier": {"measure": "customer.aum", "edges": {"low": 0, "high": 100.5005}, "margin": 0.1}}}
     loaded = load_documents({"t.yaml": json.dumps(body), "tiers.yaml": json.dumps(tiers)})
     assert loaded.ruleset is not None, loaded.problems
     return loaded.ruleset
@@ -97,7 +97,7 @@ def test_only_a_mean_by_the_day_has_one() -> None:
     assert sum(found) == 1
 
 
-@pytest.mark.parametrize("number", [-1, 904_499, 904_500, 1_004_999, 1_005_000, 10**18])
+@pytest.mark.parametrize("number", [-1, 904_504, 904_505, 1_005_004, 1_005_005, 10**18])
 def test_a_tier_keeps_a_packed_number_as_it_keeps_the_number(number: int) -> None:
     """At its edge and its floor, too."""
     (tiering,) = rules().tierings
