@@ -51,3 +51,16 @@ def test_an_answer_that_is_known_comes_before_the_step_that_is_overdue(hours: in
     (sent,) = actions(_read(Customer(RULES), paid, to_ms(at())))
     opened = feedback("f1", sent, "opened", occurred_at=at(hours=hours))
     assert heard(opened, days=1.5, told=[paid]) == [("any", 1, "answered")]
+
+
+def test_a_step_that_waited_and_was_refused_leaves_the_next_one_its_own_time() -> None:
+    """The e-mail waits for 14:00, its channel is closed meanwhile; three days later the push does not count as
+    expired with it.
+    """
+    ladder = (Step("push"), Step("email", after_ms=DAY), Step("push", after_ms=3 * DAY))
+    person = Customer(ruleset(trigger("any", ladder=ladder), policy=RULES.policy), recode=True)
+    person.feed(transaction("t1", 1, -5, 100))
+    person.run_to(at(1))
+    person.feed(profile("p1", 1, consents={"email": False}, occurred_at=at(1, hours=1)))
+    person.run_to(at(10))
+    assert [(one.step, one.created_at) for one in actions(person.outputs)] == [(0, at()), (2, at(4, hours=4))]
