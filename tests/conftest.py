@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.kafka_broker import KafkaBroker, KafkaCluster
+
+# No test is timed: a busy machine takes its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
