@@ -28,7 +28,6 @@ def main(bootstrap: str, topic: str, file: Path, rate: float) -> None:
             "bootstrap.servers": bootstrap,
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
-            "linger.ms": 0,
             "queue.buffering.max.messages": 1_000_000,
         }
     )
