@@ -31,7 +31,7 @@ _CORES: Final = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
-    parser.add_argument("--events", type=int, default=_MILLION, help="transactions in the file")
+    parser.add_argument("--events", type=int, default=_MILLION, help="events in the file, profiles and holdings too")
     parser.add_argument("--customers", type=int, default=50_000)
     add_rounds(parser)
     parser.add_argument("--jobs", type=int, nargs="*", default=[len(os.sched_getaffinity(0)), 1], help="processes")
@@ -81,8 +81,9 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _write(path: Path, events: int, customers: int) -> None:
+    known = [*profiles(customers), *holdings(customers)]
     with path.open("w", encoding="utf-8") as file:
-        for source in (profiles(customers), holdings(customers), transactions(events, customers)):
+        for source in (known, transactions(events - len(known), customers)):
             for event in source:
                 file.write(format_event(event.topic, (event.key or b"").decode(), event.value.decode()))
 
