@@ -49,9 +49,8 @@ def window_of(feature: Feature, series: Series) -> Window | None:
         samples = held.get(name)
         if samples is None:
             return empty
-        rows = samples.rows
-        count = len(rows) // ROW_BYTES
-        if not 0 < count <= _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
+        rows, count = samples.rows, _plain_rows(samples)
+        if not count:
             return window_value(function, samples, at - over, at, level=level) if rows else empty
         start = at - over
         times = _COLUMN[count](rows)
@@ -83,16 +82,21 @@ def span_of(feature: Feature, series: Series) -> Span | None:
         samples = held.get(name)
         if samples is None:
             return None
-        rows = samples.rows
-        count = len(rows) // ROW_BYTES
-        if not 0 < count <= _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
+        rows, count = samples.rows, _plain_rows(samples)
+        if not count or time_at(rows)[0] > at:
             return None
-        if time_at(rows)[0] > at:
-            return None
-        values = _COLUMN[count](rows, _VALUE)
+        values = _values(rows, 0, count)
         return min(values), max(values)
 
     return span
+
+
+def _plain_rows(samples: SeriesState) -> int:
+    """So many rows as are kept, where they are few and hold all that there is; 0 where it takes a closer look."""
+    count = len(samples.rows) // ROW_BYTES
+    if count > _MOST or samples.others is not None or samples.folded is not None or samples.gaps:
+        return 0
+    return count
 
 
 def _values(rows: bytearray, first: int, count: int) -> tuple[int, ...]:
