@@ -17,6 +17,7 @@ from streams.partition import Partition, RecordsRead, Services
 from streams.refusals import PartitionTaken, WentBack
 from streams.stages import Route
 from streams.store import Fenced, StoreRolledBack
+from streams.unread import Unread
 from triggers.engine.batch import RawRecord
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ _POLL_SECONDS = 0.25
 """How often an idle partition asks anew whether its other topics are read to their end (``clock: record``)."""
 _RESUME_SECONDS = 1.0
 """How often a halted partition asks whether it may go on."""
+_UNDELIVERED_SECONDS = 1.0
+"""After so long without a record of those that come first, the log is asked whether there is one at all."""
 _LOOK_SECONDS = 30.0
 """The longest sleep before a timer: the wall clock may be set while we sleep."""
 _offset = attrgetter("offset")
@@ -41,17 +44,23 @@ class _Queued:
 class Owner:
     """Runs the batches of one partition, strictly one after another, over all its topics and timers.
 
-    Record batches and timer batches take turns while both wait. Consecutive chunks of one topic are run as one
+    Record batches and timer batches take turns while both wait; what has to be read first (``unread``) goes before
+    either. Consecutive chunks of one topic are run as one
     batch, a large chunk as several; a batch ends early where its bad records halt the partition. When the store
     refuses the epoch, the owner gives up: its queue is dropped, chunks are ignored from then on. Any other error goes
     to ``failed``.
     """
 
-    def __init__(self, partition: Partition, services: Services, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, partition: Partition, services: Services, unread: Unread, failed: Callable[[Exception], None]
+    ) -> None:
         self.partition = partition
         self._services = services
+        self._unread = unread
         self._failed = failed
         self._queue: deque[_Queued] = deque()
+        self._later: deque[_Queued] = deque()
+        """What was queued of other topics while something has to be read first."""
         self._waiting_records = 0
         self._room = asyncio.Event()
         self._wake = asyncio.Event()
@@ -76,9 +85,11 @@ class Owner:
         offsets = [record.offset for record in records]
         if any(map(le, offsets[1:], offsets)):
             raise ValueError(f"offsets of {route.kafka_topic} partition {self.partition.number} do not ascend")
-        while self._waiting_records >= self._services.limits.queue_records and not self._closed:
-            self._room.clear()
-            await self._room.wait()
+        # What may have to be read first never waits behind what waits for it; of that the driver has few chunks.
+        if not self._unread.concerns(route.topic.name):
+            while self._waiting_records >= self._services.limits.queue_records and not self._closed:
+                self._room.clear()
+                await self._room.wait()
         if self._closed:
             return
         self._queue.append(_Queued(route, records, done))
@@ -125,6 +136,7 @@ class Owner:
             return
         finally:
             self._queue.clear()
+            self._later.clear()
         await self._give_up()
 
     async def _give_up(self) -> None:
@@ -143,6 +155,12 @@ class Owner:
 
     async def _step(self) -> None:
         due = self._due()
+        if await self._reads_first(due):
+            if not self._queue:
+                if not await self._idle(_UNDELIVERED_SECONDS):
+                    await self._unread.leave_out_empty(self.partition.positions)
+                return
+            due = None
         if due is not None and (self._timers_next or not self._queue or self.partition.halted is not None):
             self._timers_next = False
             await self._sweep(*due)
@@ -157,6 +175,26 @@ class Owner:
             return
         # With everything cached and acknowledged at once a batch may never have waited: let others run.
         await asyncio.sleep(0)
+
+    async def _reads_first(self, due: tuple[str, int, int] | None) -> bool:
+        """Whether something has to be read before all else; only that is queued then."""
+        unread, partition = self._unread, self.partition
+        if partition.halted is not None:  # nothing is read, and its timers go on
+            return False
+        if not unread.awaited:
+            if due is None or not unread.held_up(partition.next_due[due[0]], due[2]):
+                return False
+            await unread.look()
+        if unread.reached(partition.positions, self._services.clock.now_ms()):
+            self._queue.extend(self._later)
+            self._later.clear()
+            # At least one sweep after each look: however long the batches last, timers go on.
+            self._timers_next = True
+            return False
+        for _ in range(len(self._queue)):
+            queued = self._queue.popleft()
+            (self._queue if unread.concerns(queued.route.topic.name) else self._later).append(queued)
+        return True
 
     async def _run_queued(self) -> None:
         route = self._queue[0].route

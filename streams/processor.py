@@ -23,6 +23,7 @@ from streams.partition import Partition, Services
 from streams.refusals import RecordsLost, StateForgotten, StateLost, WentBack
 from streams.stages import Route
 from streams.store import Fenced, Ownership, StoreCorrupt, StoreRolledBack
+from streams.unread import Unread
 from triggers.engine.batch import RawRecord, decode_batch
 
 log = logging.getLogger(__name__)
@@ -205,7 +206,10 @@ class Processor:
             lost = True
             ends = {route.topic.name: spans[route.kafka_topic, number][1] for route in routes}
             partition = Partition(number, services, taken, ends)
-        owner = Owner(partition, services, self._fail)
+        # By the records' own time, what is unread holds timers back by itself (``streams.watermark``).
+        unread = Unread(number, routes if services.clock_mode == "wall" else (), self._offsets, services.source)
+        unread.saw(spans)
+        owner = Owner(partition, services, unread, self._fail)
         if services.clock_mode == "record" and not lost:
             await self._recall_time(owner, routes, spans)
         return owner, lost

@@ -15,7 +15,7 @@ from tests.support.kafka_broker import group_members
 from tests.support.metrics import metrics, total
 from tests.support.oracle_check import check_against_oracle
 from tests.support.redis_server import held
-from tests.support.system import Event, System, payment
+from tests.support.system import Event, System, event, payment
 from tests.support.wall_clock import WallClock
 from tests.support.worker_process import WorkerProcess, wait_until
 
@@ -80,32 +80,42 @@ def test_silence_is_noticed_when_its_hour_is_over_though_nothing_comes(
 
 
 def test_a_silence_outlives_the_worker_that_waited_for_it(kafka: str, redis_url: str, tmp_path: Path) -> None:
-    """SIGKILL before either hour is over, one ends while no worker runs: the next worker sends both, each once."""
+    """SIGKILL before either hour is over, one ends while no worker runs: the next worker sends both, each once.
+
+    Who opted out while no worker ran, after what else of theirs lies unread, hears nothing more.
+    """
     with System(kafka, redis_url, tmp_path, rules=RULES, name="wall-kill", partitions=1, clock="wall") as system:
         system.create_topics()
         first = system.start_worker()
         first.wait_for_partitions()
         now = _now_ms()
         due = {"alone": now + 5_000, "after": now + 14_000}
-        system.publish(_payment(customer, at - HOUR_MS) for customer, at in due.items())
+        out = {"opts-out": now + 5_001, "pays-and-opts-out": now + 5_002}
+        system.publish(_payment(customer, at - HOUR_MS) for customer, at in {**due, **out}.items())
         system.wait_until_drained()
         assert system.meta(0).first_due_ms == {"customer": due["alone"]}
         first.kill()
         assert _now_ms() < due["alone"], "the machine is too slow for this test: the hour was over before the kill"
         assert _silences(system) == []
 
-        wait_until(lambda: _now_ms() > due["alone"], "the first hour is over", 30)
+        wait_until(lambda: _now_ms() > max(out.values()), "the hours of all but one are over", 30)
         assert system.meta(0).first_due_ms == {"customer": due["alone"]}
+        system.publish([_payment("pays-and-opts-out", _now_ms(), number=2), *map(_opt_out, out)])
         system.start_worker().wait_for_partitions()
         wait_until(lambda: _customers(system) == ["alone"], "the silence that ended meanwhile is noticed", 30)
         wait_until(lambda: _customers(system) == ["alone", "after"], "the later silence is noticed", 30)
         system.wait_until_drained()
         system.stop_workers()
-        assert system.meta(0).first_due_ms == {}, "a silence waits that was told already"
+        assert system.meta(0).first_due_ms.keys() <= {"customer"}
+        silences = [one for one in system.decisions() if one["trigger"] == "an_hour_without"]
+        assert {one["customer_id"]: one["reason"] for one in silences} == {
+            **dict.fromkeys(due, "sent"),
+            **dict.fromkeys(out, "no_consent"),
+        }
         for action in _silences(system):
             assert _ms(action["created_at"]) >= due[action["customer_id"]]
         verdict = check_against_oracle(system)
-        assert verdict.triggers == {"any_payment": 2, "an_hour_without": 2}
+        assert verdict.triggers == {"any_payment": 4, "an_hour_without": 2}
 
 
 def test_what_has_expired_since_it_was_decided_is_not_sent(
@@ -144,8 +154,21 @@ def test_what_has_expired_since_it_was_decided_is_not_sent(
         assert [one["reason"] for one in system.decisions()] == ["sent"] * 3
 
 
-def _payment(customer: str, at_ms: int) -> Event:
-    return payment(customer, 1, datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds"))
+def _payment(customer: str, at_ms: int, number: int = 1) -> Event:
+    return payment(customer, number, _iso(at_ms))
+
+
+def _opt_out(customer: str) -> Event:
+    return event(
+        "bank.profiles",
+        customer,
+        tenant="bank",
+        event_id=f"{customer}-profile",
+        occurred_at=_iso(_now_ms()),
+        customer_id=customer,
+        sequence=1,
+        consents={"push": False, "sms": False},
+    )
 
 
 def _silences(system: System) -> list[dict[str, Any]]:
@@ -162,6 +185,10 @@ def _customers(system: System) -> list[str]:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _ms(text: str) -> int:
