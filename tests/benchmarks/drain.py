@@ -94,7 +94,10 @@ def run(given: argparse.Namespace) -> None:
         peers = [peer for peer in peers if not peer.has_rules]
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
-        with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
+        with (
+            KafkaBroker(folder / "kafka", speed=True) as broker,
+            EmbeddedRedis(folder / "redis", appendonly=True) as redis,
+        ):
             rounds = []
             for number in pace:
                 figures = run_round(

@@ -108,7 +108,7 @@ def run(given: argparse.Namespace) -> None:
 def of_worker(spy: Path, folder: Path, events: int, customers: int) -> Profile:
     """One worker that drains a backlog, from its first batch to its last."""
     with (
-        KafkaBroker(folder / "kafka") as broker,
+        KafkaBroker(folder / "kafka", speed=True) as broker,
         EmbeddedRedis(folder / "redis", appendonly=True) as redis,
         System(broker.bootstrap, redis.url, folder, rules=RULES, name="profile", session_timeout_ms=6_000) as system,
     ):

@@ -73,7 +73,10 @@ def run(given: argparse.Namespace) -> None:
     rounds: list[list[Figure]] = []
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
-        with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
+        with (
+            KafkaBroker(folder / "kafka", speed=True) as broker,
+            EmbeddedRedis(folder / "redis", appendonly=True) as redis,
+        ):
             for number in pace:
                 rounds.append(run_round(broker.bootstrap, redis.url, folder, given.rate))
                 shown = ", ".join(f"{figure.name} {figure.seconds:.1f}" for figure in rounds[-1])
