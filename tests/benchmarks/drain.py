@@ -38,7 +38,7 @@ from tests.benchmarks.expectation import Expectation, expect, outputs_of
 from tests.benchmarks.peers.environments import versions
 from tests.benchmarks.peers.task import Task
 from tests.benchmarks.results import Result, Target
-from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.watched import memory_mib, time_drain
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
@@ -173,8 +173,7 @@ def run_round(
         runs: list[Callable[[], Figure]] = [partial(_worker, system, redis_url, events, expected, check=number == 0)]
         runs += [partial(peer_run, index, peer) for index, peer in enumerate(peers)]
         figures: dict[int, Figure] = {}
-        for turn in range(len(runs)):
-            place = (turn + number) % len(runs)
+        for place in turns(range(len(runs)), number):
             figures[place] = runs[place]()
         return [figure for _, figure in sorted(figures.items())]
 

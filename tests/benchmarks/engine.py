@@ -25,7 +25,7 @@ from schemas.decode import decode
 from schemas.journal import RecordBatch
 from schemas.topics import TOPIC as TOPICS
 from tests.benchmarks.results import Result, Target
-from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.rule_sets import POLICIES, rule_set
 from tests.benchmarks.work import RULES, TOPIC, holdings, profiles, transactions
@@ -132,8 +132,7 @@ def _rounds(works: Sequence[Work], pace: Rounds, ways: Sequence[Callable[[Work],
     """Of each rule set its rounds; in each round the rule sets take turns, and whose is first changes."""
     made: list[list[list[Figure]]] = [[] for _ in works]
     for number in pace:
-        for turn in range(len(works)):
-            place = (turn + number) % len(works)
+        for place in turns(range(len(works)), number):
             figures = [way(works[place]) for way in ways]
             made[place].append(figures)
             found = {(figure.actions, figure.digest) for figure in figures if figure.digest}

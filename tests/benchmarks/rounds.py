@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,3 +41,9 @@ class Rounds:
 
     def __str__(self) -> str:
         return f"{self.made} rounds" + (f" (there was no time for {self._wanted})" if self.made < self._wanted else "")
+
+
+def turns(members: Sequence[_T], number: int) -> list[_T]:
+    """The order in which they run in round ``number``: each is once the first, so that no place favours one."""
+    first = number % len(members) if members else 0
+    return [*members[first:], *members[:first]]

@@ -12,7 +12,7 @@ from tests.benchmarks import __main__ as command
 from tests.benchmarks import report, rounds
 from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target, explanations
-from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.work import interpreter
 
 _GAPS = "# Gaps\n\nHow to.\n\n## p99 ms\n\nThe broker waits.\n\n## peer\n\nNot shown.\n"
@@ -108,3 +108,14 @@ def test_no_round_is_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyPat
     for _ in pace:
         now[0] += 1_000
     assert str(pace) == "2 rounds"
+
+
+def test_each_contender_is_once_the_first() -> None:
+    """The order stays, its beginning moves by one from round to round; each takes part once in every round."""
+    assert [turns("abc", number) for number in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        [*"abc"],
+    ]
+    assert turns([], 3) == []
