@@ -1,11 +1,11 @@
 """The pure engine: ten triggers with the full policy over events in memory, on one core, no broker and no store.
 ``--triggers 1 10 50 200`` shows what more of them cost.
 
-Five ways through the same events, which must cause the same actions: ``engine`` has records that are decoded already
-and takes them as a backtest does, one customer after another; ``engine, in order of time`` takes them as they come, so
-that nearly every event waits for its customer's state to come out of the machine's memory; ``decode`` reads the
-messages and no more; ``decode + engine`` is both, by customer; and ``a worker's batches`` is what a worker does:
-records read, run over states, states and outputs encoded, batch by batch.
+Five ways through the same events, which must cause the same actions and decisions: ``engine`` has records that are
+decoded already and takes them as a backtest does, one customer after another; ``engine, in order of time`` takes them
+as they come, so that nearly every event waits for its customer's state to come out of the machine's memory;
+``decode`` reads the messages and no more; ``decode + engine`` is both, by customer; and ``a worker's batches`` is
+what a worker does: records read, run over states, states and outputs encoded, batch by batch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from schemas.base import Record
 from schemas.decode import decode
+from schemas.encode import encode
 from schemas.journal import RecordBatch
 from schemas.topics import TOPIC as TOPICS
 from tests.benchmarks.results import Result, Target
@@ -54,7 +56,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One way through the events: how long it took, and a digest of the ids of its actions."""
+    """One way through the events: how long it took, and a digest of what it caused."""
 
     contender: str
     events: int
@@ -117,7 +119,7 @@ def run(given: argparse.Namespace) -> None:
             targets.append(Target(name, 3, 1.5, ratio, at_most=True))
     found = Result(
         of=f"{given.events:,} transactions of {given.customers:,} customers, {policy} policy, {pace}; "
-        "all ways cause the same actions",
+        "all ways cause the same actions and decisions",
         text="\n".join(tables),
         figures={
             str(len(work.ruleset.triggers)): [[{**asdict(f), "rate": f.rate} for f in figures] for figures in of_one]
@@ -137,7 +139,7 @@ def _rounds(works: Sequence[Work], pace: Rounds, ways: Sequence[Callable[[Work],
             made[place].append(figures)
             found = {(figure.actions, figure.digest) for figure in figures if figure.digest}
             if len(found) > 1:
-                raise SystemExit(f"void: the ways through the events differ in their actions: {sorted(found)}")
+                raise SystemExit(f"void: the ways through the events differ in what they cause: {sorted(found)}")
             rates = ", ".join(f"{figure.contender} {figure.rate:,.0f}/s" for figure in figures)
             print(f"{len(works[place].ruleset.triggers)} triggers: {rates}", flush=True)
     return made
@@ -219,15 +221,15 @@ def _by_time(work: Work) -> Figure:
 
 def _processed(name: str, work: Work, records: Sequence[Any]) -> Figure:
     stage, states = work.begin()
-    ids: list[str] = []
+    made: list[Record] = []
     began = _now()
     process, ruleset = stage.process, work.ruleset
     for record in records:
         outcome = process(record, states[record.customer_id], ruleset, None)
         if outcome is not None:
-            ids += _ids(outcome.outputs)
+            made += outcome.outputs
     seconds = _since(began)
-    return _figure(name, work, seconds, ids)
+    return _figure(name, work, seconds, map(encode, made))
 
 
 def _decode(work: Work) -> Figure:
@@ -241,17 +243,17 @@ def _decode(work: Work) -> Figure:
 
 def _decode_and_engine(work: Work) -> Figure:
     stage, states = work.begin()
-    ids: list[str] = []
+    made: list[Record] = []
     topic = TOPICS[TOPIC]
     began = _now()
     process, ruleset = stage.process, work.ruleset
     for raw in work.load.raws_by_customer:
-        record = decode(topic, _TENANT, raw.key, raw.value)
+        record: Any = decode(topic, _TENANT, raw.key, raw.value)
         outcome = process(record, states[record.customer_id], ruleset, None)
         if outcome is not None:
-            ids += _ids(outcome.outputs)
+            made += outcome.outputs
     seconds = _since(began)
-    return _figure("decode + engine", work, seconds, ids)
+    return _figure("decode + engine", work, seconds, map(encode, made))
 
 
 def _batches(work: Work) -> Figure:
@@ -262,8 +264,7 @@ def _batches(work: Work) -> Figure:
     began = _now()
     messages = in_batches(work, stage, held)
     seconds = _since(began)
-    bodies = [json.loads(message.value or b"") for message in messages]
-    return _figure("a worker's batches", work, seconds, [b["action_id"] for b in bodies if b.get("type") == "action"])
+    return _figure("a worker's batches", work, seconds, (message.value or b"" for message in messages))
 
 
 def in_batches(work: Work, stage: CustomerStage, held: dict[str, bytes | None]) -> list[Message]:
@@ -291,12 +292,11 @@ def in_batches(work: Work, stage: CustomerStage, held: dict[str, bytes | None]) 
     return messages
 
 
-def _ids(outputs: Iterable[Any]) -> list[str]:
-    return [output.action_id for output in outputs if output.record_type == "action"]
-
-
-def _figure(contender: str, work: Work, seconds: tuple[float, float], ids: Sequence[str]) -> Figure:
-    return Figure(contender, len(work.load.raws), *seconds, len(ids), sha256("".join(sorted(ids)).encode()).hexdigest())
+def _figure(contender: str, work: Work, seconds: tuple[float, float], published: Iterable[bytes]) -> Figure:
+    """``published``: the bytes of all that the events caused, decisions too."""
+    whole = sorted(published)
+    actions = sum(json.loads(value).get("type") == "action" for value in whole)
+    return Figure(contender, len(work.load.raws), *seconds, actions, sha256(b"\n".join(whole)).hexdigest())
 
 
 CONTENDERS: Final[dict[str, Callable[[Work], Figure]]] = {

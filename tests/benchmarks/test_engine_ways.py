@@ -1,4 +1,4 @@
-"""The engine's benchmark: every way through the events causes the same actions, and one that does not voids the run."""
+"""The engine's benchmark: every way through the events causes the same, and one that does not voids the run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def work() -> Work:
     return Work(rule_set(RULES, None, "full"), Load(1_200, 60))
 
 
-def test_all_ways_cause_the_same_actions(work: Work) -> None:
-    """By customer, by time and in a worker's batches: as many actions, with the same ids."""
+def test_all_ways_cause_the_same(work: Work) -> None:
+    """By customer, by time and in a worker's batches: the same actions and decisions, byte for byte."""
     figures = [way(work) for way in CONTENDERS.values()]
     acting = [figure for figure in figures if figure.digest]
     assert len(acting) == len(CONTENDERS) - 1, "to decode alone causes nothing"
@@ -39,7 +39,7 @@ def test_by_customer_is_another_order_of_the_same_events(work: Work) -> None:
     assert keys == sorted(keys)
 
 
-def test_a_way_with_other_actions_voids_the_run(work: Work) -> None:
+def test_a_way_that_causes_something_else_voids_the_run(work: Work) -> None:
     """Figures of ways that differ are not told."""
 
     def another(given: Work) -> Figure:
