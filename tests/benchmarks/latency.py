@@ -1,34 +1,33 @@
 """Latency by an open loop: events at a fixed rate, from the moment each was *meant* to be sent to its action read back.
 
-The rates are shares of what the same worker drained in the same run; each is held once a round, and which is first
-changes from round to round. Events are sent by a process of its own that does not wait for anybody, so a worker that
-stands still is charged for every event that should have come meanwhile. What is drained first fills two months; from
-there on the events' own time goes on as fast as the clock does, as at a bank: a worker that sees two days go by in a
-second would mostly run timers. Only actions decided at their event's own time count. Latencies go into HDR histograms
-of microseconds with three digits, one for each rate of a round, and one of all.
+Each round is a system of its own. It drains a backlog, and the rates are shares of what its worker drained; which rate
+is first changes from round to round. Each rate has customers of its own, who all did the same for two months, so that
+no hold finds its triggers silenced by the one before; from there on the events' own time goes on as fast as the clock
+does, as at a bank: a worker that sees two days go by in a second would mostly run timers. Events are sent by a process
+that does not wait for anybody, so a worker that stands still is charged for every event that should have come by then.
+Only actions decided at their event's own time count, and none of the first seconds of a hold. A hold that yields few
+actions for its events is void. Latencies go into HDR histograms of microseconds with three digits, one for each rate
+of a round, and one of all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from confluent_kafka import Consumer, TopicPartition
 from hdrh.histogram import HdrHistogram
-from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.actions import NextBestAction
 from schemas.base import to_ms
@@ -38,18 +37,17 @@ from streams.embedded_redis import EmbeddedRedis
 from streams.simulator.publish import Handed
 from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target
-from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
-from tests.benchmarks.watched import cpu_seconds, position, time_drain
-from tests.benchmarks.work import RULES, TOPIC, profiles, transactions
+from tests.benchmarks.rule_sets import write_rules
+from tests.benchmarks.watched import check_undisturbed, cpu_seconds, grown, metrics_text, position, time_drain
+from tests.benchmarks.work import TOPIC, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
-from tests.support.oracle_check import check_against_oracle
 from tests.support.system import QUEUES, Event, System
 from tests.support.worker_process import WorkerProcess, wait_until
 
 ABOUT: Final = "from an event's intended time to its action, at fixed rates (open loop)"
 ROOT: Final = Path(__file__).parents[2]
-_ADDRESS: Final = re.compile(r"health and metrics at (http://127\.0\.0\.1:\d+)")
 _HALF: Final = 0.5
 _ENDLESS: Final = 1 << 40
 _DRAIN_S: Final = 120.0
@@ -57,6 +55,8 @@ _WARM_S: Final = 2.0
 """The first seconds at a rate do not count: caches and estimates settle."""
 _LONGEST_US: Final = 600_000_000
 _DIGITS: Final = 3
+_LEAST: Final = 100
+"""Actions of a hold: fewer have no 99th percentile."""
 _DRAWN: Final = (50.0, 90.0, 99.0, 99.9, 99.99, 100.0)
 
 
@@ -64,12 +64,15 @@ _DRAWN: Final = (50.0, 90.0, 99.0, 99.9, 99.99, 100.0)
 class Figure:
     """One rate of one round. Times in milliseconds; ``pauses`` of the worker's garbage collector during it.
 
-    ``histogram`` is the whole HDR histogram, in the text form that its libraries in any language read.
+    ``counted`` of its events come after the first seconds, ``actions`` of those; ``batch_records`` and ``phases`` are
+    of a batch on average. ``histogram`` is the whole HDR histogram, in the text form that its libraries in any language
+    read.
     """
 
     share: float
     rate: float
     events: int
+    counted: int
     actions: int
     p50: float
     p99: float
@@ -81,76 +84,100 @@ class Figure:
     pause_ms: float
     longest_pause: str
     """The bound in seconds that the longest pause kept within."""
+    batch_records: float
+    phases: Mapping[str, float]
     histogram: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
-    parser.add_argument("--events", type=int, default=60_000, help="transactions that are drained first")
-    parser.add_argument("--customers", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each rate is held in a round")
+    parser.add_argument("--events", type=int, default=60_000, help="transactions that are drained first, of all rates")
+    parser.add_argument("--customers", type=int, default=10_000, help="of each rate")
+    parser.add_argument("--seconds", type=float, default=6.0, help="how long each rate is held in a round")
     add_rounds(parser)
     parser.add_argument("--shares", type=float, nargs="*", default=[0.5, 0.8], help="rates, of the drain's")
-    parser.add_argument("--rules", type=Path, default=RULES, help="a folder of triggers")
     parser.add_argument("--pictures", type=Path, help="write a picture to this folder, as SVG")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
 
 def run(given: argparse.Namespace) -> None:
-    """Starts a Kafka and a Redis, drains, holds each rate and prints the table."""
+    """Starts a Kafka and a Redis, runs the rounds and prints the table."""
     pace = Rounds(given)
+    rounds, drains = list[list[Figure]](), list[float]()
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
-        with (
-            KafkaBroker(folder / "kafka", speed=True) as broker,
-            EmbeddedRedis(folder / "redis", appendonly=True) as redis,
-            System(
-                broker.bootstrap,
-                redis.url,
-                folder,
-                rules=given.rules.resolve(),
-                name="bench",
-                session_timeout_ms=6_000,
-            ) as system,
-        ):
-            system.create_topics()
-            system.publish(profiles(given.customers))
-            flow = transactions(_ENDLESS, given.customers, of=given.events)
-            filling = list(islice(flow, given.events))
-            system.publish(filling)
-            since = _time_of(filling[-1])
-            worker = system.start_worker()
-            drained = time_drain(system, redis.url, worker, given.events)
-            system.wait_until_drained(120)
-            sent, rounds = given.events, list[list[Figure]]()
+        with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
             for number in pace:
-                turns = range(len(given.shares))
-                figures: dict[int, Figure] = {}
-                for place in [*turns[number % len(turns) :], *turns[: number % len(turns)]]:
-                    rate = drained.rate * given.shares[place]
-                    events = at_pace(islice(flow, int(rate * given.seconds)), since, rate)
-                    since = _time_of(events[-1])
-                    sent += len(events)
-                    figures[place] = _hold(system, worker, redis.url, given.shares[place], rate, events, sent)
-                rounds.append([figure for _, figure in sorted(figures.items())])
-                told = ", ".join(f"{f.share:.0%}: p99 {f.p99:.0f} ms" for f in rounds[-1])
-                print(f"round {number + 1}: {told}", flush=True)
-            system.wait_until_drained(120)
-            system.stop_workers()
-            check_against_oracle(system)
+                drained, figures = _round(broker.bootstrap, redis.url, folder, given, number)
+                drains.append(drained)
+                rounds.append(figures)
+                told = ", ".join(f"{f.share:.0%}: p99 {f.p99:.0f} ms, {f.actions:,} actions" for f in figures)
+                print(f"round {number + 1}: drained at {drained:,.0f}/s; {told}", flush=True)
+    why = too_few(rounds)
+    if why:
+        raise SystemExit(why)
     if given.pictures is not None:
         given.pictures.mkdir(parents=True, exist_ok=True)
         for name, drawn in pictures(rounds).items():
             (given.pictures / f"{name}.svg").write_text(drawn, "utf-8")
     found = Result(
-        of=f"{given.events:,} transactions of {given.customers:,} customers drained at {drained.rate:,.0f}/s\n"
-        f"each rate held for {given.seconds:g} s in each of {pace}; "
-        "actions, decisions and states equal the oracle's",
+        of=f"ten triggers, full policy; {given.events:,} transactions drained first, "
+        f"at {statistics.median(drains):,.0f}/s (range {min(drains):,.0f}-{max(drains):,.0f}); {pace}\n"
+        f"each rate of each round has {given.customers:,} customers of its own and is held for {given.seconds:g} s, "
+        f"of which the first {_WARM_S:g} do not count\n"
+        "in each round actions, decisions and states equal the oracle's, nothing twice",
         text=table(rounds),
-        figures={"drain": drained.rate, "rounds": [[asdict(figure) for figure in figures] for figures in rounds]},
+        figures={"drains": drains, "rounds": [[asdict(figure) for figure in figures] for figures in rounds]},
         targets=targets(rounds),
     )
     found.tell(given.json)
+
+
+def _round(
+    kafka: str, redis_url: str, folder: Path, given: argparse.Namespace, number: int
+) -> tuple[float, list[Figure]]:
+    """How fast a new system drained, and then each rate in its turn, in the order of the options."""
+    shares: Sequence[float] = given.shares
+    each, customers = given.events // len(shares), given.customers
+    with System(
+        kafka, redis_url, folder, rules=write_rules(folder / "rules"), name="bench", session_timeout_ms=6_000
+    ) as system:
+        system.create_topics()
+        firsts = [place * customers for place in range(len(shares))]
+        flows = [transactions(_ENDLESS, customers, of=each, first=first) for first in firsts]
+        system.publish(chain.from_iterable(source(customers, at) for at in firsts for source in (profiles, holdings)))
+        worker = system.start_worker()
+        system.wait_until_drained(120)
+        worker.pause()
+        # Side by side in order of time: all that they did before is the same but for their ids.
+        filling = [event for same in islice(zip(*flows, strict=True), each) for event in same]
+        system.publish(filling)
+        since, sent = _time_of(filling[-1]), len(filling)
+        worker.resume()
+        drained = time_drain(system, redis_url, worker, sent)
+        system.wait_until_drained(120)
+        figures: dict[int, Figure] = {}
+        for place in turns(range(len(shares)), number):
+            rate = drained.rate * shares[place]
+            events = at_pace(islice(flows[place], int(rate * given.seconds)), since, rate)
+            since = _time_of(events[-1])
+            sent += len(events)
+            figures[place] = _hold(system, worker, redis_url, shares[place], rate, events, sent)
+        system.wait_until_drained(120)
+        system.stop_workers()
+        check_undisturbed(system)
+    return drained.rate, [figure for _, figure in sorted(figures.items())]
+
+
+def too_few(rounds: Sequence[Sequence[Figure]]) -> str:
+    """Why the rounds do not count: a hold has few actions, or for its events not half of the most. Empty: they do."""
+    for of_one in zip(*rounds, strict=True):
+        most = max(figure.actions / figure.counted for figure in of_one)
+        for number, figure in enumerate(of_one, 1):
+            if figure.actions < _LEAST or figure.actions / figure.counted < most / 2:
+                counts = ", ".join(f"{f.actions:,} of {f.counted:,} events" for f in of_one)
+                return f"void: too few actions in round {number} at {figure.share:.0%}; rounds: {counts}"
+    return ""
 
 
 def at_pace(events: Iterable[Event], since: datetime, rate: float) -> list[Event]:
@@ -208,7 +235,7 @@ def table(rounds: Sequence[Sequence[Figure]]) -> str:
         ]
         actions = sum(f.actions for f in of_one)
         pauses = sum(f.pauses for f in of_one)
-        longest = max((float(f.longest_pause) for f in of_one if f.longest_pause), default=0.0)
+        longest = max(float(f.longest_pause) for f in of_one)
         said = f"{pauses}, {sum(f.pause_ms for f in of_one):.1f}, <= {longest:g} s" if pauses else "none"
         medians = "".join(f"{_shown(statistics.median(column)):>14}" for column in columns)
         spans = "".join(f"{f'{_shown(min(column))}-{_shown(max(column))}':>14}" for column in columns)
@@ -218,8 +245,17 @@ def table(rounds: Sequence[Sequence[Figure]]) -> str:
             f"{f'{of_one[0].share:.0%}':>14}{of_one[0].rate:>14,.0f}{actions:>14,}{medians}{said:>34}",
             f"{'range':>14}{'':28}{spans}",
             f"{'all rounds':>14}{'':28}{times}",
+            f"{'':14}actions by round: {', '.join(f'{f.actions:,}' for f in of_one)}",
+            f"{'':14}a batch: {_batch(of_one)}",
         ]
     return "\n".join(lines)
+
+
+def _batch(figures: Sequence[Figure]) -> str:
+    """How large one is and how long its phases take, each the median of the rounds."""
+    records = statistics.median(figure.batch_records for figure in figures)
+    phases = {name: statistics.median(figure.phases.get(name, 0.0) for figure in figures) for name in figures[0].phases}
+    return f"{records:.0f} records; {', '.join(f'{name} {_shown(spent)} ms' for name, spent in phases.items())}"
 
 
 def _shown(value: float) -> str:
@@ -242,7 +278,7 @@ def _hold(
     system: System, worker: WorkerProcess, redis_url: str, share: float, rate: float, events: Sequence[Event], sent: int
 ) -> Figure:
     """Sends the events at a rate; ``sent`` of them are in the topic when the last one is."""
-    paused, used, count = _pauses(worker), cpu_seconds(worker), len(events)
+    before, used = metrics_text(worker), cpu_seconds(worker)
     file = system.folder / "open-loop.tsv"
     file.write_bytes(b"".join(b"%s\t%s\n" % (event.key, event.value) for event in events))
     script = ["-m", "tests.benchmarks.open_loop", system.kafka, system.kafka_topic(TOPIC), file, rate]
@@ -266,44 +302,65 @@ def _hold(
         # An action is sent before its event's position is committed.
         reader.read_to_end()
     used = cpu_seconds(worker) - used
-    told = json.loads(output)
-    warm = int(_WARM_S * rate)
-    when = {
-        body["event_id"]: Handed(
-            told["begin"] + (warm + number) / rate, to_ms(datetime.fromisoformat(body["occurred_at"]))
-        )
-        for number, event in enumerate(events[warm:])
-        for body in [json.loads(event.value)]
-    }
-    samples = [seconds * 1000 for at, value in reader.found if (seconds := _seconds(value, when, at)) is not None]
+    return figure_of(share, rate, events, json.loads(output), reader.found, used, before, metrics_text(worker))
+
+
+def figure_of(
+    share: float,
+    rate: float,
+    events: Sequence[Event],
+    told: Mapping[str, float],
+    messages: Sequence[tuple[float, bytes]],
+    used: float,
+    before: str,
+    after: str,
+) -> Figure:
+    """What a hold was like: ``told`` is the sender's answer, ``messages`` what was read and when, ``used`` the worker's
+    processor seconds, ``before`` and ``after`` its metrics."""
+    when = intended(events, told["begin"], rate)
+    samples = [seconds * 1000 for at, value in messages if (seconds := _seconds(value, when, at)) is not None]
     if not samples:
-        raise SystemExit(f"none of {len(reader.found):,} messages on the queues is an action at its event's own time")
+        raise SystemExit(f"none of {len(messages):,} messages on the queues is an action at its event's own time")
     histogram = HdrHistogram(1, _LONGEST_US, _DIGITS)
     for sample in samples:
         if not histogram.record_value(max(1, round(sample * 1000))):
             raise SystemExit(f"a latency of {sample / 1000:.0f} s is more than the histogram holds")
-    counts, seconds = _pauses(worker)
-    new = {bound: counts[bound] - paused[0].get(bound, 0) for bound in counts}
+    pauses = grown(before, after, "gc_pause_seconds_bucket", "le")
+    batches = sum(grown(before, after, "batch_records_count").values())
+    spent, timed = (grown(before, after, f"batch_seconds_{part}", "phase") for part in ("sum", "count"))
     return Figure(
         share=share,
         rate=rate,
-        events=count,
+        events=len(events),
+        counted=len(when),
         actions=len(samples),
         p50=_ms(histogram, 50.0),
         p99=_ms(histogram, 99.0),
         p999=_ms(histogram, 99.9),
         longest=max(samples),
         sender_late=told["late"] * 1000,
-        cpu_us=used / count * 1e6,
-        pauses=int(max(new.values(), default=0)),
-        pause_ms=(seconds - paused[1]) * 1000,
+        cpu_us=used / len(events) * 1e6,
+        pauses=int(max(pauses.values())),
+        pause_ms=sum(grown(before, after, "gc_pause_seconds_sum").values()) * 1000,
         # The counts are cumulative: the first bound that has them all.
-        longest_pause=next((bound for bound, number in new.items() if number == max(new.values())), ""),
+        longest_pause=next(bound for bound, number in pauses.items() if number == max(pauses.values())),
+        batch_records=sum(grown(before, after, "batch_records_sum").values()) / max(1.0, batches),
+        phases={phase: seconds / max(1.0, timed[phase]) * 1000 for phase, seconds in spent.items()},
         histogram=histogram.encode().decode(),
     )
 
 
-def _seconds(value: bytes, when: dict[str, Handed], at: float) -> float | None:
+def intended(events: Sequence[Event], begin: float, rate: float) -> dict[str, Handed]:
+    """When each event that counts was meant to be sent, however late it was, and its own time; by its id."""
+    warm = int(_WARM_S * rate)
+    bodies: list[dict[str, Any]] = [json.loads(event.value) for event in events[warm:]]
+    return {
+        body["event_id"]: Handed(begin + number / rate, to_ms(datetime.fromisoformat(body["occurred_at"])))
+        for number, body in enumerate(bodies, warm)
+    }
+
+
+def _seconds(value: bytes, when: Mapping[str, Handed], at: float) -> float | None:
     body = json.loads(value)
     return latency(NextBestAction.model_validate(body), when, at) if body["type"] == "action" else None
 
@@ -360,19 +417,3 @@ class _Reader:
             return self.read() and all(self._next[place] >= end for place, end in ends.items())
 
         wait_until(reached, "the queues are read to their ends", 60)
-
-
-def _pauses(worker: WorkerProcess) -> tuple[dict[str, float], float]:
-    """The collector's pauses so far: by upper bound (cumulative, in order), and their seconds."""
-    address = _ADDRESS.findall(worker.text())[-1]
-    with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    counts: dict[str, float] = {}
-    seconds = 0.0
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == "bank_triggers_gc_pause_seconds_bucket":
-                counts[sample.labels["le"]] = counts.get(sample.labels["le"], 0) + sample.value
-            elif sample.name == "bank_triggers_gc_pause_seconds_sum":
-                seconds += sample.value
-    return counts, seconds

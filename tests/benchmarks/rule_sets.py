@@ -49,6 +49,14 @@ def rule_files(rules: Path = RULES, triggers: int | None = None, policy: str = "
     return files
 
 
+def write_rules(folder: Path, triggers: int | None = None) -> Path:
+    """A folder with so many triggers under the full policy, all of the ten where no number is given."""
+    folder.mkdir(exist_ok=True)
+    for name, text in rule_files(triggers=triggers, policy="full").items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
+
+
 def _generated() -> Iterator[tuple[str, str]]:
     """Trigger files without end, of six families in turn."""
     families = [_of_kinds(), _of_visits(), _of_products(), _of_edges(), _of_windows(), _of_silences()]

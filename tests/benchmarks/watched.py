@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+import urllib.request
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
+from streams.metrics import PREFIX
 from tests.benchmarks.work import TOPIC
+from tests.support.oracle_check import Verdict, check_against_oracle
 from tests.support.system import System
 from tests.support.worker_process import WorkerProcess, wait_until
+
+_ADDRESS: Final = re.compile(r"health and metrics at (http://127\.0\.0\.1:\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +69,42 @@ def cpu_seconds(worker: WorkerProcess) -> float:
     """User and system time, from the second field after the process's name's closing bracket on."""
     fields = Path(f"/proc/{worker.process.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def metrics_text(worker: WorkerProcess) -> str:
+    """What a worker tells Prometheus now."""
+    with urllib.request.urlopen(f"{_ADDRESS.findall(worker.text())[-1]}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def grown(before: str, after: str, name: str, by: str = "") -> Mapping[str, float]:
+    """How much a metric's samples grew from one text to another, by a label's value, in the order of the text."""
+    found = _totals(after, name, by)
+    if not found:
+        raise SystemExit(f"the worker's metrics have no {PREFIX}{name}")
+    earlier = _totals(before, name, by)
+    return {value: total - earlier.get(value, 0.0) for value, total in found.items()}
+
+
+def _totals(text: str, name: str, by: str) -> Mapping[str, float]:
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == PREFIX + name:
+                found[sample.labels.get(by, "")] += sample.value  # type: ignore[assignment]  # it may count in parts
+    return found
+
+
+def check_undisturbed(system: System) -> None:
+    """As the oracle has it, and nothing twice: where no fault is made, none is an excuse. A difference raises."""
+    why = repeated(check_against_oracle(system))
+    if why:
+        raise SystemExit(why)
+
+
+def repeated(verdict: Verdict) -> str:
+    """Why a run without faults is void: what was sent or journalled more than once. Empty: it counts."""
+    if verdict.repeated_messages == verdict.repeated_batches == 0:
+        return ""
+    return f"void: {verdict.repeated_messages} messages and {verdict.repeated_batches} batches stand there twice"

@@ -47,24 +47,26 @@ def _first(path: str, name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
-def profiles(customers: int) -> Iterator[Event]:
-    """A profile for each customer, so that rules on tiers have something to read."""
-    for number in range(customers):
+def profiles(customers: int, first: int = 0) -> Iterator[Event]:
+    """A profile for each customer, so that rules on tiers have something to read. Their numbers begin at ``first``."""
+    for who in range(customers):
+        number = first + who
         body = {
             "tenant": "bank",
             "event_id": f"p{number}",
             "occurred_at": _START.isoformat(),
             "customer_id": f"C{number:07d}",
             "sequence": 1,
-            "tier": ("mid", "high", "effective", "potential")[number % 4],
+            "tier": ("mid", "high", "effective", "potential")[who % 4],
             "consents": {"sms": True},
         }
         yield Event(PROFILES, str(body["customer_id"]).encode(), json.dumps(body).encode())
 
 
-def holdings(customers: int) -> Iterator[Event]:
+def holdings(customers: int, first: int = 0) -> Iterator[Event]:
     """A deposit that falls due within the work's two months, for every fourth customer."""
-    for number in range(0, customers, 4):
+    for who in range(0, customers, 4):
+        number = first + who
         body = {
             "tenant": "bank",
             "event_id": f"m{number}",
@@ -79,20 +81,24 @@ def holdings(customers: int) -> Iterator[Event]:
             "currency": "CNY",
             "term_days": 90,
             "purchased_on": "2025-12-01",
-            "matures_on": f"{_START.date() + timedelta(days=10 + number % 50)}",
+            "matures_on": f"{_START.date() + timedelta(days=10 + who % 50)}",
         }
         yield Event("bank.maturities", str(body["customer_id"]).encode(), json.dumps(body).encode())
 
 
-def transactions(events: int, customers: int, seed: int = 1, *, of: int | None = None) -> Iterator[Event]:
+def transactions(
+    events: int, customers: int, seed: int = 1, *, of: int | None = None, first: int = 0
+) -> Iterator[Event]:
     """Card payments, transfers and salaries of random customers, in order of time, of about 280 bytes each.
 
-    They fill two months; the first ``events`` of them where ``of`` says how many do.
+    They fill two months; the first ``events`` of them where ``of`` says how many do. Customers whose numbers begin
+    elsewhere do the same, under other ids.
     """
     rng = random.Random(seed)
     balances = [rng.randint(1_000, 200_000) for _ in range(customers)]
     sequences = [0] * customers
     step = timedelta(days=60) / (of or events)
+    series = f"t{first}-" if first else "t"
     for number in range(events):
         who = rng.randrange(customers)
         kind = rng.choices(("card", "transfer", "salary"), (80, 15, 5))[0]
@@ -102,10 +108,10 @@ def transactions(events: int, customers: int, seed: int = 1, *, of: int | None =
         sequences[who] += 1
         body = {
             "tenant": "bank",
-            "event_id": f"t{number:09d}",
+            "event_id": f"{series}{number:09d}",
             "occurred_at": (_START + step * number).isoformat(timespec="milliseconds"),
-            "customer_id": f"C{who:07d}",
-            "account_id": f"A{who:07d}",
+            "customer_id": f"C{first + who:07d}",
+            "account_id": f"A{first + who:07d}",
             "sequence": sequences[who],
             "direction": "credit" if credit else "debit",
             "amount": f"{amount}.00",
