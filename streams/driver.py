@@ -51,7 +51,7 @@ SCHEME: Final = "batch"
 CHUNKS_IN_HAND: Final = 2
 """Chunks of one topic partition handed out and not yet done: one in work, one waiting. More only costs memory.
 
-What waits of a topic partition is so many times about a MiB, and what the client has fetched of it: another.
+What waits of a topic partition is so many times about two MiB, and what the client has fetched of it: another.
 """
 
 STOP_S: Final = 3.0
@@ -227,6 +227,7 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
     async def _take(
         self, consumer: AIOKafkaConsumer, wanted: set[TP], timeout_s: float, most: int
     ) -> Mapping[TP, list[Any]]:
+        _leave_as_they_are(consumer)
         try:
             return await self._fetch_records(consumer, wanted, timeout=timeout_s, max_records=most)
         except NoOffsetForPartitionError:
@@ -276,9 +277,25 @@ class ConsumerThread(stock.AIOKafkaConsumerThread):
         return True
 
 
+def _leave_as_they_are(consumer: AIOKafkaConsumer) -> None:
+    """What the client has buffered comes out as its unpacker's own records, which have all that we ask of one.
+
+    It would copy each into an object of eleven fields: 0.5 us of the 0.9 us that a record takes to unpack, and 120
+    bytes of 610. What comes in while a fetch waits for it is still copied.
+    """
+    for found in consumer._fetcher._records.values():  # noqa: SLF001  no public way
+        unpacking = getattr(found, "_partition_records", None)  # an error has none
+        if unpacking is not None:
+            unpacking._consumer_record = _itself  # noqa: SLF001  no public way
+
+
+def _itself(_tp: TP, record: Any) -> Any:
+    return record
+
+
 def _size(records: Sequence[Any]) -> int:
     """The bytes of values and headers: keys are small."""
-    values: int = sum([record.serialized_value_size for record in records])
+    values = sum([len(record.value or b"") for record in records])
     return values + sum([len(value) for record in records if record.headers for _, value in record.headers if value])
 
 

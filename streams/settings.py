@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     clock: Literal["wall", "record"] = Field(
         "wall", description="Whether the time of a decision is the wall clock's or the record's own."
     )
-    max_batch: int = Field(5_000, ge=1, le=20_000, description="Records of one batch.")
+    max_batch: int = Field(10_000, ge=1, le=20_000, description="Records of one batch.")
     max_batch_ms: int = Field(250, ge=10, le=2_000, description="Evaluation time that a batch should not exceed.")
     timer_batch: int = Field(500, ge=1, le=10_000, description="Keys of one batch of timers.")
     queue_records: int = Field(10_000, ge=1, le=1_000_000, description="Records that wait per partition.")

@@ -16,7 +16,7 @@ from tests.support.worker_process import WorkerProcess, wait_until
 
 FLOOD_MIB = 160
 BOUND_MIB = 80
-"""What may wait in a worker are a few chunks of a MiB for each partition; without a bound all of the flood would."""
+"""What may wait in a worker are a few chunks of two MiB for each partition; without a bound all of the flood would."""
 STEADY_S = 2.0
 
 Record = Callable[[str, object], None]
