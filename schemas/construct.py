@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -19,12 +18,6 @@ _set_values, _set_fields, _set_extra, _set_private = (
 )
 
 
-@cache
-def _fields_of(model: type[Record]) -> set[str]:
-    """The names of all fields: one set for all records of a model, none of which is ever changed."""
-    return set(model.model_fields)
-
-
 def constructed(model: type[R], values: dict[str, Any]) -> R:
     """The record that ``model.model_validate(values)`` is, without the validation: who calls answers for it.
 
@@ -33,7 +26,18 @@ def constructed(model: type[R], values: dict[str, Any]) -> R:
     """
     record = _new(model)
     _set_values(record, values)
-    _set_fields(record, _fields_of(model))
+    _set_fields(record, _fields_of[model])
     _set_extra(record, None)
     _set_private(record, None)
     return record
+
+
+class _Fields(dict[type[Record], set[str]]):
+    """By model the names of all fields: one set for all records of a model, none of which is ever changed."""
+
+    def __missing__(self, model: type[Record]) -> set[str]:
+        self[model] = names = set(model.model_fields)
+        return names
+
+
+_fields_of: Final = _Fields()

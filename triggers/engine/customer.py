@@ -102,7 +102,9 @@ class CustomerStage:
             moved = bool(state.ruleset)
             adopt_state(state, plan, max(state.clock, now or 0))
         run.state, run.outputs = state, []
-        self._run_due(until, now)
+        due = next_due(state)
+        if due is not None and due <= until:
+            self._run_due(due, until, now)
         if moved and (state.journeys or state.proposals):
             run.clock = max(state.clock, now or 0)
             end_retired(run)
@@ -131,24 +133,26 @@ class CustomerStage:
         state = self._run.state
         due = next_due(state)
         if due is not None and due <= clock:
-            self._run_due(clock, now)
-            due = next_due(state)
+            due = self._run_due(due, clock, now)
         state.idle_until = NEVER if due is None else due
 
-    def _run_due(self, until: int, now: int | None) -> None:
-        """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves.
+    def _run_due(self, due: int, until: int, now: int | None) -> int | None:
+        """Runs the timers due by ``until``, in the order of time and name, also those that they set themselves. The
+        earliest is due at ``due``; returns when the next one is.
 
         What those of one moment bring up competes: the same comes of it whether a sweep or the next record runs them.
         """
         run = self._run
         timers = run.state.timers
-        while timers:
-            due = min(timers.values())
-            if due > until:
-                return
+        while True:
             run.together = Together([], [], {}, {})
             self._run_moment(due, now)
             settle_together(run, run.together)
+            if not timers:
+                return None
+            due = min(timers.values())
+            if due > until:
+                return due
 
     def _run_moment(self, due: int, now: int | None) -> None:
         run = self._run

@@ -25,13 +25,17 @@ def decide(
     detail: Mapping[str, str] | None = None,
     channel: str | None = "",
     action_id: str | None = None,
+    decision_id: str | None = None,
 ) -> None:
     """Puts on record what became of one step of a candidate, the first being 0.
 
     ``channel`` is the one it came to; ``None`` where there was none, and empty for the first that the step names.
+    ``decision_id`` is the record's id where it is known.
     """
-    # A step may be put off more than once.
-    told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
+    if decision_id is None:
+        # A step may be put off more than once.
+        told = f"{reason}:{run.clock}" if outcome == "deferred" else reason
+        decision_id = make_decision_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told)
     if not step and trigger.id in run.woken_by:
         detail = {**(detail or {}), "woken_by": run.woken_by[trigger.id]}
     if run.scores and (trigger.id, occasion) in run.scores:
@@ -39,7 +43,7 @@ def decide(
     run.outputs.append(
         decision(
             run,
-            make_decision_id(run.tenant, run.state.key, trigger.id, occasion, str(step), outcome, told),
+            decision_id,
             trigger.id,
             trigger.version,
             occasion,

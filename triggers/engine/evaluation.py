@@ -119,7 +119,7 @@ class Evaluation:
         self.at = at
         if self._features:
             self._features.clear()
-        if self.plan.reads_age:
+        if self.plan.reads_age and self.state.birth_date is not None:
             self.state.today = self.today()
 
     def move_to(self, at: int) -> None:
@@ -127,7 +127,7 @@ class Evaluation:
         self.at = at
         if self._features:
             self._features.clear()
-        if self.plan.reads_age:
+        if self.plan.reads_age and self.state.birth_date is not None:
             self.state.today = self.today()
 
     def settle_before(self, occasion: str, account: Account | None = None, *, opened: bool = False) -> None:

@@ -152,7 +152,7 @@ def _prepare(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mappi
 
 def _would(run: Evaluation, trigger: Trigger, journey: Journey) -> str:
     """What would become of a candidate in shadow if it were live: ``sent``, ``deferred`` or what holds it back."""
-    refused = judge(run, trigger, journey, 0).held
+    refused = judge(run, trigger, journey, 0, journey.deadline or run.clock + trigger.action.expires_ms).held
     if refused is not None and refused.until is None and refused.reason != holdout.REASON:
         return refused.reason
     remember(run.state, trigger, journey)

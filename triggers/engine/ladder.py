@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from schemas.base import iso_of_ms
+from schemas.events import DESK_CHANNELS
 from triggers.engine import offers, outputs
 from triggers.engine.contact_log import note_contact
 from triggers.engine.decisions import decide, decide_absent, report_broken
 from triggers.engine.feedback import RANK, ActionView
 from triggers.engine.firing import Cause, unremember
 from triggers.engine.handoff import handoff_of
-from triggers.engine.ids import make_id
+from triggers.engine.ids import make_id, make_sent_ids
 from triggers.engine.state import Contact, CustomerState, Journey, Sent
 from triggers.engine.timers import exhaustion_timer, step_timer
 from triggers.engine.window import RETIRED, still_true
@@ -84,7 +85,7 @@ def take_step(run: Evaluation, trigger: Trigger, journey: Journey, step: int) ->
     state, plan, clock = run.state, run.plan, run.clock
     action, occasion = trigger.action, journey.occasion
     expires = journey.deadline or clock + action.expires_ms
-    passage = judge(run, trigger, journey, step)
+    passage = judge(run, trigger, journey, step, expires)
     held, channel, tried = passage.held, passage.channel, passage.tried
     goes_out = clock if held is None else held.until
     if held is not None and goes_out is None:
@@ -127,18 +128,18 @@ def exhausted(run: Evaluation, trigger_id: str, occasion: str) -> tuple[Journey,
     return journey, Cause(found, journey.event_key, journey.holding_id, run.at)
 
 
-def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int) -> Passage:
+def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int, expires: int) -> Passage:
     """What the gate says of a step, on the first of its channels that will do: those that the customer answers on
-    come first, those on which this ladder did not get through last.
+    come first, those on which this ladder did not get through last. ``expires`` (ms) is the end of any waiting.
     """
-    offered = preference.offered(run.state, run.plan.policy, trigger.action.ladder, step, journey, run.clock)
-    candidate = Candidate(trigger.id, journey.category, offered[0], journey.complexity, step, run.clock, run.scope)
-    expires = journey.deadline or run.clock + trigger.action.expires_ms
+    state, plan, clock = run.state, run.plan, run.clock
+    offered = preference.offered(state, plan.policy, trigger.action.ladder, step, journey, clock)
+    candidate = Candidate(trigger.id, journey.category, offered[0], journey.complexity, step, clock, run.scope)
     if len(offered) == 1:
-        return pass_gate(run.state, run.plan.policy, candidate, offered, expires)
+        return pass_gate(state, plan.gate, candidate, offered, expires)
     failed = {sent.channel for sent in journey.sent if sent.outcome == "failed"}
-    channels, learned = preference.ordered(run.state, run.plan.policy, offered, failed, run.clock)
-    passage = pass_gate(run.state, run.plan.policy, candidate, channels, expires)
+    channels, learned = preference.ordered(state, plan.policy, offered, failed, clock)
+    passage = pass_gate(state, plan.gate, candidate, channels, expires)
     return Passage(passage.held, passage.channel, {**learned, **passage.tried}) if learned else passage
 
 
@@ -194,13 +195,13 @@ def _send(
 ) -> None:
     """Puts a step that the gate let pass onto its queue, and sets the timer of what comes after it."""
     state, plan, clock, action = run.state, run.plan, run.clock, trigger.action
-    action_id = make_id(run.tenant, state.key, trigger.id, journey.occasion, str(step))
-    handoff = handoff_of(state, channel, clock)
+    action_id, decision_id = make_sent_ids(run.tenant, state.key, trigger.id, journey.occasion, str(step))
+    handoff = handoff_of(state, channel, clock) if channel in DESK_CHANNELS else ()
     sent = Sent(action_id, channel, step, clock, expires)
     journey.sent.append(sent)
     note_contact(state, plan, Contact(clock, trigger.id, action.category, channel))
     run.outputs.append(outputs.action(run, trigger, journey, sent, handoff))
-    if holdout.is_excepted(plan.policy, journey.category):
+    if plan.policy.holdout is not None and holdout.is_excepted(plan.policy, journey.category):
         tried = {**tried, holdout.REASON: holdout.EXCEPTED}
     decide(
         run,
@@ -212,6 +213,7 @@ def _send(
         detail=tried,
         channel=channel,
         action_id=action_id,
+        decision_id=decision_id,
     )
     _wait_for_next(run, trigger, journey, step)
 

@@ -8,9 +8,10 @@ are written so, and what is sorted already sorts fastest.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from schemas.actions import Cancellation, NextBestAction
 from schemas.base import LATEST, SCHEMA_VERSION, from_ms, to_ms
@@ -29,47 +30,40 @@ _MOST_TAGS: Final = 20
 _LAST_MS: Final = to_ms(LATEST) - 1
 _time: Final = lru_cache(maxsize=64)(from_ms)
 """An action and its decision are of one moment, and so are those of many customers in the morning."""
+_span: Final = lru_cache(maxsize=64)(lambda milliseconds: timedelta(milliseconds=milliseconds))
+"""All actions of a trigger last as long."""
 
 
 def action(
     run: Evaluation, trigger: Trigger, journey: Journey, sent: Sent, handoff: tuple[dict[str, str], ...]
 ) -> NextBestAction:
     """One step of a journey as it goes out."""
-    proposed, value = trigger.action, journey.value
-    title, offer_title, tag_titles = _titles(run, trigger, journey) if sent.channel in DESK_CHANNELS else ({}, {}, ())
-    desk, manager = addressee(run.state, run.plan.policy, sent.channel)
-    return constructed(
-        NextBestAction,
-        {
-            "action_id": sent.action_id,
-            "category": proposed.category,
-            "channel": sent.channel,
-            "complexity": journey.complexity,
-            "created_at": _time(sent.at),
-            "customer_id": run.state.key,
-            "desk": desk,
-            # An action of the last days before the year 2200 ends with the last of them.
-            "expires_at": _time(min(sent.expires, _LAST_MS)),
-            "fields": _texts(journey.fields),
-            "handoff": handoff,
-            "manager_id": manager,
-            "occasion": journey.occasion,
-            "offer": journey.offer,
-            "offer_title": offer_title,
-            "priority": proposed.priority,
-            "ruleset": run.plan.ruleset.hash,
-            "schema_version": SCHEMA_VERSION,
-            "step": sent.step,
-            "tag_titles": tag_titles,
-            "template": proposed.template,
-            "tenant": run.tenant,
-            "title": title,
-            "trigger": trigger.id,
-            "trigger_version": trigger.version,
-            "type": "action",
-            "value": None if value is None else Decimal(value),
-        },
-    )
+    plan, state, channel, value = run.plan, run.state, sent.channel, journey.value
+    common = plan.common.get(trigger.id)
+    if common is None:
+        common = plan.common[trigger.id] = _common(run, trigger)
+    # Copied and filled in, it takes half of the time of one that is made of all its fields.
+    values = common.copy()
+    values["action_id"] = sent.action_id
+    values["channel"] = channel
+    values["complexity"] = journey.complexity
+    values["created_at"] = created_at = _time(sent.at)
+    values["customer_id"] = state.key
+    # An action of the last days before the year 2200 ends with the last of them.
+    values["expires_at"] = created_at + _span(min(sent.expires, _LAST_MS) - sent.at)
+    values["fields"] = journey.fields.copy()  # bounded as they were made
+    values["occasion"] = journey.occasion
+    values["offer"] = journey.offer
+    values["step"] = sent.step
+    if value is not None:
+        values["value"] = Decimal(value)
+    if channel in DESK_CHANNELS:
+        values["handoff"] = handoff
+        values["title"], values["offer_title"], values["tag_titles"] = _titles(run, trigger, journey)
+        values["desk"], values["manager_id"] = addressee(state, plan.policy, channel)
+    else:
+        values["title"], values["offer_title"] = {}, {}
+    return constructed(NextBestAction, values)
 
 
 def decision(
@@ -128,6 +122,24 @@ def cancellation(run: Evaluation, journey: Journey, sent: Sent, reason: str, cau
     )
 
 
+def _common(run: Evaluation, trigger: Trigger) -> dict[str, Any]:
+    """What all actions of a trigger have in common; the rest is as for a machine's channel, or to be filled in."""
+    proposed = trigger.action
+    return dict.fromkeys(sorted(NextBestAction.model_fields)) | {
+        "category": proposed.category,
+        "handoff": (),
+        "priority": proposed.priority,
+        "ruleset": run.plan.ruleset.hash,
+        "schema_version": SCHEMA_VERSION,
+        "tag_titles": (),
+        "template": proposed.template,
+        "tenant": run.tenant,
+        "trigger": trigger.id,
+        "trigger_version": trigger.version,
+        "type": "action",
+    }
+
+
 def _titles(
     run: Evaluation, trigger: Trigger, journey: Journey
 ) -> tuple[dict[str, str], dict[str, str], tuple[dict[str, str], ...]]:
@@ -140,6 +152,8 @@ def _titles(
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, str]:
+    if not values:
+        return {}
     for value in values.values():
         if len(value) > _LONGEST_TEXT:
             return {name: value[:_LONGEST_TEXT] for name, value in values.items()}

@@ -35,6 +35,7 @@ from triggers.language.model import (
 )
 from triggers.language.names import CATALOGUE
 from triggers.language.vocabulary import MAIN_TIERING
+from triggers.policy.gate import Gate
 
 _DAY_MS: Final = 86_400_000
 _OWN_ACCOUNT: Final = Expression("event.own_account", lambda s: s.event.own_account, frozenset({"event.own_account"}))
@@ -188,6 +189,9 @@ class Plan:
     def __init__(self, ruleset: RuleSet) -> None:
         self.ruleset = ruleset
         self.policy = ruleset.policy
+        self.gate = Gate(ruleset.policy)
+        self.common: dict[str, dict[str, Any]] = {}
+        """By trigger: what its actions have in common, once one went out (see ``outputs``)."""
         active = sorted(
             (trigger for trigger in ruleset.triggers if trigger.status in ("live", "shadow")),
             key=lambda trigger: (-trigger.action.priority, trigger.id),

@@ -31,6 +31,7 @@ def apply_profile(run: Evaluation, record: Profile, at: int) -> None:
     run.begin(at, record)
     run.settle_before(_occasion(record))
     set_profile(state, record.sequence, {name: getattr(record, name) for name in PROFILE_FIELDS})
+    run.move_to(at)  # the age may be known from now on
     keep_given_manager(state)
     settle_tier(state, run.plan)
     if state.journeys or state.proposals:

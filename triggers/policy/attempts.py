@@ -11,9 +11,14 @@ from typing import Final
 from schemas.base import iso_of_ms
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy.candidate import Candidate, Held
+from triggers.policy.candidate import Candidate, Held, Rule
 
 REASON: Final = "no_sale"
+
+
+def for_contact(policy: Policy, candidate: Candidate) -> Rule | None:
+    """Nothing for what sells nothing."""
+    return holds_back if policy.attempts is not None and candidate.category not in policy.attempts.exempt else None
 
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:

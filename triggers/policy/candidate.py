@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
 from triggers.engine.scope import Scope
+from triggers.engine.state import CustomerState
+from triggers.language.model import Policy
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -33,3 +36,7 @@ class Held(NamedTuple):
     detail: dict[str, str]
     until: int | None = None
     of_channel: bool = False
+
+
+Rule = Callable[[CustomerState, Policy, Candidate], Held | None]
+"""A rule of the gate. ``None`` lets the candidate pass."""

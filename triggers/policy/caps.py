@@ -10,10 +10,25 @@ from triggers.engine.state import CustomerState
 from triggers.language.calendar import first_day
 from triggers.language.model import Cap, Policy
 from triggers.language.reader import show_duration
-from triggers.policy.candidate import Candidate, Held
+from triggers.policy.candidate import Candidate, Held, Rule
 from triggers.policy.local_time import DAY_MS, begin_of, day_of, local_ms, moment_of
 
 REASON: Final = "capped"
+
+
+def for_contact(policy: Policy, candidate: Candidate) -> Rule | None:
+    """Nothing where no cap concerns the category and the channel, else the rule for who heard enough of the bank to
+    fill one.
+    """
+    counts = [cap.at_most for cap in policy.caps if _concerns(cap, candidate)]
+    if not counts:
+        return None
+    least = min(counts)
+
+    def held(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
+        return holds_back(state, policy, candidate) if len(state.contacts) >= least else None
+
+    return held
 
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
@@ -24,9 +39,7 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
     for cap in policy.caps:
         if heard < cap.at_most:
             continue  # most customers heard less of the bank than would fill it
-        if cap.category not in (None, candidate.category) or cap.channel not in (None, candidate.channel):
-            continue
-        if candidate.category in cap.exempt:
+        if not _concerns(cap, candidate):
             continue
         after = _opened(cap, policy.timezone, candidate.now)
         contacts = 0
@@ -42,6 +55,11 @@ def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> He
                 detail["channel"] = cap.channel
             return Held(detail, of_channel=cap.channel is not None)
     return None
+
+
+def _concerns(cap: Cap, candidate: Candidate) -> bool:
+    concerned = cap.category in (None, candidate.category) and cap.channel in (None, candidate.channel)
+    return concerned and candidate.category not in cap.exempt
 
 
 def _opened(cap: Cap, zone: ZoneInfo, now: int) -> int:

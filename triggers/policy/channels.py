@@ -14,9 +14,8 @@ from typing import Final
 import msgspec
 
 from triggers.engine.state import CustomerState
-from triggers.language.model import Policy
 from triggers.policy.candidate import Candidate
-from triggers.policy.gate import Suppression, suppression
+from triggers.policy.gate import Gate, Suppression
 
 REASON: Final = "no_channel"
 _LONGEST: Final = 200
@@ -33,19 +32,19 @@ class Passage(msgspec.Struct, frozen=True, gc=False):
     tried: Mapping[str, str]
 
 
-def pass_gate(
-    state: CustomerState, policy: Policy, candidate: Candidate, channels: Sequence[str], expires: int
-) -> Passage:
+def pass_gate(state: CustomerState, gate: Gate, candidate: Candidate, channels: Sequence[str], expires: int) -> Passage:
     """Takes a candidate to the gate on one channel after the other. ``expires`` (ms) is the end of any waiting.
 
     A step with one channel alone keeps the reason of that one.
     """
+    if len(channels) == 1:
+        return Passage(gate.suppression(state, candidate), candidate.channel, {})
     tried: dict[str, str] = {}
     for channel in channels:
         on_it = candidate if channel == candidate.channel else msgspec.structs.replace(candidate, channel=channel)
-        held = suppression(state, policy, on_it)
+        held = gate.suppression(state, on_it)
         in_vain = held is not None and held.until is not None and held.until >= expires
-        if held is None or len(channels) == 1 or not (held.of_channel or in_vain):
+        if held is None or not (held.of_channel or in_vain):
             return Passage(held, channel, tried)
         tried[channel] = _told(held)
     return Passage(Suppression(REASON, tried), None, tried)

@@ -7,9 +7,17 @@ from typing import Final
 from schemas.base import iso_of_ms
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy.candidate import Candidate, Held
+from triggers.policy.candidate import Candidate, Held, Rule
 
 REASON: Final = "cooling_down"
+
+
+def for_contact(policy: Policy, candidate: Candidate) -> Rule | None:
+    """Nothing for the later steps of a ladder."""
+    cooldown = policy.cooldown
+    return (
+        holds_back if not candidate.step and max(cooldown.all_ms, cooldown.category_ms, cooldown.trigger_ms) else None
+    )
 
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:

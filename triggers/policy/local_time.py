@@ -1,7 +1,7 @@
 """Moments in the bank's time zone as whole numbers: a rule that asks the hour builds no time for it.
 
-A zone is the same distance from UTC for months; it is asked once for each hour of the year, not for each contact.
-Measured: 0.2 us instead of 1.3 us for the minute of the day.
+A zone is the same distance from UTC for months; it is asked once for each day, not for each contact. On the days on
+which its clocks change it is asked each time. Measured: 0.2 us instead of 1.3 us for the minute of the day.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from schemas.base import EPOCH, from_ms, to_ms
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
-_HOUR_MS: Final = 3_600_000
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _FIRST_DAY: Final = EPOCH.toordinal()
 
 
 def local_ms(moment: int, zone: ZoneInfo) -> int:
     """What the clocks of a zone show at a moment (ms): the time from the beginning of 1970 there, in ms."""
-    offset = _offset_in(zone, moment // _HOUR_MS)
+    offset = _offset_on(zone, moment // DAY_MS)
     return moment + (_offset(zone, moment) if offset is None else offset)
 
 
@@ -46,9 +45,11 @@ def moment_of(local: int, zone: ZoneInfo, fold: Literal[0, 1] = 0) -> int:
 
 
 @lru_cache(maxsize=10_000)
-def _offset_in(zone: ZoneInfo, hour: int) -> int | None:
-    """How far a zone is ahead all through an hour, counted from the epoch; ``None`` where its clocks change within."""
-    first, last = _offset(zone, hour * _HOUR_MS), _offset(zone, (hour + 1) * _HOUR_MS - 1)
+def _offset_on(zone: ZoneInfo, day: int) -> int | None:
+    """How far a zone is ahead all through a day of UTC, counted from the epoch; ``None`` where its clocks change
+    within.
+    """
+    first, last = _offset(zone, day * DAY_MS), _offset(zone, (day + 1) * DAY_MS - 1)
     return first if first == last else None
 
 

@@ -7,10 +7,15 @@ from typing import Final
 from triggers.desk.customer_side import owner_of
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy.candidate import Candidate, Held
+from triggers.policy.candidate import Candidate, Held, Rule
 
 REASON: Final = "not_owned"
 _CHANNEL: Final = "manager"
+
+
+def for_contact(policy: Policy, candidate: Candidate) -> Rule | None:
+    """Nothing but for the managers' channel."""
+    return holds_back if policy.desks is not None and candidate.channel == _CHANNEL else None
 
 
 def holds_back(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:

@@ -55,7 +55,7 @@ def offered(
     The first step may go by the channel of a later one on which the customer answers better than on any of its own; the
     later one then takes the first one's place. People are not called before their turn.
     """
-    rung, own = ladder[step], ladder[0].channels
+    own = ladder[0].channels
     if step == 0:
         if not state.channel_scores:
             return own
@@ -64,9 +64,10 @@ def offered(
         written = [name for name in later if name not in DESK_CHANNELS]
         return (*own, *(name for name in written if _score(state, policy, name, now) > most))
     first = next((sent.channel for sent in journey.sent if sent.step == 0), None)
-    if first is None or first in own or first not in rung.channels:
-        return rung.channels
-    return tuple(dict.fromkeys(name for one in rung.channels for name in (own if one == first else (one,))))
+    channels = ladder[step].channels
+    if first is None or first in own or first not in channels:
+        return channels
+    return tuple(dict.fromkeys(name for one in channels for name in (own if one == first else (one,))))
 
 
 def ordered(

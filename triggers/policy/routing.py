@@ -6,10 +6,22 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy.candidate import Candidate, Held
+from triggers.policy.candidate import Candidate, Held, Rule
 from triggers.policy.clause_values import explain
 
 REASON: Final = "not_routed"
+
+
+def for_contact(policy: Policy, candidate: Candidate) -> Rule | None:
+    """Nothing where whichever route a customer comes to has the channel."""
+    for route in policy.routing:
+        if candidate.complexity not in route.complexities:
+            continue
+        if candidate.channel not in route.channels:
+            return holds_back
+        if route.when is None:
+            return None
+    return None
 
 
 def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:

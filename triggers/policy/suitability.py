@@ -6,10 +6,31 @@ from typing import Final
 
 from triggers.engine.state import CustomerState
 from triggers.language.model import Policy
-from triggers.policy.candidate import Candidate, Held
+from triggers.policy.candidate import Candidate, Held, Rule
 from triggers.policy.clause_values import explain
 
 REASON: Final = "unsuitable"
+
+
+def for_contact(policy: Policy, candidate: Candidate) -> Rule | None:
+    """Nothing where any customer will do for the channel, else the rule with the channel's clauses at hand."""
+    concerned = [one for one in policy.suitability if candidate.channel in one.channels]
+    if not concerned:
+        return None
+    strict = [clause.evaluate for one in concerned if one.strict for clause in one.clauses]
+    lenient = [clause.evaluate for one in concerned if not one.strict for clause in one.clauses]
+
+    def held(state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:
+        scope = candidate.scope
+        for evaluate in lenient:
+            if evaluate(scope) is False:
+                return holds_back(state, policy, candidate)
+        for evaluate in strict:
+            if evaluate(scope) is not True:
+                return holds_back(state, policy, candidate)
+        return None
+
+    return held
 
 
 def holds_back(_state: CustomerState, policy: Policy, candidate: Candidate) -> Held | None:

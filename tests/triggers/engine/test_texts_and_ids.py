@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.base import from_ms, iso_of_ms
 from triggers.engine.customer import _moment
-from triggers.engine.ids import make_decision_id, make_id
+from triggers.engine.ids import begin_id, lot_of, make_decision_id, make_id, make_sent_ids
 from triggers.engine.texts import plain
 
 part = st.text(max_size=20) | st.text("abc:0", min_size=120, max_size=300) | st.text("é客", max_size=130)
@@ -35,6 +35,24 @@ def test_an_id_is_the_hash_of_the_lengths_and_the_parts(parts: list[str]) -> Non
 def test_the_id_of_a_decision_is_that_of_its_seven_parts(parts: list[str]) -> None:
     """Written out, not gone through."""
     assert make_decision_id(*parts) == make_id(*parts)
+
+
+@given(st.lists(part, min_size=5, max_size=5))
+@example(["x" * length for length in range(5)])
+@example([*["x"] * 4, "x" * 128])
+@example([*["x"] * 4, "\x80"])
+def test_the_ids_of_what_is_sent_are_those_of_its_action_and_of_its_decision(parts: list[str]) -> None:
+    """The decision's goes on where the action's ends."""
+    assert make_sent_ids(*parts) == (make_id(*parts), make_id(*parts, "sent", "sent"))
+
+
+@given(part, part, part)
+@example("s", "x" * 128, "")
+@example("s", "\x80", "")
+def test_a_lot_is_the_beginning_of_the_id_of_its_parts(salt: str, customer: str, about: str) -> None:
+    """Its first 32 bits; what it began with is not changed by it."""
+    begun = begin_id(salt)
+    assert [lot_of(begun, customer, about) for _ in range(2)] == [int(make_id(salt, customer, about)[:8], 16)] * 2
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers(-(10**20), 10**20).map(Decimal))
