@@ -20,6 +20,7 @@ def adopt_state(state: CustomerState, plan: Plan, clock: int) -> None:
     state.ruleset = plan.ruleset.hash
     known = {series.id for series in plan.ruleset.series}
     state.series = {name: series for name, series in state.series.items() if name.partition("|")[0] in known}
+    state.extremes = None
     remembered = plan.triggers.keys() | {memory_name(trigger) for trigger in plan.triggers.values()}
     state.memory = {name: memory for name, memory in state.memory.items() if name in remembered}
     state.told = {

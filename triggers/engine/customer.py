@@ -60,7 +60,9 @@ class CustomerStage:
         at = to_ms(record.occurred_at)
         if now is not None and at > now + plan.policy.skew_ms:
             return Outcome(rejected=from_the_future(plan.policy.skew_ms))
-        clock = max(state.clock, at if now is None else now)
+        clock = at if now is None else now
+        if clock < state.clock:
+            clock = state.clock
         moved = False
         if state.ruleset != ruleset.hash:
             moved = bool(state.ruleset)
@@ -85,6 +87,7 @@ class CustomerStage:
         rejected = None
         if not done:
             state.idle_until = 0
+            state.extremes = None
             rejected = _APPLY[kind](run, record, at)
         if state.idle_until <= clock:
             # What had passed when the record told of it, as a lead time or a silence, is due at once, and no sooner.

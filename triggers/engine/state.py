@@ -346,6 +346,10 @@ class CustomerState(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     today: date | None = None
     idle_until: int = 0
     """No timer is due before this time (ms); 0 where that is not known."""
+    extremes: list[int] | None = None
+    """Of each level of the customer's, as long as nothing but usual transactions comes: a number (1/10,000) that none
+    kept of it is less than, one that none is greater than, and 1 where a look may find nearer ones, else 0.
+    """
 
     @property
     def accounts(self) -> int:

@@ -35,7 +35,7 @@ from triggers.engine.shapes import decides
 from triggers.engine.state import HEARD_BYTES, MOST_HEARD, Account, CustomerState, Heard, pack_heard
 from triggers.engine.transactions import open_account
 from triggers.engine.waits import note_waits
-from triggers.engine.windows import span_of
+from triggers.engine.windows import UNKNOWN, lies_between, tighten
 from triggers.engine.withdrawal import end_by_event, pursues
 from triggers.language.compiler import NUMBERS, PARTS, build_function, term_of
 from triggers.language.model import Evaluate, Expression, Tag, Tiering
@@ -62,6 +62,7 @@ _RUNTIME: Final[Mapping[str, Any]] = {
     "Heard": Heard,
     "SCALE": _SCALE,
     "SeriesState": SeriesState,
+    "UNKNOWN": UNKNOWN,
     "ZERO": Decimal(0),
     "account_of": Account,
     "digest": xxhash.xxh3_64_intdigest,
@@ -75,6 +76,7 @@ _RUNTIME: Final[Mapping[str, Any]] = {
     "pack_row": pack_row,
     "pack_seen": pack_seen,
     "pursues": pursues,
+    "tighten": tighten,
     "time_at": time_at,
     "unpack_row": unpack_row,
 }
@@ -208,6 +210,8 @@ class _Writer:
     """By an expression of samples: the number of the locals that hold its packed value and row."""
     computed: set[str] = field(default_factory=set)
     """The locals that have a value already: rows, and times from which samples are kept."""
+    bounded: Mapping[str, int] = field(init=False)
+    """``places_of`` the plan."""
     early: bool = False
     """Whether something needs the scope, or the evaluation at its moment, before anything fires."""
 
@@ -218,6 +222,7 @@ class _Writer:
         readers = [case.asked for case in self.cases]
         readers += [[one] for one in (*(t.measure for t in touched.tierings), *(tag.when for tag in touched.tags))]
         counted = Counter(index for expressions in readers for index in set(features_of(expressions)))
+        self.bounded = places_of(plan)
         sure = _SURE | {"before"} if plan.reads_before else _SURE
         doubtful = frozenset(PARTS) - sure
         self.generator = _Generator(False, doubtful, _KIND, windows=plan.windows, readers=counted, plan=plan)
@@ -305,6 +310,7 @@ class _Writer:
 
     def _booking(self) -> Iterator[str]:
         yield "seen.newest = at"
+        yield "head = pack_heard(at, key)"  # as each row of a series begins, too
         yield "w += pack_seen(key, at)"
         yield f"if not len(w) % {PRUNED_BYTES}:"
         yield f"    seen.prune({self.plan.policy.lateness_ms})"
@@ -325,6 +331,10 @@ class _Writer:
         yield "a.sequence = e.sequence"
 
     def _levels(self) -> Iterator[str]:
+        if self.bounded:
+            yield "x = c.extremes"
+            yield "if x is None:"
+            yield f"    x = c.extremes = [*{UNKNOWN * len(self.bounded)}]"
         for number, level in enumerate(self.plan.levels):
             if not _is_plain(level):
                 self.early = True
@@ -349,18 +359,31 @@ class _Writer:
             if known != value:
                 yield f"if {known} is None:"
                 yield f"    {held}.end_level(at, key, {level.retain_ms}, {level.most})"
+            place = self.bounded.get(level.id)
+            lost = "pass" if place is None else f"x[{place}:{place + len(UNKNOWN)}] = UNKNOWN"
+            if known != value:
+                yield f"    {lost}"
             yield f"{'el' if known != value else ''}if {packed} is None or not {rows} or {held}.others is not None:"
             yield f"    {held}.set_level({given})"
+            yield f"    {lost}"
             yield "else:"
             yield f"    newest, _, stands = unpack_row({rows}, len({rows}) - {ROW_BYTES})"
             yield f"    if stands != {packed}:"
             yield f"        if newest > at or len({rows}) >= {level.most}:"
             yield f"            {held}.set_level({given})"
+            yield f"            {lost}"
             yield "        else:"
             yield f"            {rows} += pack_row(at, key, {packed})"
+            if place is not None:
+                yield f"            if {packed} < x[{place}]:"
+                yield f"                x[{place}] = {packed}"
+                yield f"            elif {packed} > x[{place + 1}]:"
+                yield f"                x[{place + 1}] = {packed}"
             yield f"            if time_at({rows})[0] < {keep_from} and ("
             yield f"                {held}.folded is not None or time_at({rows}, {ROW_BYTES})[0] < {keep_from}"
             yield "            ):"
+            if place is not None:
+                yield f"                x[{place + 2}] = 1"
             # Mostly one goes where one came. The newest stays, so that there is a third.
             yield f"                if {held}.folded is None and time_at({rows}, {2 * ROW_BYTES})[0] >= {keep_from}:"
             yield f"                    del {rows}[:{ROW_BYTES}]"
@@ -410,7 +433,10 @@ class _Writer:
             row = f"r{self.packed[value]}"
             if row not in self.computed:
                 self.computed.add(row)
-                yield f"{row} = pack_row(at, key, {packed})"
+                if constant is None:
+                    yield f"{row} = pack_row(at, key, {packed})"
+                else:
+                    yield f"{row} = head + {pack_row(0, 0, constant)[HEARD_BYTES:]!r}"
             keep_from = yield from self._keep_from(flow)
             held, rows = f"h{number}", f"w{number}"
             self.generator.sampled[of_series[flow.id]] = number
@@ -474,7 +500,7 @@ class _Writer:
     @staticmethod
     def _heard(name: str) -> Iterator[str]:
         yield f"w = {name}.rows"
-        yield "w += pack_heard(at, key)"
+        yield "w += head"
         yield f"if len(w) > {MOST_HEARD}:"
         yield f"    del w[:{HEARD_BYTES}]"
 
@@ -517,10 +543,12 @@ class _Writer:
         held = f"tiers.get({tiering.name!r})"
         known = f"(w := {bounds}.get({held})) is not None"
         stays = f"{known} and (v := {ast.unparse(value)}) is not None and w[0] <= v < w[1]"
-        if not isinstance(term, FeatureReference) or span_of(*self.plan.features[term.index]) is None:
+        place = self._place(term.index) if isinstance(term, FeatureReference) else None
+        if place is None:
             return stays
         known = f"(w := {self._kept(packed_bounds_of(tiering))}.get({held})) is not None"
-        return f"({known} and {self._spanned(term.index)} is not None and w[0] <= r[0] and r[1] < w[1]) or ({stays})"
+        surely = f"w[0] <= x[{place}] and x[{place + 1}] < w[1]"
+        return f"({known} and ({surely} or x[{place + 2}] and {self._tightened(place)} and {surely})) or ({stays})"
 
     def _tag_stays(self, tag: Tag) -> str:
         self.generator.begin_reader([tag.when])
@@ -608,35 +636,47 @@ class _Writer:
         yield f"    {fires}"
 
     def _spanning(self, asked: Sequence[Expression]) -> Iterator[str]:
-        """What must be true of the least and the greatest that a dear window may come to: of ``mean >= 100`` that some
+        """What must be true of the least and the greatest that a window may come to: of ``mean >= 100`` that some
         sample reaches 100, of ``x >= mean * 1.2`` that x reaches 1.2 times the least.
         """
         found: dict[int, list[str]] = {}
         for term in [term for expression in asked if (term := term_of(expression.evaluate)) is not None]:
             match term:
                 case Comparison(
-                    operator=">" | ">=", left=FeatureReference(index=index), right=Constant(value=Decimal() as least)
+                    operator=">" | ">=" | "<" | "<=",
+                    left=FeatureReference(index=index),
+                    right=Constant(value=Decimal() as edge),
                 ):
-                    asks = f"r[1] {term.operator} {self._kept(least * _SCALE)}"
+                    place, upwards = self._place(index), term.operator in (">", ">=")
+                    asks = f"x[{(place or 0) + upwards}] {term.operator} {self._kept(edge * _SCALE)}"
                 case Comparison(
-                    operator=">" | ">=",
+                    operator=">" | ">=" | "<" | "<=",
                     left=Reference(name=name),
                     right=Arithmetic(
                         operator="*", left=FeatureReference(index=index), right=Constant(value=Decimal() as factor)
                     ),
                 ) if factor > 0 and name.path in self._known():
                     # Rounding never turns the order of two products round.
-                    asks = f"{self._known()[name.path]} * SCALE {term.operator} _mul(r[0], {self._kept(factor)})"
+                    place, upwards = self._place(index), term.operator in ("<", "<=")
+                    most = f"_mul(x[{(place or 0) + upwards}], {self._kept(factor)})"
+                    asks = f"{self._known()[name.path]} * SCALE {term.operator} {most}"
                 case _:
                     continue
-            found.setdefault(index, []).append(asks)
-        for index, conditions in found.items():
-            if span_of(*self.plan.features[index]) is not None:
-                yield f"{self._spanned(index)} is None or {' and '.join(conditions)}"
+            if place is not None:
+                found.setdefault(place, []).append(asks)
+        for place, conditions in found.items():
+            asks = " and ".join(conditions)
+            yield f"{asks} and (not x[{place + 2}] or {self._tightened(place)} and {asks})"
 
-    def _spanned(self, index: int) -> str:
-        """Between which numbers a feature lies, which are in ``r`` from then on; ``None`` where that is not known."""
-        return f"(r := {self._kept(span_of(*self.plan.features[index]))}(held, at))"
+    def _place(self, index: int) -> int | None:
+        """Where a feature's level stands in ``extremes``; ``None`` where its value may lie beyond them."""
+        feature, series = self.plan.features[index]
+        return self.bounded.get(series.id) if lies_between(feature, series) else None
+
+    def _tightened(self, place: int) -> str:
+        """Finds the nearest ``extremes``, where there may be nearer ones; true."""
+        number = next(number for number, level in enumerate(self.plan.levels) if self.bounded.get(level.id) == place)
+        return f"tighten(x, {place}, h{number}, at)"
 
     def _known(self) -> dict[str, str]:
         """The names that have a value in a local: an account in the bank's currency is known, and so are the totals."""
@@ -650,6 +690,15 @@ class _Writer:
 
     def _kept(self, value: Any) -> str:
         return self.generator.keep(value).id
+
+
+def places_of(plan: Plan) -> dict[str, int]:
+    """By level: where the least and the greatest that is kept of it stand in ``CustomerState.extremes``.
+
+    Of those that only records change: what reads tiers or tags may change with a timer.
+    """
+    levels = [level.id for level in plan.levels if _is_plain(level) and level not in plan.derived_levels]
+    return {name: number * len(UNKNOWN) for number, name in enumerate(levels)}
 
 
 def _is_plain(level: Sampler) -> bool:

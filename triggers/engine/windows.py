@@ -20,10 +20,8 @@ from triggers.language.model import Feature, Series
 Window = Callable[[Mapping[str, SeriesState], int], Any]
 """The value of a feature of a customer's series at a moment (ms), ``None`` where it is unknown."""
 
-Span = Callable[[Mapping[str, SeriesState], int], tuple[int, int] | None]
-"""The least and the greatest that a feature of a customer's series may be at a moment (ms), in 1/10,000; ``None`` where
-that is not easily said, or the value may be unknown.
-"""
+UNKNOWN: Final = (-(1 << 64), 1 << 64, 1)
+"""Of a level that nobody has looked at yet: no kept value is less, none is greater, and a look may show more."""
 
 _MOST: Final = 64
 """The rows up to which this is quicker than to look at the memory as an array."""
@@ -68,27 +66,26 @@ def window_of(feature: Feature, series: Series) -> Window | None:
     return window
 
 
-def span_of(feature: Feature, series: Series) -> Span | None:
-    """A function that says between which numbers the value of a feature surely lies; ``None`` where there is none.
-
-    A mean by the day is no less than the least and no more than the greatest of all that is kept of its level. To find
-    these takes a fifth of its time, and mostly they settle what is asked of it.
+def lies_between(feature: Feature, series: Series) -> bool:
+    """Whether the value of a feature is surely no less than the least that is kept of its level, and no more than the
+    greatest. Mostly these settle what is asked of it.
     """
-    if feature.function != "daily_mean" or window_of(feature, series) is None:
-        return None
-    name = series.id
+    return series.level and feature.function in _BETWEEN and window_of(feature, series) is not None
 
-    def span(held: Mapping[str, SeriesState], at: int) -> tuple[int, int] | None:
-        samples = held.get(name)
-        if samples is None:
-            return None
-        rows, count = samples.rows, _plain_rows(samples)
-        if not count or time_at(rows)[0] > at:
-            return None
-        values = _values(rows, 0, count)
-        return min(values), max(values)
 
-    return span
+def tighten(extremes: list[int], place: int, samples: SeriesState, at: int) -> bool:
+    """Writes the least and the greatest that is kept of a level to their ``place`` among ``extremes``, with a 0: there
+    is nothing nearer to find until something is forgotten. ``UNKNOWN`` where a feature of it may be unknown at ``at``,
+    or that is not easily said. Returns true.
+    """
+    rows = samples.rows
+    if not rows or samples.others is not None or samples.folded is not None or samples.gaps or time_at(rows)[0] > at:
+        extremes[place : place + 3] = UNKNOWN
+        return True
+    count = len(rows) // ROW_BYTES
+    values = _values(rows, 0, count) if count <= _MOST else samples.values
+    extremes[place : place + 3] = min(values), max(values), 0
+    return True
 
 
 def _plain_rows(samples: SeriesState) -> int:
@@ -142,7 +139,7 @@ def _last(rows: bytearray, _times: tuple[int, ...], _first: int, count: int, _st
 def _daily_mean(rows: bytearray, times: tuple[int, ...], first: int, count: int, start: int, end: int) -> Decimal:
     values = _values(rows, first, count)
     begin = max(start, times[first])
-    if end <= begin:
+    if end <= begin or len(values) == 1:  # of one value it is that value, as of a new customer
         return values[-1] * _UNIT
     until = (*times[first + 1 :], end)
     total = sum(map(mul, values, map(sub, until, times[first:]))) - values[0] * (begin - times[first])
@@ -160,3 +157,5 @@ _FUNCTIONS: Final[Mapping[str, Callable[[bytearray, tuple[int, ...], int, int, i
     "daily_mean": _daily_mean,
 }
 """``count`` needs no values."""
+
+_BETWEEN: Final = frozenset({"daily_mean", "mean", "max", "min", "first", "last"})

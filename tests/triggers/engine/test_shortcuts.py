@@ -18,7 +18,7 @@ from schemas.base import from_ms, to_ms
 from tests.support.bank import Customer, at, profile, transaction
 from triggers.engine import plan as plans
 from triggers.engine.evaluation import _day_around
-from triggers.engine.seen import Seen
+from triggers.engine.seen import Seen, pack_seen
 from triggers.language.loader import load_ruleset
 
 RULES = Path(__file__).resolve().parents[2] / "benchmarks" / "rules"
@@ -80,6 +80,17 @@ def test_an_event_is_seen_by_its_whole_key() -> None:
     assert 0x1122334455667788 in seen
     assert int.from_bytes(seen.rows[4:12], "little") not in seen
     assert 0x0102030405060708 not in seen
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=40), st.integers(0, 30), st.booleans())
+def test_what_no_repeat_can_reach_is_forgotten(times: list[int], lateness: int, in_order: bool) -> None:
+    """All of it and nothing else, and the rest stays in the order in which it came."""
+    seen = Seen(newest=max(times))
+    came = list(enumerate(sorted(times) if in_order else times))
+    seen.rows += b"".join(pack_seen(key, moment) for key, moment in came)
+    seen.prune(lateness)
+    kept = [pack_seen(key, moment) for key, moment in came if moment >= seen.newest - lateness]
+    assert seen.rows == b"".join(kept)
 
 
 def test_an_hour_in_which_a_day_begins_is_of_two_days() -> None:

@@ -1,4 +1,4 @@
-"""Between which numbers a mean lies is said without working it out: always rightly, and mostly at all."""
+"""Between which numbers a window's value lies is said without working it out: always rightly, and mostly at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.bank import Customer, at, transaction
 from triggers.engine.derived_look import bounds_of, packed_bounds_of
 from triggers.engine.plan import Plan
 from triggers.engine.series import SeriesState, pack
-from triggers.engine.windows import span_of, window_of
+from triggers.engine.windows import UNKNOWN, lies_between, tighten, window_of
 from triggers.language.loader import load_documents
 from triggers.language.model import RuleSet
 
@@ -68,8 +68,8 @@ values = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 60), values), max_size=70), st.integers(-100, 400), st.booleans())
-def test_a_mean_lies_in_its_span(steps: list[tuple[int, Decimal | None]], later: int, mixed: bool) -> None:
-    """Of whatever was kept, at any moment, also before the newest sample; there is none where it may be unknown."""
+def test_a_value_lies_between_the_extremes(steps: list[tuple[int, Decimal | None]], later: int, mixed: bool) -> None:
+    """Of whatever was kept, at any moment, also before the newest sample; there are none where it may be unknown."""
     samples, moment = SeriesState(), 0
     for key, (hours, value) in enumerate(steps):
         moment += hours * HOUR
@@ -79,22 +79,31 @@ def test_a_mean_lies_in_its_span(steps: list[tuple[int, Decimal | None]], later:
             known = value / 3 if mixed else value
             samples.set_level(moment, key, pack(known), known, 9 * 24 * HOUR, 10**6)
     now = moment + later * HOUR
+    found = [0] * 9
+    assert tighten(found, 3, samples, now)
+    assert found[:3] == found[6:] == [0] * 3
+    event(f"known: {found[5] == 0}")
     for feature, series in Plan(rules()).features:
-        span, window = span_of(feature, series), window_of(feature, series)
-        if span is None:
+        if not lies_between(feature, series):
             continue
+        window = window_of(feature, series)
         assert window is not None
-        found, value = span({series.id: samples}, now), window({series.id: samples}, now)
-        event(f"known: {found is not None}")
-        if found is not None:
-            assert Decimal(found[0]).scaleb(-4) <= value <= Decimal(found[1]).scaleb(-4)
+        value = window({series.id: samples}, now)
+        if found[3:6] == [*UNKNOWN]:
+            continue
+        assert value is not None
+        assert Decimal(found[3]).scaleb(-4) <= value <= Decimal(found[4]).scaleb(-4)
+    if found[5] == 0:
+        assert {found[3], found[4]} <= set(samples.values)
 
 
-def test_only_a_mean_by_the_day_has_one() -> None:
-    """And of these only that of the customer over a length of time."""
-    found = [span_of(feature, series) is not None for feature, series in Plan(rules()).features]
+def test_only_a_level_of_the_customer_lies_between_its_extremes() -> None:
+    """Over a length of time; a flow's mean is of what is kept too, but of that no extremes are."""
+    features = Plan(rules()).features
+    found = [lies_between(feature, series) for feature, series in features]
     assert len(found) == len(FEATURES)
-    assert sum(found) == 1
+    between = [feature.function for (feature, _), lies in zip(features, found, strict=True) if lies]
+    assert between == ["daily_mean", "max"]
 
 
 @pytest.mark.parametrize("number", [-1, 904_504, 904_505, 1_005_004, 1_005_005, 10**18])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,8 @@ from triggers.casework.measures import MeasuredEvaluation, read_measures
 from triggers.engine.customer import CustomerStage
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.plan import Plan
-from triggers.engine.usual import UsualTransactions
+from triggers.engine.usual import UsualTransactions, places_of
+from triggers.engine.windows import UNKNOWN
 from triggers.language.loader import load_documents, load_ruleset
 from triggers.language.model import RuleSet
 
@@ -121,10 +123,12 @@ AT_ANY_TIME = tuple(one for one in CONDITIONS if not any(part in one for part in
 LATER = {"after": "1d", "unless": "opened", "use": "sms"}
 
 
-def each_alone() -> tuple[str, ...]:
-    """The files of a rule set that has every condition as a trigger of its own, with tiers and tags."""
-    files = {"tiers.yaml": TIERS, "tags.yaml": TAGS, "policy.yaml": '{"lateness": "7d"}'}
-    for number, condition in enumerate(CONDITIONS):
+def each_alone(conditions: Sequence[str] = CONDITIONS, *, derived: bool = True) -> tuple[str, ...]:
+    """The files of a rule set that has every condition as a trigger of its own, with tiers and tags or without."""
+    files = {"policy.yaml": '{"lateness": "7d"}'}
+    if derived:
+        files |= {"tiers.yaml": TIERS, "tags.yaml": TAGS}
+    for number, condition in enumerate(conditions):
         if "product." in condition:
             continue
         body = {
@@ -326,6 +330,20 @@ class Pair:
         assert (quick.state.balance, quick.state.aum) == (general.state.balance, general.state.aum)
         for state in (quick.state, general.state):
             assert state.idle_until <= min(state.timers.values(), default=state.idle_until)
+        self._compare_extremes()
+
+    def _compare_extremes(self) -> None:
+        """None is nearer than what is kept; where no look would show nearer ones, they are what is kept."""
+        state = self.quick.state
+        if state.extremes is None:
+            return
+        for name, place in places_of(self.quick.stage._run.plan).items():
+            low, high, nearer = state.extremes[place : place + 3]
+            kept = state.series[name].values
+            if not nearer:
+                assert (low, high) == (min(kept), max(kept))
+            elif (low, high, nearer) != UNKNOWN:
+                assert low <= min(kept) <= max(kept) <= high
 
 
 @settings(max_examples=60, deadline=None)
@@ -370,6 +388,21 @@ def test_so_it_is_with_the_rules_that_banks_have(folder: Path, seed: int, monkey
     pair = Pair(rules, monkeypatch)
     pair.live(life(seed, 250), [rules], wall=False)
     assert pair.quick.outputs
+
+
+def test_so_it_is_under_other_rules_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was known of several levels says nothing of the one that is left of them."""
+    low, peak = "customer.aum >= low_3d * 1.1", "customer.balance <= peak_3d * 0.7"
+    both, *ones = (load(each_alone(names, derived=False), 5_000) for names in ((low, peak), (low,), (peak,)))
+    for one in ones:
+        assert both is not None
+        assert one is not None
+        steps = [("feed", maturity("m", 1, "purchased", at(60).date(), amount="1500")), *life(2, 100)]
+        for place in range(90, 0, -15):
+            steps.insert(place, ("rules", None))
+        pair = Pair(both, monkeypatch)
+        pair.live(steps, [both, one], wall=False)
+        assert pair.quick.outputs
 
 
 @pytest.mark.parametrize("held", [False, True])
