@@ -42,15 +42,20 @@ MODES: Final[dict[str, ModuleType]] = {
 DEFAULT: Final = "drain"
 
 
-def main(arguments: list[str]) -> None:
-    """Runs one mode; without its name, the default one."""
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """A mode's name, the default one where there is none, and its options."""
     if not arguments or (arguments[0] not in MODES and arguments[0] not in ("-h", "--help")):
         arguments = [DEFAULT, *arguments]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
     for name, module in MODES.items():
         module.add_arguments(modes.add_parser(name, help=module.ABOUT, description=module.__doc__))
-    given = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Runs one mode."""
+    given = parse(arguments)
     json: Path | None = getattr(given, "json", None)
     if json is not None:
         # What an earlier run left there is not this run's.

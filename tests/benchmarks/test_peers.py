@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -20,7 +23,8 @@ from tests.benchmarks.contest import CEILING, PEERS, QUIX, STOCK, WORKER, Conten
 from tests.benchmarks.expectation import Expectation, expect, outputs_of
 from tests.benchmarks.peers import environments, job
 from tests.benchmarks.peers.environments import PeerUnavailable, python_with
-from tests.benchmarks.peers.task import Task
+from tests.benchmarks.peers.task import Task, Watch
+from tests.benchmarks.watched import Drained
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
 from tests.support.system import Event
 
@@ -171,29 +175,150 @@ def _round(**rates: float) -> list[Figure]:
 
 
 def test_a_void_contender_has_no_figures_and_meets_no_target() -> None:
-    """Its row says why, though it was void in one round only; the others keep their figures."""
+    """Its row says why, though it was void in one round only; the others keep their figures, its target its row."""
     rounds = [_round(worker=100, ceiling=200, stock=10, quix=50), _round(worker=120, ceiling=200, stock=10, quix=50)]
     rounds[1][3] = replace(rounds[1][3], void="void: id abc is missing (1 missing, 0 too many)")
 
     rows = {line[:24].strip(): line for line in drain.table(rounds).splitlines()}
     assert rows[QUIX].split(maxsplit=2)[2] == "void: id abc is missing (1 missing, 0 too many)"
     assert "110" in rows[WORKER]
-    assert "0.55" in rows[CEILING]
+    assert rows[CEILING].split()[-4:-1] == ["2", "0.55", "0.50-0.60"]
     assert "11.00" in rows[STOCK]
     assert list(map(str, drain.targets(rounds))) == [
-        "target: drain: one worker / aiokafka loop >= 0.35: 0.55, met",
-        "target: drain: one worker / stock Faust >= 8: 11, met",
-        "target: drain: one worker / stock Faust >= 10: 11, met",
+        "target: drain: one worker / aiokafka loop >= 0.35: 0.55 (0.5 to 0.6), met",
+        "target: drain: one worker / stock Faust >= 8: 11 (10 to 12), met",
+        "target: drain: one worker / Quix Streams >= 1.5: void, not met",
     ]
 
 
 def test_a_void_worker_meets_no_target() -> None:
-    """However fast it was."""
+    """However fast it was: each target keeps its row, and none is met."""
     figures = _round(worker=1_000, ceiling=200, stock=10, quix=50)
     figures[0] = replace(figures[0], void="void: id abc should not be there (0 missing, 1 too many)")
 
-    assert drain.targets([figures]) == []
+    told = drain.targets([_round(worker=1_000, ceiling=200, stock=10, quix=50), figures])
+    assert [(target.found, target.why, target.met) for target in told] == [(None, "void", False)] * 3
     assert "should not be there" in drain.table([figures])
+
+
+def test_who_took_no_part_is_not_measured() -> None:
+    """Its target is not met; who took part in some rounds is compared in those."""
+    rounds = [_round(worker=100, stock=10, ceiling=200), _round(worker=150, ceiling=200)]
+    told = {target.figure.rpartition("/ ")[2]: target for target in drain.targets(rounds)}
+    assert (told[QUIX].found, told[QUIX].why, told[QUIX].met) == (None, "not measured", False)
+    assert (told[STOCK].found, told[STOCK].lowest, told[STOCK].highest) == (10, 10, 10)
+    assert told[CEILING].found == 0.625
+    rows = {line[:24].strip(): line.split() for line in drain.table(rounds).splitlines()}
+    assert "1" in rows[STOCK]
+    assert "2" in rows[CEILING]
+
+
+def test_the_slow_take_part_in_every_second_round() -> None:
+    """In three of five."""
+    parts = [peer.name for number in range(5) for peer in drain.taking_part(PEERS, number)]
+    assert {peer.name: parts.count(peer.name) for peer in PEERS} == {peer.name: 3 if peer.slow else 5 for peer in PEERS}
+    assert {peer.name for peer in PEERS if peer.slow} == {STOCK, "Kafka Streams", "Kafka Streams, e. once"}
+
+
+def test_a_run_whose_worker_is_void_fails_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures are kept, as void; in whichever round it was."""
+    void = [replace(_round(worker=9)[0], void="void: id abc is missing")]
+    rounds = iter([_round(worker=9), void, _round(worker=9)])
+    monkeypatch.setattr(drain, "KafkaBroker", lambda _: nullcontext(SimpleNamespace(bootstrap="")))
+    monkeypatch.setattr(drain, "EmbeddedRedis", lambda *_, **__: nullcontext(SimpleNamespace(url="")))
+    monkeypatch.setattr(drain, "run_round", lambda *_, **__: next(rounds))
+    file = tmp_path / "drain.json"
+    sizes = {"events": 10, "customers": 5, "warm": 0, "rounds": 3, "minutes": None}
+    with pytest.raises(SystemExit, match="one worker: void: id abc is missing"):
+        drain.run(argparse.Namespace(**sizes, rules=RULES, peers=[], json=file))
+    told = json.loads(file.read_text())
+    assert told["void"] is True
+    assert [target["found"] for target in told["targets"]] == [None] * 3
+
+
+_FLOW: Final = 10
+
+
+def _worker(
+    monkeypatch: pytest.MonkeyPatch, actions: str, decisions: str, *, measured: int = _FLOW, check: bool = False
+) -> Figure:
+    """The worker's figure where it published the action "a" and the decision "d", and these are the engine's."""
+    system = SimpleNamespace(
+        start_worker=lambda: None,
+        wait_until_drained=lambda _: None,
+        stop_workers=lambda: None,
+        actions=lambda: [{"action_id": "a"}],
+        decisions=lambda: [{"decision_id": "d"}],
+    )
+    monkeypatch.setattr(drain, "time_drain", lambda *_: Drained(measured, 1.0, 1.0))
+    monkeypatch.setattr(drain, "memory_mib", lambda _: 100.0)
+    expected = Expectation(frozenset(actions), frozenset(decisions), 0)
+    work = drain.Work(RULES, [], list(transactions(_FLOW, 2)), 0, expected)
+    return drain._worker(system, "", work, check=check)  # type: ignore[arg-type]  # all that is asked of a system
+
+
+def test_a_worker_without_the_engines_ids_is_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is missing, one too many, of an action or a decision; and where the clock started too late."""
+    good = _worker(monkeypatch, "a", "d")
+    assert (good.void, good.actions, good.events) == ("", 1, _FLOW)
+    assert "id b is missing" in _worker(monkeypatch, "ab", "d").void
+    assert "id d should not be there" in _worker(monkeypatch, "a", "").void
+    assert "only 4 of 10 were left" in _worker(monkeypatch, "a", "d", measured=4).void
+
+
+def test_a_worker_that_differs_from_the_oracle_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is asked, as in the first round."""
+
+    def differ(_: object) -> None:
+        raise AssertionError("a state differs")
+
+    monkeypatch.setattr(drain, "check_against_oracle", differ)
+    with pytest.raises(AssertionError, match="a state differs"):
+        _worker(monkeypatch, "a", "d", check=True)
+
+
+@pytest.mark.parametrize(
+    ("published", "code", "why"),
+    [
+        (["a", "b"], 0, ""),
+        (["a"], 0, "void: id b is missing (1 missing, 0 too many)"),
+        (["a", "b", "c"], 0, "void: id c should not be there (0 missing, 1 too many)"),
+        (["a", "b"], 1, "void: it failed: it broke"),
+    ],
+    ids=["the same", "one is missing", "one too many", "it failed"],
+)
+def test_a_peer_without_the_engines_ids_is_void(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: list[str], code: int, why: str
+) -> None:
+    """Nor does one count that failed, though it had answered."""
+    script = tmp_path / "peer.py"
+    answer = json.dumps({"events": 3, "seconds": 1.5, "cpu": 0.5, "memory_mib": 64.0})
+    script.write_text(f"import sys\nprint({answer!r})\nprint('it broke', file=sys.stderr)\nsys.exit({code})\n")
+    monkeypatch.setattr(contest, "create_topics", lambda *_: None)
+    monkeypatch.setattr(contest, "published_ids", lambda _: [("action", name) for name in published])
+    peer = Contender("somebody", str(script), environments.own_python, "none", "none")
+    figure = contest.run_peer(peer, _TASK, {"a", "b"})
+    assert figure.void == why
+    assert (figure.events, figure.memory_mib) == ((0, None) if code else (3, 64.0))
+    if not why:
+        assert "only 3 of 300 were left" in contest.run_peer(peer, _TASK._replace(events=300), {"a", "b"}).void
+
+
+def test_a_watch_counts_from_the_first_record_behind_the_warm_up(capfd: pytest.CaptureFixture[str]) -> None:
+    """Records that come together are measured together; the answer tells how many."""
+    for taken, measured in (([1] * 5, 3), ([3, 2], 2)):
+        watch = Watch(warm=2)
+        for records in taken:
+            watch.take(records)
+        watch.answer()
+        told = answer_of(capfd.readouterr().out)
+        assert told is not None
+        assert (told["events"], watch.seen) == (measured, 5)
+        assert 0 <= told["seconds"] < 60
+    idle = Watch(warm=2)
+    idle.take(5)
+    with pytest.raises(SystemExit, match="nothing came behind the warm-up"):
+        idle.answer()
 
 
 def test_a_peer_that_cannot_be_set_up_is_shown_with_the_reason() -> None:

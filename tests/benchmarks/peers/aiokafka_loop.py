@@ -27,12 +27,13 @@ async def main(task: Task) -> None:
     await consumer.start()
     await producer.start()
     decode, out, body = msgspec.json.Decoder().decode, task.out + "actions", b"x" * task.output_bytes
-    watch, seen, sent = Watch(), 0, 0
+    watch, sent = Watch(task.warm), 0
     waiting: list[asyncio.Future[Any]] = []
     try:
-        while seen < task.events:
+        while watch.seen < task.events:
             for records in (await consumer.getmany(timeout_ms=1000, max_records=4096)).values():
-                watch.start()
+                seen = watch.seen
+                watch.take(len(records))
                 for record in records:
                     decode(record.value)
                     seen += 1
@@ -40,7 +41,7 @@ async def main(task: Task) -> None:
                         waiting.append(await producer.send(out, body, key=record.key))
                         sent += 1
         await asyncio.gather(*waiting)
-        watch.answer(seen)
+        watch.answer()
     finally:
         await producer.stop()
         await consumer.stop()

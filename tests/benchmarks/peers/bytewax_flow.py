@@ -57,8 +57,7 @@ def flow_of(task: Task, step: str, topics: Sequence[str], watch: Watch) -> Dataf
         record = orjson.loads(message.value)
         topic, partition = task.name_of(message.topic or ""), message.partition or 0
         if topic == FLOW:
-            watch.start()
-            watch.seen += 1
+            watch.take()
             _reached[partition] = time_of(record)
         return message.key.decode(), (topic, partition, record)
 
@@ -80,10 +79,11 @@ def main(task: Task) -> None:
     store = task.workspace / "recovery"
     store.mkdir(parents=True)
     init_db_dir(store, 1)
-    watch = Watch()
+    watch = Watch(task.warm)
     for step, topics in (("known", KNOWN), ("flow", (FLOW,))):
         cli_main(flow_of(task, step, topics, watch), recovery_config=RecoveryConfig(str(store)))
-    watch.answer(watch.seen)
+    # The last epoch's commit is the last that an execution does.
+    watch.answer()
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ def main(task: Task) -> None:
     )
     consumer.assign([TopicPartition(task.prefix + FLOW, number, 0) for number in range(task.partitions)])
     decode, out, body = msgspec.json.Decoder().decode, task.out + "actions", b"x" * task.output_bytes
-    watch, seen, sent = Watch(), 0, 0
+    watch, seen, sent = Watch(task.warm), 0, 0
     while seen < task.events:
         messages = consumer.consume(4096, timeout=0.05)
         if messages:
-            watch.start()
+            watch.take(len(messages))
         for message in messages:
             if message.error() is not None:
                 raise SystemExit(str(message.error()))
@@ -48,7 +48,7 @@ def main(task: Task) -> None:
         producer.poll(0)
     if producer.flush(60) or failed:
         raise SystemExit(f"not every message was acknowledged: {failed[:1]}")
-    watch.answer(seen)
+    watch.answer()
     consumer.close()
 
 

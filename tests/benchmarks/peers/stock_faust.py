@@ -38,7 +38,8 @@ def main(task: Task) -> None:
     # Its changelog topic is made before: Faust's own creation of it hangs with topics it does not declare.
     states = app.Table("states", partitions=task.partitions, key_type=str, value_type=dict)
     topics = {kind: app.topic(f"{task.out}{kind}s", value_serializer="json") for kind in ("action", "decision")}
-    job, watch, known = Job(), Watch(), asyncio.Event()
+    job, watch, known = Job(), Watch(task.warm), asyncio.Event()
+    learned = 0
 
     async def work(topic: str, event: Any) -> None:
         customer = event.key.decode()
@@ -46,12 +47,13 @@ def main(task: Task) -> None:
             topic, event.message.partition, customer, json.loads(event.value), states.get, states.__setitem__
         ):
             await _send(topics, output)
-        watch.seen += 1
 
     async def learn(topic: str, stream: Any) -> None:
+        nonlocal learned
         async for event in stream.events():
             await work(topic, event)
-            if watch.seen == task.known:
+            learned += 1
+            if learned == task.known:
                 known.set()
 
     @app.agent(app.topic(task.prefix + KNOWN[0], key_type=bytes, value_type=bytes))
@@ -66,11 +68,11 @@ def main(task: Task) -> None:
     async def transactions(stream: Any) -> None:
         await known.wait()
         async for event in stream.events():
-            watch.start()
+            watch.take()
             await work(FLOW, event)
-            if watch.seen == task.known + task.events:
+            if watch.seen == task.events:
                 await app.producer.flush()
-                watch.answer(task.events)
+                watch.answer()
                 # Faust's own shutdown waits for much that nobody needs here.
                 os._exit(0)
 

@@ -18,8 +18,9 @@ class Task(NamedTuple):
     """One run of a peer.
 
     ``prefix`` stands before the names of the input topics, ``out`` before those of the peer's own: ``actions`` and
-    ``decisions``. ``known`` and ``events`` are how many records there are. ``outputs`` of ``output_bytes`` are what a
-    loop without rules publishes. ``guarantee`` is the library's own word, empty for its default.
+    ``decisions``. ``known`` and ``events`` are how many records there are; the first ``warm`` of those events are not
+    measured. ``outputs`` of ``output_bytes`` are what a loop without rules publishes. ``guarantee`` is the library's
+    own word, empty for its default.
     """
 
     bootstrap: str
@@ -31,6 +32,7 @@ class Task(NamedTuple):
     partitions: int
     outputs: int = 0
     output_bytes: int = 0
+    warm: int = 0
     guarantee: str = ""
 
     @property
@@ -49,18 +51,29 @@ def given() -> Task:
 
 
 class Watch:
-    """Takes the time from the first record of the flow to the end."""
+    """Takes the time from the first record of the flow that comes after its ``warm`` first ones to the answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm: int) -> None:
         self.seen = 0
+        self._warm, self._before = warm, 0
         self._began = self._used = 0.0
 
-    def start(self) -> None:
-        """Starts at the first call; the others change nothing."""
-        if not self._began:
-            self._began, self._used = time.perf_counter(), time.process_time()
+    def take(self, records: int = 1) -> None:
+        """Counts records of the flow; called before they are worked on."""
+        if not self._began and self.seen >= self._warm:
+            self._before, self._began, self._used = self.seen, time.perf_counter(), time.process_time()
+        self.seen += records
 
-    def answer(self, events: int) -> None:
-        """Writes the answer, past whatever took over the standard output."""
+    def answer(self) -> None:
+        """Writes the answer, past whatever took over the standard output; called at the last commit."""
+        if not self._began:
+            raise SystemExit("nothing came behind the warm-up")
         seconds, cpu = time.perf_counter() - self._began, time.process_time() - self._used
-        os.write(1, b"\n" + json.dumps({"events": events, "seconds": seconds, "cpu": cpu}).encode() + b"\n")
+        told = {"events": self.seen - self._before, "seconds": seconds, "cpu": cpu, "memory_mib": _peak_mib()}
+        os.write(1, b"\n" + json.dumps(told).encode() + b"\n")
+
+
+def _peak_mib() -> float:
+    """The most that this process's memory has been (Linux)."""
+    status = Path("/proc/self/status").read_text("utf-8")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
