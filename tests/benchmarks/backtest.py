@@ -55,7 +55,7 @@ def run(given: argparse.Namespace) -> None:
             rounds.append(seconds)
             print(", ".join(f"{jobs} jobs {took:.1f} s" for jobs, took in seconds.items()), flush=True)
         if len(reports) != 1:
-            raise SystemExit("the runs differ in their reports")
+            raise SystemExit("void: the runs differ in their reports")
         size = path.stat().st_size
     report = json.loads(reports.pop())
     events = sum(report["input"]["events"].values())

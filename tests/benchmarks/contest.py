@@ -99,7 +99,7 @@ PEERS: Final[tuple[Contender, ...]] = (
         "Kafka Streams",
         "KafkaStreamsPeer.java",
         java_with_streams,
-        "RocksDB and changelog, each 30 s; timers too",
+        "RocksDB and changelog, each 30 s; timers too; a heap of at most 1 GiB",
         "at least once: what was sent since the last commit is sent again",
         slow=True,
     ),
@@ -107,13 +107,13 @@ PEERS: Final[tuple[Contender, ...]] = (
         "Kafka Streams, e. once",
         "KafkaStreamsPeer.java",
         java_with_streams,
-        "RocksDB and changelog, each 0.1 s; timers too",
+        "RocksDB and changelog, each 0.1 s; timers too; a heap of at most 1 GiB",
         "exactly once by Kafka's transactions: an action is visible when its transaction ends",
         guarantee="exactly_once_v2",
         slow=True,
     ),
 )
-WORKER_STATE: Final = "Redis, one atomic commit a batch, fenced by epochs; timers too"
+WORKER_STATE: Final = "Redis, one atomic commit a batch, fenced by epochs; timers too; synced each second (its default)"
 WORKER_DELIVERY: Final = "a batch that is run again sends the same ids; journalled, so that the oracle can repeat it"
 
 

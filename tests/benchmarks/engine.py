@@ -205,7 +205,8 @@ def _since(began: tuple[float, float]) -> tuple[float, float]:
 
 
 def _settle() -> None:
-    """The collector as a worker sets it."""
+    """The collector as a worker sets it; what a former way left and was frozen is freed before."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)

@@ -367,7 +367,8 @@ def test_the_peers_are_pinned_and_name_no_registry() -> None:
 def test_the_versions_stand_in_the_header() -> None:
     """Those of the pins, and of the environment that runs the loops and the worker."""
     told = environments.versions()
-    for name in ("aiokafka", "confluent-kafka", "faust-streaming", "quixstreams", "bytewax", "kafka-streams"):
+    libraries = ("aiokafka", "confluent-kafka", "faust-streaming", "quixstreams", "bytewax", "kafka-streams")
+    for name in ("Kafka", "Redis", "Java", *libraries):
         assert re.search(rf"\b{name} \d+\.\d+", told), told
 
 

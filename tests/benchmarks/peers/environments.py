@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from streams.embedded_redis import server_binary
 from tests.support.kafka_broker import VERSION, BrokerUnavailable, cache_folder, find_java, install_jars, locked
 
 HERE: Final = Path(__file__).parent
@@ -77,7 +78,19 @@ def versions() -> str:
         r"<artifactId>kafka-streams</artifactId>\s*<version>(.+?)<", (HERE / "pom.xml").read_text("utf-8")
     )
     assert streams is not None
-    return f"Kafka {VERSION}; own: {', '.join(own)}; peers: {', '.join(pins)}, kafka-streams {streams[1]}"
+    redis = re.search(r"v=(\S+)", _said([str(server_binary()), "--version"]))
+    java = re.search(r'version "(.+?)"', _said([find_java(), "-version"]))
+    assert redis is not None
+    assert java is not None
+    return (
+        f"Kafka {VERSION}, Redis {redis[1]}, Java {java[1]}; own: {', '.join(own)}; "
+        f"peers: {', '.join(pins)}, kafka-streams {streams[1]}"
+    )
+
+
+def _said(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
 
 
 def last_line(text: str) -> str:
