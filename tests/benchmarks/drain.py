@@ -41,10 +41,9 @@ from tests.benchmarks.peers.task import Task
 from tests.benchmarks.results import Result, Target
 from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
-from tests.benchmarks.watched import memory_mib, time_drain
+from tests.benchmarks.watched import check_undisturbed, memory_mib, time_drain
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
-from tests.support.oracle_check import check_against_oracle
 from tests.support.system import Event, System
 from tests.support.worker_process import wait_until
 
@@ -209,7 +208,7 @@ def _worker(system: System, redis_url: str, work: Work, *, check: bool) -> Figur
     memory = memory_mib(worker)
     system.stop_workers()
     if check:
-        check_against_oracle(system)
+        check_undisturbed(system)
     actions = {body["action_id"] for body in system.actions()}
     found = actions | {body["decision_id"] for body in system.decisions()}
     void = judged(found, work.expected.ids, drained.events, len(work.flow) - work.warm)

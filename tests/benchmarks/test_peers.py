@@ -272,7 +272,7 @@ def test_a_worker_that_differs_from_the_oracle_ends_the_run(monkeypatch: pytest.
     def differ(_: object) -> None:
         raise AssertionError("a state differs")
 
-    monkeypatch.setattr(drain, "check_against_oracle", differ)
+    monkeypatch.setattr(drain, "check_undisturbed", differ)
     with pytest.raises(AssertionError, match="a state differs"):
         _worker(monkeypatch, "a", "d", check=True)
 
