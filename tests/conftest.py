@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 from streams.embedded_redis import EmbeddedRedis
 from tests.support.kafka_broker import KafkaBroker, KafkaCluster
+from tests.support.preloaded import LAUNCHER
+
+LAUNCHER.enabled = True
 
 # No test is timed: a busy machine takes its time.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

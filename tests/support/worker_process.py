@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.support.kafka_broker import die_with_parent
+from tests.support.preloaded import LAUNCHER
 
 ROOT = Path(__file__).resolve().parents[2]
 TAIL = 6_000
@@ -40,16 +40,15 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
 
 def run_command(*arguments: str | Path, settings: Mapping[str, object], seconds: float = 60.0) -> tuple[int, str]:
     """Runs a command to its end; its exit code and everything it wrote."""
-    done = subprocess.run(
-        [sys.executable, "-m", "streams", *map(str, arguments)],
-        cwd=ROOT,
-        env=environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=seconds,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(errors="replace")
+    with tempfile.TemporaryDirectory(prefix="command-") as folder:
+        output = Path(folder) / "output"
+        process = LAUNCHER.start([str(argument) for argument in arguments], environment(settings), output)
+        try:
+            code = process.wait(seconds)
+        finally:
+            process.kill()
+            process.wait()
+        return code, output.read_bytes().decode(errors="replace")
 
 
 class WorkerProcess:
@@ -58,15 +57,7 @@ class WorkerProcess:
     def __init__(self, name: str, rules: Path, settings: Mapping[str, object], log: Path) -> None:
         self.name = name
         self.log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker", "--rules", str(rules)],
-                cwd=ROOT,
-                env=environment(settings),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        self.process = LAUNCHER.start(["worker", "--rules", str(rules)], environment(settings), log)
         self._watcher = die_with_parent(self.process.pid)
 
     @property
