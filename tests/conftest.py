@@ -29,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     faults.addoption("--fault-table", type=Path, metavar="FILE", help="write the table to a file too: .json or .md")
 
 
+def pytest_unconfigure() -> None:
+    """Nothing of the tests outlives them."""
+    LAUNCHER.close()
+
+
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """A real broker. Tests share it: use topics and groups of your own, and leave it running."""

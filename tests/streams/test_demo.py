@@ -60,7 +60,7 @@ Log = Mapping[Place, list[Kept]]
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
     """What a faultless run leaves behind, made by the pure engine in batches of two partitions."""
-    return _Run(simulate_bank(BankPlan(events=4_000))).evidence()
+    return _Run(simulate_bank(BankPlan(events=2_000))).evidence()
 
 
 class TestCheck:

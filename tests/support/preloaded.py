@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,10 +40,7 @@ _ANSWER_S: Final = 60.0
 
 
 class Preloaded:
-    """The process that commands are forked from, as a child of this one. It ends with this process, however that ends.
-
-    One thread uses it, that of the tests.
-    """
+    """The process that commands are forked from, a child of this one. It ends with this one, however that ends."""
 
     def __init__(self) -> None:
         self._outside = _outside(os.environ)
@@ -53,6 +51,7 @@ class Preloaded:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        self._lock = threading.Lock()
         self._told = b""
         self._codes: dict[int, int] = {}
         """Exit codes of children that nobody has asked for yet."""
@@ -64,6 +63,8 @@ class Preloaded:
 
     def start(self, arguments: Sequence[str], env: Mapping[str, str], output: Path) -> Child:
         """Starts a command; all it writes goes to a file, which is emptied before."""
+        # Whoever reads it at once finds it, empty.
+        output.write_bytes(b"")
         request = {
             "arguments": list(arguments),
             "env": dict(env),
@@ -71,18 +72,28 @@ class Preloaded:
             "interrupts": signal.getsignal(signal.SIGINT) is not signal.SIG_IGN,
         }
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        self._process.stdin.flush()
-        deadline = time.monotonic() + _ANSWER_S
-        while not self._started:
-            assert time.monotonic() < deadline, "the preloaded process does not answer"
-            self._listen(1.0)
-        return Child(self, self._started.pop())
+        with self._lock:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            deadline = time.monotonic() + _ANSWER_S
+            while not self._started:
+                assert time.monotonic() < deadline, "the preloaded process does not answer"
+                self._listen(1.0)
+            return Child(self, self._started.pop())
+
+    def close(self) -> None:
+        """Ends it; commands that still run go on."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
 
     def code_of(self, pid: int) -> int | None:
         """The exit code of a child; ``None`` while it runs. Asked once after its end."""
-        self._listen(0.0)
-        return self._codes.pop(pid, None)
+        with self._lock:
+            self._listen(0.0)
+            return self._codes.pop(pid, None)
 
     def _listen(self, seconds: float) -> None:
         assert self._process.stdout is not None
@@ -230,6 +241,12 @@ class Launcher:
                 stdout=file,
                 stderr=file,
             )
+
+    def close(self) -> None:
+        """Ends the preloaded process, if there is one."""
+        if self._preloaded is not None:
+            self._preloaded.close()
+            self._preloaded = None
 
 
 LAUNCHER: Final = Launcher()
