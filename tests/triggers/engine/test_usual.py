@@ -22,7 +22,8 @@ from triggers.casework.measures import MeasuredEvaluation, read_measures
 from triggers.engine.customer import CustomerStage
 from triggers.engine.evaluation import Evaluation
 from triggers.engine.plan import Plan
-from triggers.engine.usual import UsualTransactions, places_of
+from triggers.engine.usual import UsualTransactions
+from triggers.engine.usual_writer import places_of
 from triggers.engine.windows import UNKNOWN
 from triggers.language.loader import load_documents, load_ruleset
 from triggers.language.model import RuleSet
