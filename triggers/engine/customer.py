@@ -148,9 +148,9 @@ class CustomerStage:
         run = self._run
         timers = run.state.timers
         while True:
-            run.together = Together([], [], {}, {})
+            together = run.together = Together([], [], {}, {})
             self._run_moment(due, now)
-            settle_together(run, run.together)
+            settle_together(run, together)
             if not timers:
                 return None
             due = min(timers.values())

@@ -104,6 +104,8 @@ def _compete(
     steps: Mapping[tuple[str, str], int],
 ) -> None:
     """``steps`` has the step that is due of each journey that has begun; the others would begin now."""
+    if len(ready) == 1 and not shadows and _alone(run, *ready[0], steps):
+        return
     winner: Journey | None = None
     winner_score = ""
     begun = False
@@ -127,10 +129,7 @@ def _compete(
                 winner, winner_score = journey, score
         elif take_step(run, trigger, journey, 0):
             winner, winner_score = journey, score
-            remember(run.state, trigger, journey)
-            if journey.sent or journey.deadline:
-                run.state.journeys.append(journey)
-                begun = True
+            begun = _note_begun(run, trigger, journey)
     if begun:
         _forget_old(run)  # once each step that was due has its next timer
     for trigger, occasion, would in shadows:
@@ -140,9 +139,32 @@ def _compete(
         run.scores = {}
 
 
+def _alone(run: Evaluation, trigger: Trigger, journey: Journey, steps: Mapping[tuple[str, str], int]) -> bool:
+    """Settles the only candidate, as there mostly is; not one in shadow."""
+    step = steps.get((trigger.id, journey.occasion)) if steps else None
+    if step is not None:
+        climb(run, trigger, journey, step)
+    elif trigger.status == "shadow":
+        return False
+    elif take_step(run, trigger, journey, 0) and _note_begun(run, trigger, journey):
+        _forget_old(run)
+    return True
+
+
+def _note_begun(run: Evaluation, trigger: Trigger, journey: Journey) -> bool:
+    """Remembers that a trigger fired; whether a journey has begun by it."""
+    remember(run.state, trigger, journey)
+    if journey.sent or journey.deadline:
+        run.state.journeys.append(journey)
+        return True
+    return False
+
+
 def _prepare(run: Evaluation, trigger: Trigger, cause: Cause) -> Journey | Mapping[str, str] | None:
     """What would go out, or why no offer fits; ``None`` where an expression failed, which is recorded."""
-    run.plan.show_event(run.scope, trigger)
+    plan = run.plan
+    if plan.sees:
+        plan.show_event(run.scope, trigger)
     try:
         return _journey(run, trigger, cause)
     except Exception as error:  # noqa: BLE001  # a broken rule is skipped for this record, whatever broke it

@@ -133,6 +133,12 @@ def judge(run: Evaluation, trigger: Trigger, journey: Journey, step: int, expire
     come first, those on which this ladder did not get through last. ``expires`` (ms) is the end of any waiting.
     """
     state, plan, clock = run.state, run.plan, run.clock
+    first = trigger.action.ladder[0]
+    if not step and not first.instead and not state.channel_scores:
+        # As of most: there is nothing to choose between.
+        channel = first.channel
+        candidate = Candidate(trigger.id, journey.category, channel, journey.complexity, 0, clock, run.scope)
+        return Passage(plan.gate.suppression(state, candidate), channel, {})
     offered = preference.offered(state, plan.policy, trigger.action.ladder, step, journey, clock)
     candidate = Candidate(trigger.id, journey.category, offered[0], journey.complexity, step, clock, run.scope)
     if len(offered) == 1:
