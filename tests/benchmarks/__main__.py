@@ -49,7 +49,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     modes = parser.add_subparsers(dest="mode", required=True)
     for name, module in MODES.items():
-        module.add_arguments(modes.add_parser(name, help=module.ABOUT, description=module.__doc__))
+        module.add_arguments(modes.add_parser(name, help=module.ABOUT, description=module.__doc__, allow_abbrev=False))
     return parser.parse_args(arguments)
 
 

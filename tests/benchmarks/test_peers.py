@@ -14,11 +14,12 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
+from unittest.mock import MagicMock
 
 import pytest
 
 from streams.publisher import partition_of
-from tests.benchmarks import contest, drain
+from tests.benchmarks import contest, drain, watched
 from tests.benchmarks.contest import CEILING, PEERS, QUIX, STOCK, WORKER, Contender, Figure, answer_of, difference
 from tests.benchmarks.expectation import Expectation, expect, outputs_of
 from tests.benchmarks.peers import environments, job
@@ -275,6 +276,57 @@ def test_a_worker_that_differs_from_the_oracle_ends_the_run(monkeypatch: pytest.
     monkeypatch.setattr(drain, "check_undisturbed", differ)
     with pytest.raises(AssertionError, match="a state differs"):
         _worker(monkeypatch, "a", "d", check=True)
+
+
+def test_the_contenders_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each round another is the first; the worker's figure is the first that is told. Only the first round's worker
+    is compared with the oracle, and each peer is told what to leave out."""
+    system = MagicMock(partitions=drain.PARTITIONS)
+    system.name, system.settings.topic_prefix = "bench", "in."
+    monkeypatch.setattr(drain, "System", lambda *_, **__: nullcontext(system))
+    ran: list[str] = []
+    checks: list[bool] = []
+    warm: set[int] = set()
+
+    def worker(*_: object, check: bool) -> Figure:
+        checks.append(check)
+        ran.append(WORKER)
+        return Figure(WORKER)
+
+    def peer(contender: Contender, task: Task, _: object) -> Figure:
+        ran.append(contender.name)
+        warm.add(task.warm)
+        return Figure(contender.name)
+
+    monkeypatch.setattr(drain, "_worker", worker)
+    monkeypatch.setattr(drain, "run_peer", peer)
+    work = drain.Work(RULES, [], [], 7, Expectation(frozenset(), frozenset(), 0))
+    quick = [peer for peer in PEERS if not peer.slow][:2]
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        figures = drain.run_round("", "", folder, work, number=number, peers=quick)
+        assert [figure.contender for figure in figures] == [WORKER, *(peer.name for peer in quick)]
+    first, second, third = WORKER, quick[0].name, quick[1].name
+    assert ran == [first, second, third, second, third, first, third, first, second]
+    assert checks == [True, False, False]
+    assert warm == {7}
+
+
+def test_a_drain_is_measured_from_the_workers_first_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had begun before the first look does not count."""
+
+    def measured(*looks: int) -> int:
+        left = iter(looks)
+        monkeypatch.setattr(watched, "_begun", lambda _: next(left))
+        system = SimpleNamespace(partitions=1, meta=lambda _: None)
+        drained = watched.time_drain(system, "", MagicMock(), 100)  # type: ignore[arg-type]  # all that is asked of it
+        return drained.events
+
+    monkeypatch.setattr(watched, "position", lambda *_: 100)
+    monkeypatch.setattr(watched, "cpu_seconds", lambda _: 0.0)
+    assert measured(0, 0, 40) == 100
+    assert measured(40) == 60
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,17 @@ class Drained:
         return self.events / self.seconds
 
 
-def time_drain(system: System, redis_url: str, worker: WorkerProcess, events: int, warm: int = 0) -> Drained:
-    """Measured from the first batch that begins after the ``warm`` first transactions, before it is evaluated, to the
-    last commit. Nothing that was begun at the look before that counts, though the clock may run on its end."""
+def time_drain(system: System, redis_url: str, worker: WorkerProcess, events: int) -> Drained:
+    """Measured from the worker's first batch of transactions, before it is evaluated, to the last commit.
+
+    Only there is nothing under way: later several batches are at a time. What had begun before the first look does not
+    count, though the clock may run on its end.
+    """
     looks: list[int] = []
 
     def measured() -> bool:
         looks.append(sum(_begun(system.meta(number)) for number in range(system.partitions)))
-        return looks[-1] > warm
+        return looks[-1] > 0
 
     wait_until(measured, "the worker begins", 120)
     before = looks[-2:][0]
