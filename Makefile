@@ -41,6 +41,7 @@ format: $(READY)
 # it fails, too, where figures are missing, are not of one commit as it is committed, or what is missed is not explained.
 # Figures are of the Python that .venv was made with; `make bench VENV=build/venv PYTHON=/usr/bin/python3.11` takes another.
 BENCH := $(BIN)/python -m tests.benchmarks
+BY = make $@$(if $(filter command,$(origin PYTHON)), PYTHON=$(PYTHON))$(if $(filter command,$(origin VENV)), VENV=$(VENV))
 FIGURES := tests/benchmarks/figures
 bench: $(READY)
 	rm -rf $(FIGURES)
@@ -52,7 +53,7 @@ bench: $(READY)
 	-$(BENCH) backtest --jobs 2 --minutes 2.5 --json $(FIGURES)/backtest.json
 	-$(BENCH) authoring --minutes 1 --json $(FIGURES)/authoring.json
 	-$(BENCH) profile --events 60000 --customers 6000 --json $(FIGURES)/profile.json
-	$(BENCH) report $(FIGURES) --needs drain engine latency growth recovery backtest authoring profile
+	$(BENCH) report $(FIGURES) --by "$(BY)" --needs drain engine latency growth recovery backtest authoring profile
 
 # The main figures, a page of them in build/bench-quick; within 6 minutes.
 QUICK := build/bench-quick
@@ -61,7 +62,7 @@ bench-quick: $(READY)
 	-$(BENCH) drain --events 20000 --customers 2500 --warm 5000 --rounds 3 --minutes 2.5 --peers targets --json $(QUICK)/drain.json
 	-$(BENCH) engine --events 40000 --customers 4000 --rounds 3 --minutes 1 --json $(QUICK)/engine.json
 	-$(BENCH) latency --events 30000 --customers 3000 --rounds 3 --seconds 6 --minutes 2 --json $(QUICK)/latency.json
-	$(BENCH) report $(QUICK) --page $(QUICK)/README.md --by "make bench-quick" --part --within 6 --needs drain engine latency
+	$(BENCH) report $(QUICK) --page $(QUICK)/README.md --by "$(BY)" --part --within 6 --needs drain engine latency
 
 # Pins every dependency with its hashes, those of the benchmarks' peers too. Run it after changing pyproject.toml.
 PIN := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \

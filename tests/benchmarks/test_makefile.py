@@ -16,7 +16,7 @@ from tests.benchmarks.results import ROOT
 def _commands(target: str) -> list[argparse.Namespace]:
     """What a target of the Makefile gives to the modes, its variables filled in."""
     text = (ROOT / "Makefile").read_text("utf-8")
-    values = dict(re.findall(r"^(\w+) [:?]= (.+)$", text, re.MULTILINE))
+    values = dict(re.findall(r"^(\w+) [:?]?= (.+)$", text, re.MULTILINE))
     (recipe,) = re.findall(rf"^{target}: .*\n((?:\t.*\n)+)", text, re.MULTILINE)
     lines = [line.lstrip("\t-") for line in recipe.splitlines() if "$(BENCH)" in line]
     return [
