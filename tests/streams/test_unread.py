@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,8 @@ async def overdue(world: World, *unread: str, end: int = 0, halted: str | None =
     world.clock.time_ms += HOUR_MS
     world.backend.partition(0).halted = halted
     world.log.add(F, 0, *(feedback(offset, customer) for offset, customer in enumerate(unread)))
-    world.log.ends[F, 0] = max(end, len(unread))
+    if end:
+        world.log.ends[F, 0] = end
     second = world.worker()
     await second.take_over(0)
     return second
@@ -101,10 +103,10 @@ async def test_a_full_queue_does_not_lock_out_what_it_waits_for() -> None:
     worker = await overdue(world, "c0")
     world.log.add(B, 0, behaviour(3, "c0"))
     await worker.submit(B, world.log.records[B, 0][3:])
-    await worker.submit(F, world.log.records[F, 0])
-    await until(lambda: len(kinds(world)) == 3)
-    assert kinds(world) == [F, "timers", B]
+    taken = asyncio.ensure_future(worker.submit(F, world.log.records[F, 0]))
+    await until(taken.done)
     await worker.done(3)
+    assert kinds(world) == [F, "timers", B]
     await worker.processor.stop()
     assert_equals_straight_run(world)
 
