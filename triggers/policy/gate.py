@@ -85,7 +85,7 @@ class Gate:
         kind = (candidate.trigger, candidate.category, candidate.channel, candidate.complexity, not candidate.step)
         rules = self._rules.get(kind)
         if rules is None:
-            rules = self._rules[kind] = {rule: reason for reason, rule in _rules_for(policy, candidate)}
+            rules = self._rules[kind] = {rule: reason for reason, rule in rules_for(policy, candidate)}
         for holds_back in rules:
             held = holds_back(state, policy, candidate)
             if held is not None:
@@ -93,7 +93,8 @@ class Gate:
         return None
 
 
-def _rules_for(policy: Policy, candidate: Candidate) -> Iterator[tuple[str, Rule]]:
+def rules_for(policy: Policy, candidate: Candidate) -> Iterator[tuple[str, Rule]]:
+    """In their order, with their reasons: the rules that at some time can refuse some customer such a contact."""
     for reason, rule in RULES:
         for_contact = _FOR_CONTACT.get(reason)
         found = rule if for_contact is None else for_contact(policy, candidate)
