@@ -487,6 +487,17 @@ def test_a_level_of_tiers_never_sees_a_profile_tier_that_does_not_count() -> Non
     assert customer.feed(profile("p1", 1, tier="mid", occurred_at=at(1))) == []
 
 
+def test_a_profile_with_a_day_of_birth_is_itself_seen_with_the_age() -> None:
+    """The age is known with the record that tells it, as of that day, and with later ones as of theirs."""
+    grown = trigger("grown", "profile", "customer.age == 19")
+    older = trigger("older", "transaction", "customer.age == 20")
+    customer = Customer(rules(grown, older))
+    pay(customer, 0, 5000)
+    born = date(at(2).year - 20, at(2).month, at(2).day)
+    assert len(actions(customer.feed(profile("p1", 1, occurred_at=at(1), birth_date=born)))) == 1
+    assert len(actions(pay(customer, 2, 5000))) == 1
+
+
 def test_a_level_of_tiers_moves_with_edges_that_a_rule_set_moved() -> None:
     """Silently, just before the first event; also where that event changes nothing itself."""
     steady = trigger(

@@ -122,6 +122,17 @@ contacts = st.tuples(
 moments = st.integers(NOON - 3 * DAY, NOON + 3 * DAY)
 
 
+def test_of_several_caps_the_one_that_is_full_counts() -> None:
+    """Whoever heard enough to fill the lowest is asked for, whichever stands first."""
+    state = CustomerState(contacts=[Contact(NOON - DAY, "one", "growth", "push")])
+    candidate = Candidate("one", "growth", "push", "simple", 0, NOON, _scope(state))
+    caps = Cap(at_most=3, per_ms=7 * DAY), Cap(at_most=1, per_ms=2 * DAY)
+    for policy in (Policy(caps=caps), Policy(caps=caps[::-1])):
+        held = Gate(policy).suppression(state, candidate)
+        assert held is not None
+        assert (held.reason, held.detail["cap"]) == ("capped", "1")
+
+
 @settings(max_examples=300)
 @given(policies, contacts, st.lists(st.tuples(states, moments), min_size=1, max_size=6))
 def test_a_rule_for_a_kind_of_contact_says_what_the_rule_says(
