@@ -1,49 +1,72 @@
 """How the cost of an event grows: with customers, triggers, workers, and events in a customer's window.
 
-Each row is a system of its own on one Kafka and one Redis, with the profiles of all its customers; the base of every
-axis is the same system. The rounds take the systems in turns: workers are started, drain a few thousand transactions to
-warm up, are stopped by a signal while the round's backlog is published, and drain it. The cost is the workers' own
-processor time for an event, which does not depend on how many share the machine; events a second of several workers do.
-Beside it what is kept: the memory of a worker, and Redis's bytes for each customer. After the last round what each
-system published and kept is compared with the oracle's.
+Each row is a system of its own on one Kafka and one Redis, with the profiles of all its customers, and as many deposits
+on each, so that timers are as many; the base of every axis is the same system. The rounds take the systems in turns:
+workers are started, drain a few thousand transactions to warm up, are stopped by a signal while the round's backlog is
+published, and drain it. The cost is the workers' own processor time for an event, which does not depend on how many
+share the machine; events a second of several workers do. Beside it how many of the states asked for were in the cache,
+and what is kept: the memory of a worker, and Redis's bytes for each customer. After the last round what each system
+published and kept is compared with the oracle's.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from redis import Redis
 
+from schemas.topics import DECISIONS
 from streams.backtest.charts import bars
 from streams.embedded_redis import EmbeddedRedis
 from tests.benchmarks.contest import difference
 from tests.benchmarks.expectation import expect, outputs_of
 from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target
-from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
-from tests.benchmarks.rule_sets import rule_files
-from tests.benchmarks.watched import cpu_seconds, memory_mib, position
-from tests.benchmarks.work import PROFILES, profiles, transactions
+from tests.benchmarks.rule_sets import write_rules
+from tests.benchmarks.watched import check_undisturbed, cpu_seconds, grown, memory_mib, metrics_text, position
+from tests.benchmarks.work import MATURITIES, PROFILES, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
-from tests.support.oracle_check import check_against_oracle
-from tests.support.system import Event, System
+from tests.support.system import QUEUES, Event, System
 from tests.support.worker_process import WorkerProcess, wait_until
+from triggers.engine.codec import decode_state
+from triggers.engine.state import CustomerState
 
 ABOUT: Final = "cost of an event by customers, triggers, workers and window, with pictures"
 _SESSION_MS: Final = 30_000
 """Longer than a backlog takes to be published: a worker that is stopped meanwhile keeps its partitions."""
+_HOLDERS: Final = 10_000
+"""Customers of whom every fourth has a deposit."""
+_WHY: Final = {
+    "customers": "the more there are, the fewer of them are in the cache, a state that is not is read from Redis, and "
+    "fewer events share one; nothing else of an event depends on their number",
+    "triggers": "most of them concern other events than a payment and are not looked at; an event pays for what is "
+    "kept for them in its customer's state, and for those that it does concern",
+    "workers": "they share the cores with the broker, the store and each other: where one worker and the broker have "
+    "taken all of them, another only makes smaller batches",
+    "window": "a state is decoded and encoded whole, with every event in its windows, and a window's value is counted "
+    "from its rows, not kept up: a reversal takes any of them out",
+}
+"""What is behind an axis's figures."""
 _AXES: Final = {"window": "events of a customer"}
 """What an axis is called where it is not its own name."""
+SECTIONS: Final = CustomerState.__struct_fields__[: CustomerState.__struct_fields__.index("key")]
+_SECTIONS: Final = 6
+"""Sections of a state that are told, the largest."""
 _COMPARED: Final = 200_000
 """Customers up to whose number a system is compared with the oracle whole: a million would take too long.
 Of more, the actions and decisions of those who paid are compared."""
@@ -63,10 +86,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """One round of one system: events a second, and the workers' processor time for an event."""
+    """One round of one system: events a second, the workers' processor time for an event, and how many states were
+    asked of their caches and were not there."""
 
     rate: float
     cpu_us: float
+    events: int = 0
+    asked: float = 0
+    missed: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +106,14 @@ class Figure:
     rounds: Sequence[Drain]
     memory_mib: float
     redis_bytes: float
+    events_kept: int = 0
+    """All transactions that its customers had at the end."""
+    idle_mib: float = 0.0
+    """A worker's memory before its first record."""
+    cached_mib: float = 0.0
+    """The states in its cache, as they are encoded."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Of a customer's state on average the bytes of each of its sections."""
 
     @property
     def cpu_us(self) -> float:
@@ -89,6 +124,16 @@ class Figure:
     def rate(self) -> float:
         """Events a second, the median of the rounds."""
         return statistics.median(drain.rate for drain in self.rounds)
+
+    @property
+    def missed(self) -> float:
+        """The share of the states asked for, of all rounds, that was not in the cache."""
+        return sum(drain.missed for drain in self.rounds) / max(1, sum(drain.asked for drain in self.rounds))
+
+    @property
+    def missed_per_event(self) -> float:
+        """As many states an event were not in the cache: fewer are asked for than events come."""
+        return sum(drain.missed for drain in self.rounds) / max(1, sum(drain.events for drain in self.rounds))
 
 
 @dataclass(slots=True)
@@ -102,8 +147,11 @@ class Stand:
     """Transactions of all rounds."""
     sent: int = 0
     drains: list[Drain] = field(default_factory=list)
+    idle_mib: float = 0.0
+    cached_mib: float = 0.0
     memory_mib: float = 0.0
     bytes_kept: int = 0
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,8 +184,7 @@ def run(given: argparse.Namespace) -> None:
                 print(f"{_named(size)}: set up in {time.perf_counter() - began:.0f} s", flush=True)
         order = list(stands.values())
         for number in pace:
-            turn = number % len(order)
-            for stand in [*order[turn:], *order[:turn]]:
+            for stand in turns(order, number):
                 _round(stand, redis.url, given.warm, given.events)
             print(f"round {number + 1}: " + ", ".join(f"{s.drains[-1].cpu_us:.1f} us" for s in order), flush=True)
         for stand in order:
@@ -145,8 +192,11 @@ def run(given: argparse.Namespace) -> None:
             stand.system.wait_until_drained(300)
             _stop(stand, workers)
             stand.bytes_kept = _bytes_of(redis.url, stand.system)
+            if stand.size.window:
+                kept = stand.system.states()
+                stand.parts = parts_of((key, state) for (stage, _, key), state in kept.items() if stage == "customer")
             if stand.size.customers <= _COMPARED:
-                check_against_oracle(stand.system)
+                check_undisturbed(stand.system)
             else:
                 _check_who_paid(stand)
     figures = [_figure(axis, value, stands[size]) for axis, value, size in sizes]
@@ -157,10 +207,10 @@ def run(given: argparse.Namespace) -> None:
     large = sorted(_named(size) for size in stands if size.customers > _COMPARED)
     partly = f"; of {'; '.join(large)}: actions and decisions of those who paid" if large else ""
     found = Result(
-        of=f"{given.events:,} transactions a round, {pace}; otherwise 10,000 customers, 10 triggers, "
-        "1 worker\n"
-        f"actions, decisions and states equal the oracle's{partly}",
-        text=table(figures),
+        of=f"full policy; {given.events:,} transactions a round after {given.warm:,} that are not measured, {pace}; "
+        "otherwise 10,000 customers, 10 triggers, 1 worker\n"
+        f"actions, decisions and states equal the oracle's, nothing twice{partly}",
+        text="\n".join([table(figures), *explained(figures)]),
         figures=[asdict(figure) for figure in figures],
         targets=targets(figures),
     )
@@ -186,8 +236,14 @@ def targets(figures: Sequence[Figure]) -> list[Target]:
 
 def table(figures: Sequence[Figure]) -> str:
     """A row for each system on each axis: medians, and the range of the cost."""
-    heads = f"{'events/s':>12}{'CPU us/event':>14}{'range':>16}{'memory MiB':>12}{'Redis MB/1M customers':>24}"
-    return "\n".join([f"{'':20}{heads}", *map(row, figures)])
+    heads = f"{'events/s':>10}{'CPU us/event':>14}{'range':>14}{'cache hits':>12}{'memory MiB':>12}"
+    return "\n".join(
+        [
+            f"{'':20}{heads}{'customers':>11}{'with events':>13}{'Redis MB/1M':>13}",
+            *map(row, figures),
+            "Redis MB/1M: bytes of a customer, the mean of so many customers and events as the row says, for a million",
+        ]
+    )
 
 
 def row(f: Figure) -> str:
@@ -196,9 +252,45 @@ def row(f: Figure) -> str:
     span = f"{min(costs):.1f}-{max(costs):.1f}"
     # Bytes for each customer are megabytes for a million.
     return (
-        f"{f.axis:10}{f.value:>10,}{f.rate:>12,.0f}{f.cpu_us:>14.1f}{span:>16}{f.memory_mib:>12,.0f}"
-        f"{f.redis_bytes:>24,.0f}"
+        f"{f.axis:10}{f.value:>10,}{f.rate:>10,.0f}{f.cpu_us:>14.1f}{span:>14}"
+        f"{1 - f.missed:>12.1%}{f.memory_mib:>12,.0f}"
+        f"{f.size.customers:>11,}{f.events_kept:>13,}{f.redis_bytes:>13,.0f}"
     )
+
+
+def explained(figures: Sequence[Figure]) -> list[str]:
+    """Of each axis what its figures come to from the first to the last, and what is behind them."""
+    found = []
+    for axis in dict.fromkeys(figure.axis for figure in figures):
+        of_axis = [figure for figure in figures if figure.axis == axis]
+        first, last = of_axis[0], of_axis[-1]
+        if first is last:
+            continue
+        more, further = last.cpu_us - first.cpu_us, last.value - first.value
+        if axis == "workers":
+            times = last.rate / first.rate
+            told = f"{last.value} drain {times:.2f} times what {first.value} does, on {os.cpu_count()} cores"
+        else:
+            told = f"{first.value:,} to {last.value:,} make {more:+.1f} us of processor time an event"
+        missed = last.missed_per_event - first.missed_per_event
+        if axis == "customers" and missed > 0:
+            told += f" and {missed:+.2f} states that are not in the cache: {more / missed:.0f} us for each"
+        elif axis in ("triggers", "window"):
+            told += f", {more / further:.3f} us for each further one"
+        found.append(f"{axis}: {told}; {_WHY[axis]}")
+    found += [
+        f"state with {figure.value:,} events, bytes by section: "
+        + ", ".join(f"{name} {size:,.0f}" for name, size in list(figure.parts.items())[:_SECTIONS])
+        for figure in figures
+        if figure.parts
+    ]
+    most = max(figures, key=lambda figure: figure.size.customers)
+    found.append(
+        f"memory with {most.size.customers:,} customers: {most.memory_mib:.0f} MiB, of which {most.idle_mib:.0f} are "
+        f"there before the first record; the cache, which is bounded, holds {most.cached_mib:.0f} MiB of states; the "
+        "rest is the batches under way and what was fetched ahead, which are bounded, too"
+    )
+    return found
 
 
 def pictures(figures: Sequence[Figure]) -> Mapping[str, str]:
@@ -236,19 +328,18 @@ def _named(size: Size) -> str:
 
 def _set_up(kafka: str, redis_url: str, folder: Path, open_things: ExitStack, size: Size, total: int) -> Stand:
     """Topics, and every customer's profile in its state; the first transactions, too, where windows are to be full."""
-    rules = folder / f"rules-{size.triggers}"
-    if not rules.exists():
-        rules.mkdir()
-        for name, text in rule_files(triggers=size.triggers).items():
-            (rules / name).write_text(text, "utf-8")
+    rules = write_rules(folder / f"rules-{size.triggers}", size.triggers)
     system = open_things.enter_context(
         System(kafka, redis_url, folder, rules=rules, name="growth", session_timeout_ms=_SESSION_MS)
     )
     system.create_topics()
-    system.publish(profiles(size.customers))
     stand = Stand(size, system, transactions(size.fill + total, size.customers), total)
     workers = _start(stand)
+    stand.idle_mib = max(map(memory_mib, workers))
+    system.publish(profiles(size.customers))
+    deposits = system.publish(holdings(min(size.customers, _HOLDERS)))
     wait_until(lambda: position(system, redis_url, PROFILES) >= size.customers, "the profiles are known", 600)
+    wait_until(lambda: position(system, redis_url, MATURITIES) >= deposits, "the deposits are known", 600)
     stand.sent = system.publish(islice(stand.flow, size.fill))
     wait_until(lambda: position(system, redis_url) >= stand.sent, "the windows are filled", 600)
     _stop(stand, workers)
@@ -264,6 +355,7 @@ def _round(stand: Stand, redis_url: str, warm: int, events: int) -> None:
 
     stand.sent += system.publish(islice(stand.flow, warm))
     wait_until(reached, "the workers have warmed up", 600)
+    before = list(map(metrics_text, workers))
     for worker in workers:
         worker.pause()
     published = system.publish(islice(stand.flow, events))
@@ -273,7 +365,10 @@ def _round(stand: Stand, redis_url: str, warm: int, events: int) -> None:
         worker.resume()
     wait_until(reached, "the workers have drained the topic", 600)
     seconds, used = time.perf_counter() - began, sum(map(cpu_seconds, workers)) - used
-    stand.drains.append(Drain(published / seconds, used / published * 1e6))
+    lookups = Counter[str]()
+    for earlier, worker in zip(before, workers, strict=True):
+        lookups.update(grown(earlier, metrics_text(worker), "cache_lookups_total", "result"))  # type: ignore[arg-type]
+    stand.drains.append(Drain(published / seconds, used / published * 1e6, published, lookups.total(), lookups["miss"]))
     _stop(stand, workers)
 
 
@@ -285,27 +380,60 @@ def _start(stand: Stand) -> list[WorkerProcess]:
 
 def _stop(stand: Stand, workers: Sequence[WorkerProcess]) -> None:
     stand.memory_mib = max(stand.memory_mib, *map(memory_mib, workers))
+    cached = [sum(grown("", metrics_text(worker), "cache_bytes").values()) / 2**20 for worker in workers]
+    stand.cached_mib = max(stand.cached_mib, *cached)
     stand.system.stop_workers()
 
 
 def _check_who_paid(stand: Stand) -> None:
-    """The ids of their actions and decisions are the engine's, whatever came of the others."""
+    """The actions and decisions of those who paid are the engine's, whatever came of the others. Raises where not."""
     flow = list(islice(transactions(stand.size.fill + stand.total, stand.size.customers), stand.sent))
     paid = {event.key or b"" for event in flow}
-    known = (event for event in profiles(stand.size.customers) if event.key in paid)
-    expected = expect(outputs_of(stand.system.rules, chain(known, flow), stand.system.partitions)).ids
-    names = {key.decode() for key in paid}
-    found = {body["action_id"] for body in stand.system.actions() if body["customer_id"] in names}
-    found |= {body["decision_id"] for body in stand.system.decisions() if body["customer_id"] in names}
-    why = difference(found, expected)
+    known = chain(profiles(stand.size.customers), holdings(min(stand.size.customers, _HOLDERS)))
+    of_them = (event for event in known if event.key in paid)
+    expected = expect(outputs_of(stand.system.rules, chain(of_them, flow), stand.system.partitions)).ids
+    sent = [record.value or b"" for topic in (*QUEUES, DECISIONS) for record in stand.system.read(topic)]
+    why = who_paid(sent, {key.decode() for key in paid}, expected)
     if why:
         raise SystemExit(f"{_named(stand.size)}: {why}")
+
+
+def who_paid(sent: Sequence[bytes], paid: Collection[str], expected: Collection[str]) -> str:
+    """Why the messages to those who paid are not the expected ones, each once. Empty: they are."""
+    bodies = [body for body in map(json.loads, sent) if body["customer_id"] in paid]
+    ids = [name for body in bodies if (name := body.get("decision_id") or _id_of_action(body))]
+    why = difference(ids, expected)
+    return why or (f"void: {len(ids) - len(set(ids))} messages stand there twice" if len(ids) > len(set(ids)) else "")
+
+
+def _id_of_action(body: Mapping[str, Any]) -> str | None:
+    return body["action_id"] if body["type"] == "action" else None
+
+
+def parts_of(states: Iterable[tuple[str, bytes]]) -> Mapping[str, float]:
+    """The bytes of each section of a state on average, the largest first."""
+    found, count = Counter[str](), 0
+    for key, data in states:
+        state, count = decode_state(key, data), count + 1
+        found.update({name: len(msgspec.msgpack.encode(getattr(state, name))) for name in SECTIONS})
+    return {name: size / count for name, size in found.most_common()}
 
 
 def _figure(axis: str, value: int, stand: Stand) -> Figure:
     size = stand.size
     kept = stand.bytes_kept / size.customers
-    return Figure(axis, value, size, stand.drains, stand.memory_mib, kept)
+    return Figure(
+        axis,
+        value,
+        size,
+        stand.drains,
+        stand.memory_mib,
+        kept,
+        events_kept=stand.sent,
+        idle_mib=stand.idle_mib,
+        cached_mib=stand.cached_mib,
+        parts=stand.parts,
+    )
 
 
 def _bytes_of(redis_url: str, system: System) -> int:

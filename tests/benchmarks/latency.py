@@ -152,7 +152,7 @@ def _round(
         # Side by side in order of time: all that they did before is the same but for their ids.
         filling = [event for same in islice(zip(*flows, strict=True), each) for event in same]
         system.publish(filling)
-        since, sent = _time_of(filling[-1]), len(filling)
+        since, sent = time_of(filling[-1]), len(filling)
         worker.resume()
         drained = time_drain(system, redis_url, worker, sent)
         system.wait_until_drained(120)
@@ -160,9 +160,9 @@ def _round(
         for place in turns(range(len(shares)), number):
             rate = drained.rate * shares[place]
             events = at_pace(islice(flows[place], int(rate * given.seconds)), since, rate)
-            since = _time_of(events[-1])
+            since = time_of(events[-1])
             sent += len(events)
-            figures[place] = _hold(system, worker, redis_url, shares[place], rate, events, sent)
+            figures[place] = hold(system, worker, redis_url, shares[place], rate, events, sent)
         system.wait_until_drained(120)
         system.stop_workers()
         check_undisturbed(system)
@@ -190,7 +190,8 @@ def at_pace(events: Iterable[Event], since: datetime, rate: float) -> list[Event
     return found
 
 
-def _time_of(event: Event) -> datetime:
+def time_of(event: Event) -> datetime:
+    """Its own time."""
     return datetime.fromisoformat(json.loads(event.value or b"")["occurred_at"])
 
 
@@ -274,7 +275,7 @@ def pictures(rounds: Sequence[Sequence[Figure]]) -> dict[str, str]:
     return found
 
 
-def _hold(
+def hold(
     system: System, worker: WorkerProcess, redis_url: str, share: float, rate: float, events: Sequence[Event], sent: int
 ) -> Figure:
     """Sends the events at a rate; ``sent`` of them are in the topic when the last one is."""

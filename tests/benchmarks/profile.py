@@ -1,4 +1,5 @@
-"""Where the time goes: a worker that drains a backlog, and the engine over events in memory, sampled by py-spy.
+"""Where the time goes: a worker that drains a backlog and one that is sent half as many as it can drain, and the engine
+over events in memory, sampled by py-spy.
 
 A sample is the stack of a thread that runs. It belongs to the layer of its innermost function that has one, so that a
 helper counts for who called it. The kernel tells the processor time of each thread, its samples say for what: so a
@@ -21,15 +22,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from streams.embedded_redis import EmbeddedRedis
 from tests.benchmarks.engine import in_batches
+from tests.benchmarks.latency import at_pace, hold, time_of
 from tests.benchmarks.peers.environments import environment_of
 from tests.benchmarks.results import Result
+from tests.benchmarks.rule_sets import write_rules
 from tests.benchmarks.watched import time_drain
-from tests.benchmarks.work import RULES, holdings, profiles, transactions
+from tests.benchmarks.work import holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.system import System
 
@@ -37,6 +41,9 @@ ABOUT: Final = "where the time goes, by layer: a draining worker and the engine,
 ROOT: Final = Path(__file__).parents[2]
 _PINS: Final = Path(__file__).parent / "tools" / "py-spy.txt"
 _RATE: Final = 250
+_SHARE: Final = 0.5
+_HELD_S: Final = 8.0
+_ENDLESS: Final = 1 << 40
 _LONGEST_S: Final = 300
 _MOST: Final = 15
 _ONLY: Final = "thread (0): the only one"
@@ -94,52 +101,85 @@ def run(given: argparse.Namespace) -> None:
     spy = environment_of(_PINS) / "bin" / "py-spy"
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
-        found = [of_worker(spy, folder, given.events, given.customers)]
+        found = of_worker(spy, folder, given.events, given.customers)
         found += [of_engine(spy, folder, given.events, given.customers, count) for count in given.triggers]
     pinned = _PINS.with_suffix(".in").read_text("utf-8").strip().replace("==", " ")
     made = Result(
-        of=f"{given.events:,} transactions of {given.customers:,} customers; {pinned}, {_RATE} samples a second",
+        of=f"{given.events:,} transactions of {given.customers:,} customers, full policy; "
+        f"at {_SHARE:.0%} of the drain's rate {_HELD_S:g} s of more of theirs; {pinned}, {_RATE} samples a second",
         text=f"{table(found)}\n\n{hottest(found)}",
         figures=[asdict(profile) for profile in found],
     )
     made.tell(given.json)
 
 
-def of_worker(spy: Path, folder: Path, events: int, customers: int) -> Profile:
-    """One worker that drains a backlog, from its first batch to its last."""
+def of_worker(spy: Path, folder: Path, events: int, customers: int) -> list[Profile]:
+    """One worker that drains a backlog, from its first batch to its last; then events at half of that rate."""
     with (
-        KafkaBroker(folder / "kafka", speed=True) as broker,
+        KafkaBroker(folder / "kafka") as broker,
         EmbeddedRedis(folder / "redis", appendonly=True) as redis,
-        System(broker.bootstrap, redis.url, folder, rules=RULES, name="profile", session_timeout_ms=6_000) as system,
+        System(
+            broker.bootstrap,
+            redis.url,
+            folder,
+            rules=write_rules(folder / "rules"),
+            name="profile",
+            session_timeout_ms=6_000,
+        ) as system,
     ):
         system.create_topics()
         system.publish([*profiles(customers), *holdings(customers)])
         worker = system.start_worker()
         system.wait_until_drained(300)
         system.stop_workers()
-        system.publish(transactions(events, customers))
+        flow = transactions(_ENDLESS, customers, of=events)
+        backlog = list(islice(flow, events))
+        system.publish(backlog)
         worker = system.start_worker()
         worker.wait_for_partitions()
-        stacks = folder / "worker.raw"
-        with _recording(spy, stacks, worker.process.pid):
-            before = _of_threads(worker.process.pid)
+        with _recording(spy, folder / "drain.raw", worker.process.pid) as draining:
             drained = time_drain(system, redis.url, worker, events)
-            after = _of_threads(worker.process.pid)
+        system.wait_until_drained(300)
+        rate = drained.rate * _SHARE
+        paced = at_pace(islice(flow, int(rate * _HELD_S)), time_of(backlog[-1]), rate)
+        with _recording(spy, folder / "open.raw", worker.process.pid) as holding:
+            hold(system, worker, redis.url, _SHARE, rate, paced, events + len(paced))
         system.wait_until_drained(300)
         system.stop_workers()
-    used = {number: (seconds - before.get(number, 0.0)) / drained.events for number, seconds in after.items()}
-    return _profile("worker", _stacks(stacks), used)
+    return [
+        _profile("worker, draining", _stacks(folder / "drain.raw"), draining.each(drained.events)),
+        _profile("worker, half the rate", _stacks(folder / "open.raw"), holding.each(len(paced))),
+    ]
+
+
+class _Spent:
+    """The processor time of a process's threads from when it is made to ``end``."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = _of_threads(pid)
+        self._after: dict[int, float] = {}
+
+    def end(self) -> None:
+        """Now."""
+        self._after = _of_threads(self._pid)
+
+    def each(self, events: int) -> dict[int, float]:
+        """Seconds an event, by the threads' numbers."""
+        return {number: (spent - self._before.get(number, 0.0)) / events for number, spent in self._after.items()}
 
 
 @contextmanager
-def _recording(spy: Path, stacks: Path, pid: int) -> Iterator[None]:
-    """Samples a process until the end of the block."""
+def _recording(spy: Path, stacks: Path, pid: int) -> Iterator[_Spent]:
+    """Samples a process until the end of the block, and tells what its threads took meanwhile."""
     command = [spy, "record", "--pid", pid, "--rate", _RATE, "--duration", _LONGEST_S]
     command += ["--threads", *_raw(stacks)]
     recorder = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     time.sleep(0.3)  # It says nothing when it has begun; what it misses is missing at the beginning.
+    spent = _Spent(pid)
     try:
-        yield
+        yield spent
+        spent.end()
     finally:
         recorder.send_signal(signal.SIGINT)
         said, _ = recorder.communicate(timeout=60)

@@ -1,7 +1,8 @@
 """Recovery: how long nothing is sent when a worker dies, how long it takes to end, how soon lag is gone.
 
 A customer of each partition pays right after the fault; the clock runs from the signal to the first of the actions that
-come of it, and to the last. Until the first words of a worker that is started again, Python alone starts: on a busy
+come of it, and to the last. A worker that is killed under load, with batches announced and not committed, leaves them
+to be run again. Until the first words of a worker that is started again, Python alone starts: on a busy
 machine that is most of the time. Between the rounds everything that was sent and kept is compared with the oracle's. A
 target that one of the rounds missed ends the run with 1.
 """
@@ -81,13 +82,13 @@ def run(given: argparse.Namespace) -> None:
                 rounds.append(run_round(broker.bootstrap, redis.url, folder, given.rate))
                 shown = ", ".join(f"{figure.name} {figure.seconds:.1f}" for figure in rounds[-1])
                 print(f"round {number + 1}: {shown}", flush=True)
-    report(rounds, given.json)
+    report(rounds, given.json, str(pace))
 
 
-def report(rounds: Sequence[Sequence[Figure]], file: Path | None) -> None:
+def report(rounds: Sequence[Sequence[Figure]], file: Path | None, pace: str) -> None:
     """Prints the table and writes the figures. Raises ``SystemExit`` with each target that was missed in a round."""
     found = Result(
-        of=f"{len(rounds)} rounds, session_timeout_ms {SESSION['session_timeout_ms']}\n"
+        of=f"{pace}, session_timeout_ms {SESSION['session_timeout_ms']}; under load: ten triggers, short policy\n"
         "after each round the actions, decisions and states equal the oracle's",
         text=table(rounds),
         figures=[{figure.name: figure.seconds for figure in figures} for figures in rounds],
@@ -130,14 +131,19 @@ def run_round(kafka: str, redis_url: str, folder: Path, rate: int) -> list[Figur
         _warm(system, first)
         figures += _killed(system, second, "SIGKILL, another takes over", lambda: None)
     with system_of(RULES) as system:
-        system.publish(profiles(2_000))
-        worker = system.start_worker()
-        worker.wait_for_partitions(PARTITIONS)
-        worker.pause()
-        system.publish(transactions(40_000, 2_000))
-        worker.resume()
-        before = system.journal_size()
-        wait_until(lambda: system.journal_size() >= before + PARTITIONS, "the worker is at work")
+        worker = _at_work(system)
+        caught = system.catch_in_flight(worker)
+        began = time.perf_counter()
+        worker.kill()
+        system.start_worker()
+        with _Watch(system) as watch:
+            figures.append(
+                Figure("SIGKILL under load, started again: first action", watch.first(120) - began, 10.0, 4.0)
+            )
+        again = (system.rerun_logged(number, batch.sequence) for number, batch in caught.items())
+        assert any(again), "no batch that was under way was run again"
+    with system_of(RULES) as system:
+        worker = _at_work(system)
         figures.append(Figure("SIGTERM under load, to the end", worker.terminate(), 5.0))
         assert system.lag(range(PARTITIONS)) > 0, "all was done before the signal came: publish more"
         system.start_worker()
@@ -156,6 +162,20 @@ def run_round(kafka: str, redis_url: str, folder: Path, rate: int) -> list[Figur
         wait_until(lambda: positions() >= count, "the lag is gone", 600)
         figures.append(Figure(f"60 s of lag at {rate:,}/s, from the start", time.perf_counter() - began))
     return figures
+
+
+def _at_work(system: System) -> WorkerProcess:
+    """A worker that has begun to drain a backlog of several batches in each partition."""
+    system.publish(profiles(2_000))
+    worker = system.start_worker()
+    worker.wait_for_partitions(PARTITIONS)
+    system.wait_until_drained(60)
+    worker.pause()
+    system.publish(transactions(80_000, 2_000))
+    before = system.journal_size()
+    worker.resume()
+    wait_until(lambda: system.journal_size() > before, "the worker is at work")
+    return worker
 
 
 def _warm(system: System, worker: WorkerProcess) -> WorkerProcess:
@@ -224,6 +244,15 @@ class _Watch:
             if time.monotonic() > deadline:
                 raise AssertionError(f"no action within {seconds:g} s of {sorted(left)}")
         return seen
+
+    def first(self, seconds: float) -> float:
+        """When the first action of all was seen."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            message = self._consumer.poll(0.1)
+            if message is not None and message.error() is None:
+                return time.perf_counter()
+        raise AssertionError(f"no action within {seconds:g} s")
 
 
 def _payments(name: str, partitions: Iterable[int]) -> Iterable[Event]:

@@ -1,8 +1,9 @@
 """The figures of all modes on one page of Markdown, from the JSON and the pictures that they left in a folder.
 
-Why a target is not met is told by hand, in ``gaps.md`` beside the page: below a heading that is the figure's name. The
-page is written in any case; the command ends with 1 where a mode or a figure is void, where one of ``--needs`` left
-nothing, where the figures are not of one run or took longer than they may, and where what is told by hand does not fit.
+Why a target is not met is told by hand, in ``gaps.md`` beside the page: below a heading that is the figure's name. What
+was done to make it quick, tried or left is told in ``levers.md`` beside that, and ends the page. The page is written in
+any case; the command ends with 1 where a mode or a figure is void, where one of ``--needs`` left nothing, where the
+figures are not of one run or took longer than they may, and where what is told by hand does not fit.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def run(given: argparse.Namespace) -> None:
     targets = targets_of(results)
     rows = {row: begun for row, begun in PROMISED.items() if not given.part or any(_is(t, begun) for t in targets)}
     text = page(results, pictures, command=given.by, explained=explained, rows=rows)
+    levers = given.gaps.with_name("levers.md")
+    if not given.part and levers.exists():
+        text += "\n" + levers.read_text("utf-8").replace("\n#", "\n##").replace("# ", "## ", 1)
     given.page.write_text(text, "utf-8")
     print(text)
     wrong = [f"{name} is void" for name, result in results.items() if result.get("void")]

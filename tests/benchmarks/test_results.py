@@ -151,6 +151,16 @@ def test_figures_that_took_too_long_fail(tmp_path: Path) -> None:
     assert _report(tmp_path, part=True, within=45)[1] == ""
 
 
+def test_what_was_tried_ends_the_page(tmp_path: Path) -> None:
+    """Its headings below the page's own; a page of a part does without."""
+    (tmp_path / "levers.md").write_text("# Levers\n\nHow.\n\n## Taken\n\nMuch.\n")
+    Result("a round", "a table", [], []).tell(tmp_path / "figures" / "drain.json")
+    assert _report(tmp_path)[0].endswith("```\n\n## Levers\n\nHow.\n\n### Taken\n\nMuch.\n")
+    assert "Levers" not in _report(tmp_path, part=True)[0]
+    told = (Path(report.__file__).parent / "levers.md").read_text()
+    assert re.findall("^#+ .*", told, re.MULTILINE) == ["# Levers", "## Taken", "## Tried, and not taken", "## Left"]
+
+
 def test_a_mode_that_fails_is_void_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An earlier run's figures do not stand in for it, and the command that writes the page fails."""
     file = tmp_path / "figures" / "drain.json"

@@ -16,6 +16,7 @@ from tests.support.system import Event
 
 TOPIC: Final = "bank.transactions"
 PROFILES: Final = "bank.profiles"
+MATURITIES: Final = "bank.maturities"
 RULES: Final = Path(__file__).parent / "rules"
 """Ten frozen triggers with their policy."""
 _START: Final = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
@@ -83,7 +84,7 @@ def holdings(customers: int, first: int = 0) -> Iterator[Event]:
             "purchased_on": "2025-12-01",
             "matures_on": f"{_START.date() + timedelta(days=10 + who % 50)}",
         }
-        yield Event("bank.maturities", str(body["customer_id"]).encode(), json.dumps(body).encode())
+        yield Event(MATURITIES, str(body["customer_id"]).encode(), json.dumps(body).encode())
 
 
 def transactions(
