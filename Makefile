@@ -46,7 +46,7 @@ FIGURES := tests/benchmarks/figures
 bench: $(READY)
 	rm -rf $(FIGURES)
 	-$(BENCH) drain --minutes 12.5 --json $(FIGURES)/drain.json
-	-$(BENCH) engine --triggers 10 1 50 200 --events 30000 --customers 3000 --minutes 3 --json $(FIGURES)/engine.json
+	-$(BENCH) engine --triggers 10 200 --minutes 3 --json $(FIGURES)/engine.json
 	-$(BENCH) latency --minutes 4 --pictures $(FIGURES) --json $(FIGURES)/latency.json
 	-$(BENCH) growth --minutes 6.5 --pictures $(FIGURES) --json $(FIGURES)/growth.json
 	-$(BENCH) recovery --minutes 6 --json $(FIGURES)/recovery.json
