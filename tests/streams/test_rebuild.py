@@ -36,10 +36,10 @@ B, F = BEHAVIOUR.name, FEEDBACK.name
 SMALL = Limits(max_batch=3, max_batch_seconds=1e9, release_seconds=0.05)
 
 
-def new_world(behaviours: int = 30, feedbacks: int = 12) -> World:
+def new_world(behaviours: int = 30) -> World:
+    """Its feedback comes when ``work`` comes to it: what lies unread of it at a take-over would be read first."""
     world = World(limits=SMALL)
     world.log.add(B, 0, *(behaviour(offset, f"c{offset % 4}") for offset in range(behaviours)))
-    world.log.add(F, 0, *(feedback(offset, f"c{offset % 3}") for offset in range(feedbacks)))
     return world
 
 
@@ -49,6 +49,9 @@ async def work(world: World, upto: Mapping[str, int], worker: Worker | None = No
         worker = world.worker()
         await worker.take_over(0)
     for topic, end in upto.items():
+        if topic == F:
+            known = len(world.log.records[F, 0])
+            world.log.add(F, 0, *(feedback(offset, f"c{offset % 3}") for offset in range(known, end)))
         position = worker.owner().partition.positions[topic]
         if records := world.log.records[topic, 0][position:end]:
             await worker.submit(topic, records)
