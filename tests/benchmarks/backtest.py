@@ -23,7 +23,7 @@ from tests.benchmarks.rounds import Rounds
 from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
 
-ABOUT: Final = "the command backtest over a file, all cores, ten triggers with policy"
+ABOUT: Final = "the command backtest over a file, all cores, ten triggers with the short policy"
 ROOT: Final = Path(__file__).parents[2]
 _MILLION: Final = 1_000_000
 _CORES: Final = 2
@@ -69,7 +69,7 @@ def run(given: argparse.Namespace) -> None:
         lines.append(f"{jobs:>4} jobs {middle:>10.1f}{span:>16}{events / middle:>12,.0f}")
     found = Result(
         of=f"{events:,} events ({size / 1e6:,.0f} MB) of {report['input']['customers']:,} customers, "
-        f"{len(report['triggers'])} triggers, {report['actions']['total']:,} actions, {pace}; "
+        f"{len(report['triggers'])} triggers, short policy, {report['actions']['total']:,} actions, {pace}; "
         f"at most {memory:,.0f} MiB in a process",
         text="\n".join(lines),
         figures={"events": events, "rounds": rounds, "memory_mib": memory},

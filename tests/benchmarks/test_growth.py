@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,7 @@ from tests.benchmarks.growth import (
     Figure,
     Size,
     Stand,
+    _publish_rest,
     _sizes,
     explained,
     parts_of,
@@ -31,6 +34,7 @@ from tests.benchmarks.growth import (
 from tests.benchmarks.rule_sets import rule_files, rule_set
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
 from tests.support.bank import transaction
+from tests.support.system import Event
 from triggers.engine.customer import CustomerStage
 from triggers.engine.plan import Plan
 from triggers.engine.usual import UsualTransactions
@@ -74,6 +78,22 @@ def test_windows_are_full_at_the_end() -> None:
     )
     base = Size(customers=10_000, triggers=10, workers=1)
     assert [(size.customers, size.fill) for _, _, size in _sizes(given, base)] == [(10, 100), (1, 100)]
+
+
+def test_windows_are_full_though_there_was_no_time_for_all_rounds() -> None:
+    """What the rounds left is published before the bytes are counted."""
+    published = 0
+
+    def publish(events: Iterable[Event]) -> int:
+        nonlocal published
+        published = len(list(events))
+        return published
+
+    size = Size(customers=4, triggers=10, workers=1, fill=10, window=5)
+    stand = Stand(size, SimpleNamespace(publish=publish), transactions(20, 4), total=10)  # type: ignore[arg-type]  # enough of a system
+    stand.sent = len(list(islice(stand.flow, 15)))
+    _publish_rest(stand)
+    assert (published, stand.sent) == (5, 20)
 
 
 def test_each_axis_says_what_its_figures_come_to() -> None:

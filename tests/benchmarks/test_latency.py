@@ -119,9 +119,20 @@ def test_each_percentile_is_what_its_name_says(events: list[Event]) -> None:
     found = targets([[figure, fast], [quick, fast]])
     assert [(target.figure.split(": ")[1], target.wanted) for target in found] == [("p99 ms", 50), ("p99.9 ms", 250)]
     assert [target.found for target in found] == pytest.approx([980, 998], rel=0.002)
+    assert [target.lowest for target in found] == pytest.approx([1, 1], rel=0.002)
+    assert [target.highest for target in found] == pytest.approx([990, 999], rel=0.002)
     assert all(target.at_most for target in found)
     assert together([figure, quick]).get_total_count() == 2_000
     assert targets([[fast]]) == []
+
+
+def test_the_table_has_the_rates_of_all_rounds(events: list[Event]) -> None:
+    """Their median and range: what a round drained decides how fast it sends."""
+    figure = _figure(events, _answers(events, {_WARM + n: 0.001 for n in range(1_000)}))
+    shown = table([[replace(figure, rate=rate)] for rate in (1_000.0, 3_000.0, 7_000.0)])
+    half, spans = (line.split() for line in shown.splitlines()[1:3])
+    assert half[:2] == ["50%", "3,000"]
+    assert spans[:2] == ["range", "1,000-7,000"]
 
 
 def test_events_keep_their_order_at_the_pace_they_are_sent_at(events: list[Event]) -> None:
