@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -229,3 +230,27 @@ def test_each_contender_is_once_the_first() -> None:
         [*"abc"],
     ]
     assert turns([], 3) == []
+
+
+def test_the_committed_page_is_what_the_committed_figures_say(tmp_path: Path) -> None:
+    """One run of one commit; what is told by hand is of what is missed, and of nothing else."""
+    here = Path(report.__file__).parent
+    shutil.copytree(here / "figures", tmp_path / "figures")
+    for name in ("gaps.md", "levers.md"):
+        shutil.copy(here / name, tmp_path)
+    kept = (here / "FIGURES.md").read_text("utf-8")
+    (made_by,) = re.findall(r"^Written by `(.+)`, whose modes", kept, re.MULTILINE)
+    needs = ("drain", "engine", "latency", "growth", "recovery", "backtest", "authoring", "profile")
+    page = tmp_path / "FIGURES.md"
+    report.run(
+        argparse.Namespace(
+            folder=tmp_path / "figures",
+            page=page,
+            by=made_by,
+            gaps=tmp_path / "gaps.md",
+            needs=needs,
+            within=40.0,
+            part=False,
+        )
+    )
+    assert page.read_text("utf-8") == kept
