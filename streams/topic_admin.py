@@ -15,6 +15,7 @@ from aiokafka.errors import (
     IncompatibleBrokerVersion,
     NoError,
     TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
     UnsupportedVersionError,
     for_code,
 )
@@ -187,6 +188,7 @@ async def _find(admin: Admin, settings: Settings, topics: Sequence[Topic]) -> di
         if configs is None
         else Found(count, {key: value for key, (value, _) in configs[name].items()}, _set_here(configs[name]))
         for name, count in counts.items()
+        if configs is None or name in configs
     }
 
 
@@ -202,6 +204,8 @@ async def _configs(admin: Admin, names: Sequence[str]) -> dict[str, dict[str, tu
     for response in responses:
         for code, why, _, name, entries in response.resources:
             error = for_code(code)
+            if error is UnknownTopicOrPartitionError:
+                continue  # just created: the broker that was asked has not heard of it yet
             if error is not NoError:
                 raise TopicsRefused(f"the configuration of {name} cannot be read: {_why(error, [why])}")
             configs[name] = {entry[0]: (entry[1], int(entry[3])) for entry in entries}
