@@ -17,6 +17,12 @@ from tests.support.worker_process import WorkerProcess, wait_until
 
 QUICK: Final[dict[str, Any]] = {"kafka_request_timeout_ms": 3_000}
 """After so long a request is given up."""
+SHIPPED: Final[dict[str, Any]] = {
+    "session_timeout_ms": 6_000,
+    "heartbeat_interval_ms": 1_000,
+    "kafka_request_timeout_ms": 6_000,
+}
+"""As a worker has it unless told otherwise. A shorter session would be over before its heartbeats are answered."""
 SLOW_S: Final = 1.0
 """In either direction: 2 s for a question and its answer."""
 
@@ -74,7 +80,7 @@ def test_two_seconds_for_an_answer(
     broker: KafkaBroker, line: TcpProxy, redis_url: str, tmp_path: Path, seed: int
 ) -> None:
     """Within the time of a request: batches go on, slowly; nothing is lost and nothing else comes of it."""
-    with fault_system(broker.bootstrap, redis_url, tmp_path, name="f04-slow", **QUICK) as system:
+    with fault_system(broker.bootstrap, redis_url, tmp_path, name="f04-slow", **SHIPPED) as system:
         worker = _at_work(system, broker, seed)
         line.slow(SLOW_S)
         # So that there is something to go on with, however quick the worker was.
@@ -83,6 +89,7 @@ def test_two_seconds_for_an_answer(
         # Those in flight may have had most of their way behind them.
         wait_until(lambda: system.batches_done(range(system.partitions)) > done + system.partitions, "batches go on")
         assert worker.running, f"{worker}"
+        assert "broken off" not in worker.text(), f"it kept its partitions: {worker}"
         line.heal()
         assert settle(system).actions >= 200
         system.stop_workers()
