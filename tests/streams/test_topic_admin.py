@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from schemas.topics import TOPICS
 from streams.embedded_broker import EmbeddedBroker
@@ -133,6 +134,33 @@ async def test_new_topics_get_the_partitions_of_those_there_are(kafka: str) -> N
     create_topics(kafka, [settings.topic_prefix + topic.name for topic in FEW[:2]], 5)
     async with connected(kafka) as client:
         await create(client, settings, FEW)
+        assert await check(client, settings, FEW) == []
+
+
+async def test_topic_that_the_asked_broker_has_not_heard_of(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a cluster right after a creation: it is asked for again until its configuration is shown."""
+    settings = settings_of(kafka)
+    late = settings.topic_prefix + SECOND
+    asked = 0
+    async with connected(kafka) as client:
+        describe = client.describe_configs
+
+        async def first_without_one(resources: list[ConfigResource], *args: Any, **options: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            responses = await describe(resources, *args, **options)
+            for response in responses if asked == 1 else ():
+                response.resources = [
+                    (UnknownTopicOrPartitionError.errno, "", kind, name, [])
+                    if name == late
+                    else (code, why, kind, name, got)
+                    for code, why, kind, name, got in response.resources
+                ]
+            return responses
+
+        monkeypatch.setattr(client, "describe_configs", first_without_one)
+        assert len(await create(client, settings, FEW)) == len(FEW)
+        assert asked == 2
         assert await check(client, settings, FEW) == []
 
 
