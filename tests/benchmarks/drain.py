@@ -5,7 +5,8 @@ contender's first transaction to its last commit, or acknowledgement where it co
 is not timed. Of the peers the first transactions are not measured: who compiles as it goes has done so by then. The
 worker is measured from its very first, with an empty cache: several of its batches are under way at a time, so that
 there is no clean beginning later. Each contender is a process of its own, one after another, and whose turn it is first
-changes from round to round. What does not publish the ids of the pure engine's actions and decisions is void.
+changes from round to round. What does not publish the ids of the pure engine's actions and decisions is void, and so
+is a worker that sends or journals something twice: nobody kills it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tests.benchmarks.peers.task import Task
 from tests.benchmarks.results import Result, Target
 from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
-from tests.benchmarks.watched import check_undisturbed, memory_mib, time_drain
+from tests.benchmarks.watched import check_undisturbed, memory_mib, stands_twice, time_drain
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.system import Event, System
@@ -116,7 +117,7 @@ def run(given: argparse.Namespace) -> None:
         of=f"{every:,} transactions of {given.customers:,} customers, {pace}, the slow in every second\n"
         f"from the first to the last commit; of the peers the first {given.warm:,} are not measured\n"
         f"ten triggers, short policy (consent and two caps); {versions()}\n"
-        "in round 1 the worker's actions, decisions and states equal the oracle's, in each round the ids do",
+        "in round 1 the worker's actions, decisions and states equal the oracle's; in each round the ids do, each once",
         text=f"{table(rounds)}\n{HOW}\n{promises(peers)}",
         figures=figures_of(rounds, peers),
         targets=targets(rounds),
@@ -213,7 +214,7 @@ def _worker(system: System, redis_url: str, work: Work, *, check: bool) -> Figur
         check_undisturbed(system)
     actions = {body["action_id"] for body in system.actions()}
     found = actions | {body["decision_id"] for body in system.decisions()}
-    void = judged(found, work.expected.ids, drained.events, len(work.flow))
+    void = judged(found, work.expected.ids, drained.events, len(work.flow)) or stands_twice(system)
     return Figure(WORKER, drained.events, drained.seconds, drained.cpu_seconds, memory, len(actions), void)
 
 

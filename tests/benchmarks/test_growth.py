@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -174,6 +178,43 @@ def test_a_large_system_is_held_against_the_engine() -> None:
     stand.system = _Kept(sent[1:])  # type: ignore[assignment]  # as if
     with pytest.raises(SystemExit, match=r"40 customers, .*void: id .* is missing \(1 missing, 0 too many\)"):
         growth._check_who_paid(stand)
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whole: Any, who_paid: Any) -> None:
+    """Three systems, one of which is large; broker, store and workers left out."""
+    monkeypatch.setattr(growth, "KafkaBroker", lambda *_, **__: nullcontext(SimpleNamespace(bootstrap="")))
+    monkeypatch.setattr(growth, "EmbeddedRedis", lambda *_, **__: nullcontext(SimpleNamespace(url="")))
+    monkeypatch.setattr(growth, "_set_up", lambda *at: Stand(at[4], MagicMock(name=str(at[4])), iter(()), at[5]))
+    monkeypatch.setattr(growth, "_round", lambda stand, *_: stand.drains.append(Drain(1.0, 1.0, 1, 1, 1)))
+    monkeypatch.setattr(growth, "_publish_rest", lambda _: None)
+    monkeypatch.setattr(growth, "_start", lambda _: [])
+    monkeypatch.setattr(growth, "_stop", lambda *_: None)
+    monkeypatch.setattr(growth, "_bytes_of", lambda *_: 1)
+    monkeypatch.setattr(growth, "check_undisturbed", whole)
+    monkeypatch.setattr(growth, "_check_who_paid", who_paid)
+    axes: dict[str, list[int]] = {"customers": [10, 300_000], "triggers": [], "workers": [1, 2], "window": []}
+    sizes = {"events": 1, "warm": 1, "fill": 1, "rounds": 2, "minutes": None}
+    growth.run(argparse.Namespace(**axes, **sizes, pictures=None, json=tmp_path / "growth.json"))
+
+
+def test_every_system_is_checked_after_the_last_round(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those that are not large by the whole of it; what differs in one ends the run without figures."""
+    whole: list[object] = []
+    paid: list[tuple[int, int]] = []
+
+    def differ(_: object) -> None:
+        raise SystemExit("void: 1 messages")
+
+    keep: Callable[[Stand], None] = lambda stand: paid.append((stand.size.customers, len(stand.drains)))  # noqa: E731
+    _run(monkeypatch, tmp_path, whole.append, keep)
+    assert len(set(map(id, whole))) == 3  # of 10 customers, and of 10,000 with one and two workers
+    assert paid == [(300_000, 2)]
+    assert (tmp_path / "growth.json").exists()
+    for checks in ((whole.append, differ), (differ, keep)):
+        (tmp_path / "growth.json").unlink(missing_ok=True)
+        with pytest.raises(SystemExit, match="void: 1 messages"):
+            _run(monkeypatch, tmp_path, *checks)
+        assert not (tmp_path / "growth.json").exists()
 
 
 def test_triggers_that_an_event_does_not_concern_ask_nothing_of_it() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
+from unittest.mock import MagicMock
 
 import pytest
 
+from tests.benchmarks import latency, watched
 from tests.benchmarks.latency import Figure, at_pace, figure_of, table, targets, together, too_few
-from tests.benchmarks.watched import grown, repeated
+from tests.benchmarks.watched import Drained, grown, repeated
 from tests.benchmarks.work import holdings, profiles, transactions
-from tests.support.oracle_check import Verdict
 from tests.support.system import Event
 
 _SINCE: Final = datetime(2026, 3, 6, 1, tzinfo=UTC)
@@ -182,9 +186,56 @@ def test_customers_of_each_hold_are_its_own_and_do_the_same() -> None:
             assert not {body[name] for body in one} & {body[name] for body in other}
 
 
-def test_what_stands_twice_voids_a_run_without_faults() -> None:
+def test_what_stands_twice_voids_a_run_without_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """An oracle's verdict takes repeats for a crash; here there was none."""
-    verdict = Verdict(1, 0, 1, 0, 1, 1, 0, 0, triggers={}, sent_on=0)  # type: ignore[arg-type]  # a counter is a mapping
-    assert repeated(verdict) == ""
-    assert repeated(replace(verdict, repeated_messages=1)).startswith("void: 1 messages")
-    assert repeated(replace(verdict, repeated_batches=2)).startswith("void: 0 messages and 2 batches")
+    for messages, batches in ((0, 0), (1, 0), (0, 2)):
+        verdict = SimpleNamespace(repeated_messages=messages, repeated_batches=batches)
+        monkeypatch.setattr(watched, "check_against_oracle", lambda _, told=verdict: told)
+        with pytest.raises(SystemExit, match="stand there twice") if messages + batches else nullcontext():
+            watched.check_undisturbed(MagicMock())
+    assert repeated(0, 0) == ""
+    assert repeated(1, 0).startswith("void: 1 messages and 0 batches")
+    assert repeated(0, 2).startswith("void: 0 messages and 2 batches")
+
+
+def _hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, figures: Sequence[Figure], check: Any) -> None:
+    """A run of a round for each of the figures, its worker and its broker left out."""
+    left = iter(figures)
+    monkeypatch.setattr(latency, "KafkaBroker", lambda _: nullcontext(SimpleNamespace(bootstrap="")))
+    monkeypatch.setattr(latency, "EmbeddedRedis", lambda *_, **__: nullcontext(SimpleNamespace(url="")))
+    monkeypatch.setattr(latency, "System", lambda *_, **__: nullcontext(MagicMock()))
+    monkeypatch.setattr(latency, "time_drain", lambda *_: Drained(100, 1.0, 1.0))
+    monkeypatch.setattr(latency, "hold", lambda *_: next(left))
+    monkeypatch.setattr(latency, "check_undisturbed", check)
+    sizes = {"events": 20, "customers": 4, "seconds": 0.1, "shares": [0.5], "rounds": len(figures), "minutes": None}
+    latency.run(argparse.Namespace(**sizes, pictures=None, json=tmp_path / "latency.json"))
+
+
+def test_each_round_is_held_against_the_oracle(
+    events: list[Event], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its own system; one that differs ends the run."""
+    figure = _figure(events, _answers(events, {_WARM + n: 0.001 for n in range(300)}))
+    checked: list[object] = []
+
+    def differ_at_last(system: object) -> None:
+        assert system not in checked
+        checked.append(system)
+        if len(checked) == 3:
+            raise SystemExit("void: 1 messages")
+
+    _hold(monkeypatch, tmp_path, [figure, figure], differ_at_last)
+    assert len(checked) == 2
+    assert (tmp_path / "latency.json").exists()
+    with pytest.raises(SystemExit, match="void: 1 messages"):
+        _hold(monkeypatch, tmp_path, [figure, figure], differ_at_last)
+
+
+def test_a_run_with_a_hold_of_few_actions_ends_as_void(
+    events: list[Event], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It leaves no figures."""
+    full = _figure(events, _answers(events, {_WARM + n: 0.001 for n in range(300)}))
+    with pytest.raises(SystemExit, match="void: too few actions in round 2 at 50%"):
+        _hold(monkeypatch, tmp_path, [full, replace(full, actions=149)], lambda _: None)
+    assert not (tmp_path / "latency.json").exists()

@@ -27,7 +27,7 @@ from tests.benchmarks.peers.environments import PeerUnavailable, python_with
 from tests.benchmarks.peers.task import Task, Watch
 from tests.benchmarks.watched import Drained
 from tests.benchmarks.work import RULES, holdings, profiles, transactions
-from tests.support.system import Event
+from tests.support.system import QUEUES, Event
 
 _PARTITIONS: Final = 4
 _TASK: Final = Task("nowhere:9092", "in.", "out.", known=2, events=3, folder="/nowhere", partitions=_PARTITIONS)
@@ -241,10 +241,21 @@ _FLOW: Final = 10
 
 
 def _worker(
-    monkeypatch: pytest.MonkeyPatch, actions: str, decisions: str, *, measured: int = _FLOW, check: bool = False
+    monkeypatch: pytest.MonkeyPatch,
+    actions: str,
+    decisions: str,
+    *,
+    measured: int = _FLOW,
+    check: bool = False,
+    sent: int = 1,
+    journalled: int = 1,
 ) -> Figure:
-    """The worker's figure where it published the action "a" and the decision "d", and these are the engine's."""
+    """The worker's figure where it published the action "a" and the decision "d", ``sent`` times, in a batch that was
+    ``journalled`` as often as said, and these are the engine's."""
+    entry = SimpleNamespace(partition=0, sequence=1)
     system = SimpleNamespace(
+        read=lambda topic: [SimpleNamespace(key=b"C1", value=topic.encode())] * sent,
+        journal=lambda: [entry] * journalled,
         start_worker=lambda: None,
         wait_until_drained=lambda _: None,
         stop_workers=lambda: None,
@@ -265,6 +276,16 @@ def test_a_worker_without_the_engines_ids_is_void(monkeypatch: pytest.MonkeyPatc
     assert "id b is missing" in _worker(monkeypatch, "ab", "d").void
     assert "id d should not be there" in _worker(monkeypatch, "a", "").void
     assert "only 4 of 10 were left" in _worker(monkeypatch, "a", "d", measured=4).void
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["round 1", "a later round"])
+def test_a_worker_that_says_something_twice_is_void(monkeypatch: pytest.MonkeyPatch, check: bool) -> None:
+    """In whichever round: a message of any queue, a decision, a batch of the journal."""
+    monkeypatch.setattr(drain, "check_undisturbed", lambda _: None)
+    assert _worker(monkeypatch, "a", "d", check=check).void == ""
+    topics = len(QUEUES) + 1
+    assert f"void: {topics} messages and 0 batches" in _worker(monkeypatch, "a", "d", check=check, sent=2).void
+    assert "void: 0 messages and 2 batches" in _worker(monkeypatch, "a", "d", check=check, journalled=3).void
 
 
 def test_a_worker_that_differs_from_the_oracle_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
