@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from tests.support.bank_history import bank_history
 from tests.support.faults import INDEPENDENT, settle
 from tests.support.kafka_broker import Consumed
 from tests.support.oracle_check import Verdict, check_against_oracle, check_straight_pass
+from tests.support.side_by_side import in_processes
 from tests.support.system import Meta, System
 from triggers.casework.oracle import replay
 from triggers.language.loader import load_ruleset
@@ -255,6 +258,25 @@ def _lost_commit(system: AtRest) -> str:
 def test_a_journal_that_does_not_fit_is_shown(system: AtRest, spoil: Callable[[AtRest], str]) -> None:
     """Its ranges touch, a number is one batch, and the store stands where it ends."""
     assert spoil(system) in difference(lambda: check_against_oracle(system))
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_partitions_that_are_run_side_by_side_yield_the_same(system: AtRest, processes: int) -> None:
+    """The same verdict, in the same order; what does not fit in either is shown as ever."""
+    assert check_against_oracle(system, processes=processes) == check_against_oracle(system)
+    for spoil in (_lost_batch, _lost_last_batch):
+        mine = copy(system)
+        mine.topics = defaultdict(list, {topic: list(records) for topic, records in system.topics.items()})
+        assert spoil(mine) in difference(lambda at=mine: check_against_oracle(at, processes=processes))
+
+
+def test_a_process_that_is_lost_is_an_error() -> None:
+    """With the code that it ended with; nothing is left of the others."""
+    with pytest.raises(AssertionError, match="a process ended with 7 before its work did"):
+        in_processes([lambda: os._exit(7), lambda: 1, lambda: 2])
+    assert multiprocessing.active_children() == []
+    assert in_processes([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
+    assert in_processes([]) == []
 
 
 def test_the_straight_pass_finds_what_is_missing_and_what_is_too_much(system: AtRest) -> None:

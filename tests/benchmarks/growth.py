@@ -188,6 +188,7 @@ def run(given: argparse.Namespace) -> None:
                 _round(stand, redis.url, given.warm, given.events)
             print(f"round {number + 1}: " + ", ".join(f"{s.drains[-1].cpu_us:.1f} us" for s in order), flush=True)
         for stand in order:
+            began = time.perf_counter()
             _publish_rest(stand)
             workers = _start(stand)
             stand.system.wait_until_drained(300)
@@ -200,6 +201,7 @@ def run(given: argparse.Namespace) -> None:
                 check_undisturbed(stand.system)
             else:
                 _check_who_paid(stand)
+            print(f"{_named(stand.size)}: checked in {time.perf_counter() - began:.0f} s", flush=True)
     figures = [_figure(axis, value, stands[size]) for axis, value, size in sizes]
     if given.pictures is not None:
         given.pictures.mkdir(parents=True, exist_ok=True)

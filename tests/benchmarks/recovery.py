@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import sys
@@ -119,7 +120,7 @@ def run_round(kafka: str, redis_url: str, folder: Path, rate: int) -> list[Figur
             yield system
             system.wait_until_drained(120)
             system.stop_workers()
-            check_against_oracle(system)
+            check_against_oracle(system, processes=os.cpu_count() or 1)
 
     for name, settings in (("started again", {}), ("started again, instance_id", {"instance_id": "worker-1"})):
         with system_of(**settings) as system:

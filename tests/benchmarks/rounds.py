@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -13,8 +15,16 @@ _T = TypeVar("_T")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How many, and for how long."""
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
+    time_for = parser.add_mutually_exclusive_group()
+    time_for.add_argument(
         "--minutes", type=float, help="begin no further round that would end later, by the longest so far"
+    )
+    time_for.add_argument(
+        "--until",
+        type=float,
+        metavar="MINUTES",
+        help="the same, with the minutes that other modes took whose figures are in the folder of --json: what one has "
+        "left over is the next one's",
     )
 
 
@@ -24,6 +34,8 @@ class Rounds:
     def __init__(self, given: argparse.Namespace) -> None:
         self._wanted: int = given.rounds
         self._seconds: float | None = None if given.minutes is None else given.minutes * 60
+        if given.until is not None:
+            self._seconds = given.until * 60 - (spent(given.json.parent) if given.json is not None else 0.0)
         self._began = time.monotonic()
         self.made = 0
 
@@ -41,6 +53,11 @@ class Rounds:
 
     def __str__(self) -> str:
         return f"{self.made} rounds" + (f" (there was no time for {self._wanted})" if self.made < self._wanted else "")
+
+
+def spent(folder: Path) -> float:
+    """The seconds that the modes took whose figures are in a folder."""
+    return sum(json.loads(file.read_text("utf-8"))["seconds"] for file in folder.glob("*.json"))
 
 
 def turns(members: Sequence[_T], number: int) -> list[_T]:

@@ -21,7 +21,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, totals: list[int], file: Path) -> None
         return 1.5, json.dumps(report)
 
     monkeypatch.setattr(backtest, "_backtest", one)
-    sizes = {"events": 9, "customers": 2, "rounds": 2, "minutes": None, "jobs": [2, 1]}
+    sizes = {"events": 9, "customers": 2, "rounds": 2, "minutes": None, "until": None, "jobs": [2, 1]}
     backtest.run(argparse.Namespace(**sizes, rules=RULES, json=file))
 
 

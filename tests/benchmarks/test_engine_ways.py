@@ -45,6 +45,6 @@ def test_a_way_that_causes_something_else_voids_the_run(work: Work) -> None:
     def another(given: Work) -> Figure:
         return replace(CONTENDERS["engine"](given), digest="another")
 
-    pace = Rounds(argparse.Namespace(rounds=1, minutes=None))
+    pace = Rounds(argparse.Namespace(rounds=1, minutes=None, until=None))
     with pytest.raises(SystemExit, match="void"):
         engine._rounds([work], pace, [CONTENDERS["engine"], another])

@@ -193,7 +193,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whole: Any, who_paid: 
     monkeypatch.setattr(growth, "check_undisturbed", whole)
     monkeypatch.setattr(growth, "_check_who_paid", who_paid)
     axes: dict[str, list[int]] = {"customers": [10, 300_000], "triggers": [], "workers": [1, 2], "window": []}
-    sizes = {"events": 1, "warm": 1, "fill": 1, "rounds": 2, "minutes": None}
+    sizes = {"events": 1, "warm": 1, "fill": 1, "rounds": 2, "minutes": None, "until": None}
     growth.run(argparse.Namespace(**axes, **sizes, pictures=None, json=tmp_path / "growth.json"))
 
 

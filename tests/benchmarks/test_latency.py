@@ -190,7 +190,7 @@ def test_what_stands_twice_voids_a_run_without_faults(monkeypatch: pytest.Monkey
     """An oracle's verdict takes repeats for a crash; here there was none."""
     for messages, batches in ((0, 0), (1, 0), (0, 2)):
         verdict = SimpleNamespace(repeated_messages=messages, repeated_batches=batches)
-        monkeypatch.setattr(watched, "check_against_oracle", lambda _, told=verdict: told)
+        monkeypatch.setattr(watched, "check_against_oracle", lambda _, told=verdict, **__: told)
         with pytest.raises(SystemExit, match="stand there twice") if messages + batches else nullcontext():
             watched.check_undisturbed(MagicMock())
     assert repeated(0, 0) == ""
@@ -207,8 +207,9 @@ def _hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, figures: Sequence[Fig
     monkeypatch.setattr(latency, "time_drain", lambda *_: Drained(100, 1.0, 1.0))
     monkeypatch.setattr(latency, "hold", lambda *_: next(left))
     monkeypatch.setattr(latency, "check_undisturbed", check)
-    sizes = {"events": 20, "customers": 4, "seconds": 0.1, "shares": [0.5], "rounds": len(figures), "minutes": None}
-    latency.run(argparse.Namespace(**sizes, pictures=None, json=tmp_path / "latency.json"))
+    sizes = {"events": 20, "customers": 4, "seconds": 0.1, "shares": [0.5]}
+    pace = {"rounds": len(figures), "minutes": None, "until": None}
+    latency.run(argparse.Namespace(**sizes, **pace, pictures=None, json=tmp_path / "latency.json"))
 
 
 def test_each_round_is_held_against_the_oracle(

@@ -229,7 +229,7 @@ def test_a_run_whose_worker_is_void_fails_and_says_so(tmp_path: Path, monkeypatc
     monkeypatch.setattr(drain, "EmbeddedRedis", lambda *_, **__: nullcontext(SimpleNamespace(url="")))
     monkeypatch.setattr(drain, "run_round", lambda *_, **__: next(rounds))
     file = tmp_path / "drain.json"
-    sizes = {"events": 10, "customers": 5, "warm": 0, "rounds": 3, "minutes": None}
+    sizes = {"events": 10, "customers": 5, "warm": 0, "rounds": 3, "minutes": None, "until": None}
     with pytest.raises(SystemExit, match="one worker: void: id abc is missing"):
         drain.run(argparse.Namespace(**sizes, rules=RULES, peers=[], json=file))
     told = json.loads(file.read_text())

@@ -49,7 +49,7 @@ def test_each_fault_is_held_against_the_oracle(
         made.start_worker.return_value.terminate.return_value = 0.5
         return nullcontext(made)
 
-    def check(of: MagicMock) -> None:
+    def check(of: MagicMock, **_: object) -> None:
         assert not any(of is other for other in checked)
         *_, drained, stopped = [name for name, *_ in of.method_calls if name in ("wait_until_drained", "stop_workers")]
         assert (drained, stopped) == ("wait_until_drained", "stop_workers")

@@ -210,15 +210,34 @@ def test_no_round_is_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyPat
     """By the longest so far; the first one is made in any case. The header says how many there were."""
     now = [0.0]
     monkeypatch.setattr(rounds.time, "monotonic", lambda: now[0])
-    pace = Rounds(argparse.Namespace(rounds=5, minutes=1.0))
+    pace = Rounds(argparse.Namespace(rounds=5, minutes=1.0, until=None))
     now[0] += 10
     for number in pace:
         now[0] += (10, 15, 11)[number]
     assert str(pace) == "3 rounds (there was no time for 5)"
-    pace = Rounds(argparse.Namespace(rounds=2, minutes=None))
+    pace = Rounds(argparse.Namespace(rounds=2, minutes=None, until=None))
     for _ in pace:
         now[0] += 1_000
     assert str(pace) == "2 rounds"
+
+
+def test_what_a_mode_has_left_over_is_the_next_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until so many minutes of all modes, by the figures of those that ran; the first round is made in any case."""
+    now = [0.0]
+    monkeypatch.setattr(rounds.time, "monotonic", lambda: now[0])
+
+    def made(*others: float) -> int:
+        for number, seconds in enumerate(others):
+            (tmp_path / f"{number}.json").write_text(json.dumps({"seconds": seconds}))
+        pace = Rounds(argparse.Namespace(rounds=5, minutes=None, until=2.0, json=tmp_path / "latency.json"))
+        for _ in pace:
+            now[0] += 20
+        return pace.made
+
+    assert made() == 5
+    assert made(30.0) == 4
+    assert made(30.0, 25.0) == 3
+    assert made(3_000.0) == 1
 
 
 def test_each_contender_is_once_the_first() -> None:

@@ -114,7 +114,7 @@ def _totals(text: str, name: str, by: str) -> Mapping[str, float]:
 
 def check_undisturbed(system: System) -> None:
     """As the oracle has it, and nothing twice: where no fault is made, none is an excuse. A difference raises."""
-    verdict = check_against_oracle(system)
+    verdict = check_against_oracle(system, processes=os.cpu_count() or 1)
     why = repeated(verdict.repeated_messages, verdict.repeated_batches)
     if why:
         raise SystemExit(why)
