@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import MagicMock
 
 import pytest
 
+from tests.faults import conftest
 from tests.support.fault_table import as_markdown, fault_of, rows_of, write
 
 
@@ -33,18 +35,35 @@ def test_runs_and_failures_of_a_fault_are_one_row_and_other_tests_none(tmp_path:
     other = _report(kill)
     other.user_properties.clear()
     rows = rows_of([*reports, other])
-    assert as_markdown(rows).splitlines()[2:] == [
+    said = as_markdown(rows, "0123456789ab")
+    assert said.splitlines()[0] == "Commit 0123456789ab."
+    assert said.splitlines()[4:] == [
         "| F1 | SIGKILL | 1 | 1 | 4 s |  |",
         "| F2 | SIGTERM | 3 (1 skipped) | 1 | 8 s | exit 1.5 |",
         "| all | | 4 | 2 | 12 s | |",
     ]
-    write(rows, tmp_path / "table.md")
-    assert (tmp_path / "table.md").read_text() == as_markdown(rows) + "\n"
-    write(rows, tmp_path / "table.json")
-    assert [(row["fault"], row["runs"]) for row in json.loads((tmp_path / "table.json").read_text())] == [
+    write(rows, "0123456789ab", tmp_path / "table.md")
+    assert (tmp_path / "table.md").read_text() == said + "\n"
+    write(rows, "0123456789ab", tmp_path / "table.json")
+    told = json.loads((tmp_path / "table.json").read_text())
+    assert told["commit"] == "0123456789ab"
+    assert [(row["fault"], row["runs"]) for row in told["faults"]] == [
         ("F1", 1),
         ("F2", 3),
     ]
+
+
+def test_a_run_tells_the_commit_that_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is committed while it runs."""
+    config, reporter, file = MagicMock(stash=pytest.Stash()), MagicMock(stats={}), tmp_path / "table.json"
+    config.getoption.side_effect = {"--fault-table": file, "--fault-seeds": 1}.__getitem__
+    for now in ("before", "after"):
+        monkeypatch.setattr(conftest, "commit", lambda now=now: now)
+        if now == "before":
+            conftest.pytest_configure(config)
+    conftest.pytest_terminal_summary(reporter, config)
+    assert json.loads(file.read_text()) == {"commit": "before", "faults": []}
+    assert reporter.write_line.call_args.args[0].startswith("Commit before.\n")
 
 
 def test_a_fault_of_several_modules_is_one_row_that_says_what_each_tries() -> None:

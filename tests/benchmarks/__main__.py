@@ -24,7 +24,7 @@ from tests.benchmarks import (
     recovery,
     report,
 )
-from tests.benchmarks.results import tell_void
+from tests.benchmarks.results import before, tell_void
 
 MODES: Final[dict[str, ModuleType]] = {
     "drain": drain,
@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> None:
     if json is not None:
         # What an earlier run left there is not this run's.
         json.unlink(missing_ok=True)
+        before()
     try:
         MODES[given.mode].run(given)
     except (Exception, SystemExit) as error:

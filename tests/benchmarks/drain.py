@@ -44,7 +44,7 @@ from tests.benchmarks.results import Result, Target
 from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.watched import check_undisturbed, memory_mib, stands_twice, time_drain
-from tests.benchmarks.work import RULES, holdings, profiles, transactions
+from tests.benchmarks.work import RULES, SURROUNDINGS, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.system import Event, System
 from tests.support.worker_process import wait_until
@@ -57,9 +57,11 @@ TARGETS: Final[tuple[tuple[str, float, float], ...]] = (
 )
 """How many times as fast as these the worker is to be, and what is aimed at."""
 PARTITIONS: Final = 4
-HOW: Final = (
-    """worker / it: in each round the worker's rate divided by the other's; the median and the range of the rounds"""
-)
+HOW: Final = """\
+worker / it: in each round the worker's rate divided by the other's; the median and the range of the rounds
+the loops and stock Faust run in the worker's own environment, so that their clients, their event loop and their Python
+are the worker's and a ratio is of what is done with them; each of the others has an environment of its own, with the
+versions that it asks for, of the same Python (Kafka Streams: of jars)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +118,7 @@ def run(given: argparse.Namespace) -> None:
     found = Result(
         of=f"{every:,} transactions of {given.customers:,} customers, {pace}, the slow in every second\n"
         f"from the first to the last commit; of the peers the first {given.warm:,} are not measured\n"
-        f"ten triggers, short policy (consent and two caps); {versions()}\n"
+        f"ten triggers, short policy (consent and two caps); {versions()}\n{SURROUNDINGS}\n"
         "in round 1 the worker's actions, decisions and states equal the oracle's; in each round the ids do, each once",
         text=f"{table(rounds)}\n{HOW}\n{promises(peers)}",
         figures=figures_of(rounds, peers),

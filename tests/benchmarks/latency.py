@@ -41,7 +41,7 @@ from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.rounds import add_arguments as add_rounds
 from tests.benchmarks.rule_sets import write_rules
 from tests.benchmarks.watched import check_undisturbed, cpu_seconds, grown, metrics_text, position, time_drain
-from tests.benchmarks.work import TOPIC, holdings, profiles, transactions
+from tests.benchmarks.work import SURROUNDINGS, TOPIC, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.system import QUEUES, Event, System
 from tests.support.worker_process import WorkerProcess, wait_until
@@ -125,6 +125,7 @@ def run(given: argparse.Namespace) -> None:
         f"at {statistics.median(drains):,.0f}/s (range {min(drains):,.0f}-{max(drains):,.0f}); {pace}\n"
         f"each rate of each round has {given.customers:,} customers of its own and is held for {given.seconds:g} s, "
         f"of which the first {_WARM_S:g} do not count\n"
+        f"{SURROUNDINGS}, so are the sender and the reader\n"
         "in each round actions, decisions and states equal the oracle's, nothing twice",
         text=table(rounds),
         figures={"drains": drains, "rounds": [[asdict(figure) for figure in figures] for figures in rounds]},

@@ -31,7 +31,7 @@ from streams.publisher import partition_of
 from tests.benchmarks.results import Result, Target
 from tests.benchmarks.rounds import Rounds
 from tests.benchmarks.rounds import add_arguments as add_rounds
-from tests.benchmarks.work import RULES, TOPIC, profiles, transactions
+from tests.benchmarks.work import RULES, SURROUNDINGS, TOPIC, profiles, transactions
 from tests.support.faults import INDEPENDENT, await_shared
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.oracle_check import check_against_oracle
@@ -90,6 +90,7 @@ def report(rounds: Sequence[Sequence[Figure]], file: Path | None, pace: str) -> 
     """Prints the table and writes the figures. Raises ``SystemExit`` with each target that was missed in a round."""
     found = Result(
         of=f"{pace}, session_timeout_ms {SESSION['session_timeout_ms']}; under load: ten triggers, short policy\n"
+        f"{SURROUNDINGS}\n"
         "after each round the actions, decisions and states equal the oracle's",
         text=table(rounds),
         figures=[{figure.name: figure.seconds for figure in figures} for figures in rounds],

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks.work import machine
+from tests.support.commit import commit
 
-ROOT: Final = Path(__file__).parents[2]
 FIGURES: Final = "tests/benchmarks/figures"
 PROMISED: Final[dict[str, tuple[str, ...]]] = {
     "engine, ten triggers with policy: events/s on a core": ("engine: ten triggers",),
@@ -33,6 +34,7 @@ PROMISED: Final[dict[str, tuple[str, ...]]] = {
 }
 """The targets that were promised, and how the names of their figures begin."""
 _WHOLE: Final = 1_000
+_LOOK_S: Final = 0.5
 _BEGAN: Final = time.monotonic()
 """About when the command began."""
 PAGE: Final = "tests/benchmarks/FIGURES.md"
@@ -51,6 +53,8 @@ class Target:
     lowest: float | None = None
     highest: float | None = None
     why: str = ""
+    of: str = ""
+    """What it was taken of, where the name does not say so."""
 
     @property
     def met(self) -> bool:
@@ -81,9 +85,10 @@ class Target:
     def _found(self) -> str:
         if self.found is None:
             return self.why
+        of = f", of {self.of}" if self.of else ""
         if self.lowest is None or self.highest is None:
-            return _told(self.found)
-        return f"{_told(self.found)} ({_told(self.lowest)} to {_told(self.highest)})"
+            return f"{_told(self.found)}{of}"
+        return f"{_told(self.found)} ({_told(self.lowest)} to {_told(self.highest)}){of}"
 
     @property
     def _said(self) -> str:
@@ -130,26 +135,28 @@ def _write(path: Path, body: Mapping[str, Any]) -> None:
     head = {
         "command": "python -m tests.benchmarks " + shlex.join(sys.argv[1:]),
         "seconds": time.monotonic() - _BEGAN,
+        "before": before(),
         "machine": machine(),
-        "commit": commit(),
+        "commit": commit([FIGURES, PAGE]),
         "ended": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
     path.write_text(json.dumps({**head, **body}, indent=1) + "\n", "utf-8")
 
 
-def commit() -> str:
-    """What was measured, and whether its files were as committed; the figures themselves are left out of that."""
-    try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        mine = ["--", ".", f":!{FIGURES}", f":!{PAGE}"]
-        changed = _git("status", "--porcelain", "--untracked-files=no", *mine)
-    except (OSError, subprocess.CalledProcessError):
-        return "not in a git repository"
-    return f"{head}, with changes that are not committed" if changed else head
+@cache
+def before() -> Mapping[str, float]:
+    """How busy the machine is when this is first asked, which is before a mode begins: the share of its processors'
+    time in half a second, and the load of the last minute, which what ran before is part of (Linux)."""
+    idle, total = _idle()
+    time.sleep(_LOOK_S)
+    idle_then, total_then = _idle()
+    return {"busy": 1 - (idle_then - idle) / max(1, total_then - total), "load": os.getloadavg()[0]}
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+def _idle() -> tuple[int, int]:
+    """Ticks in which processors had nothing to do, or waited for a disk, and all ticks."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def explanations(text: str) -> dict[str, str]:
@@ -209,6 +216,8 @@ def page(
         *(f"- Machine: {facts}" for facts in dict.fromkeys(result["machine"] for result in results.values())),
         *(f"- Commit: {found}" for found in dict.fromkeys(result["commit"] for result in results.values())),
         f"- Ended: {max(result['ended'] for result in results.values())}",
+        "- Processors busy before each mode, and the load of the last minute, which the mode before is part of: "
+        + "; ".join(f"{name} {_busy(result.get('before'))}" for name, result in results.items()),
         "",
         *([f"**Not one run**: {', '.join(split)}.", ""] if split else []),
         f"{sum(target is not None and target.met for target in worst.values())} of {len(worst)} targets are met"
@@ -237,6 +246,10 @@ def page(
     for picture in left:
         lines += ["", _shown(picture)]
     return "\n".join([*lines, ""])
+
+
+def _busy(before: Mapping[str, float] | None) -> str:
+    return "not noted" if before is None else f"{before['busy']:.0%}, {before['load']:.1f}"
 
 
 def _reach(target: Target) -> float:

@@ -29,6 +29,7 @@ from tests.benchmarks.growth import (
     _publish_rest,
     _sizes,
     explained,
+    noise,
     parts_of,
     pictures,
     table,
@@ -47,7 +48,7 @@ from triggers.language.loader import load_documents
 
 def _figure(axis: str, value: int, *costs: float, memory: float = 100.0, kept: float = 500.0) -> Figure:
     rounds = [Drain(1e6 / cost, cost) for cost in costs]
-    return Figure(axis, value, Size(10_000, 10, 1), rounds, memory, kept)
+    return Figure(axis, value, Size(10_000, 10, 1), rounds, memory, kept, events_kept=273_600)
 
 
 def test_each_target_is_of_its_row() -> None:
@@ -61,6 +62,9 @@ def test_each_target_is_of_its_row() -> None:
         ]
     )
     assert [(target.found, target.met) for target in found] == [(2.4, True), (700.0, True), (320.0, True)]
+    kept, memory = found[1:]
+    assert kept.of == "the mean of 10,000 customers with 27 events each"
+    assert memory.of == "10,000 customers with 273,600 events together"
 
 
 def test_the_table_has_the_range_and_each_axis_its_picture() -> None:
@@ -73,6 +77,20 @@ def test_the_table_has_the_range_and_each_axis_its_picture() -> None:
     assert ">25,000<" in drawn["workers"]
     assert ">30 events of a customer<" in drawn["window"]
     assert ">25<" in drawn["window"]
+
+
+def test_an_axis_says_whether_its_rounds_lie_apart() -> None:
+    """By the ranges of its first and its last row; of workers by what they drain in a second."""
+    low, high = _figure("customers", 10, 40, 50, 45), _figure("customers", 99, 51, 70)
+    apart = "the ranges of their rounds, 40.0 to 50.0 and 51.0 to 70.0, do not overlap: it is more than noise"
+    assert noise(low, high) == apart
+    assert apart in explained([low, high])[0]
+    assert noise(high, low).endswith("it is more than noise")
+    for costs in ((50, 70), (30, 60), (43, 44), (1, 40)):
+        assert noise(low, _figure("customers", 99, *costs)).endswith("overlap: the difference may be noise")
+    # Drained in a second: 20,000 to 25,000, and 10,000 to 15,000 of each that costs twice as much.
+    one, two = _figure("workers", 1, 40, 50), _figure("workers", 2, 1e6 / 15_000, 100)
+    assert "20,000 to 25,000 and 10,000 to 15,000, do not overlap" in noise(one, two)
 
 
 def test_windows_are_full_at_the_end() -> None:

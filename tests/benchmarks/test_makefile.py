@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.__main__ import parse
-from tests.benchmarks.results import ROOT
+from tests.support.commit import ROOT
 
 
 def _commands(target: str) -> list[argparse.Namespace]:

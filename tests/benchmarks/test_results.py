@@ -25,8 +25,9 @@ _COMMITTED: Final = "0123456789ab"
 
 @pytest.fixture(autouse=True)
 def _committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this tree is like."""
-    monkeypatch.setattr(results, "commit", lambda: _COMMITTED)
+    """Whatever this tree is like, and the machine."""
+    monkeypatch.setattr(results, "commit", lambda _: _COMMITTED)
+    monkeypatch.setattr(results, "before", lambda: {"busy": 0.25, "load": 1.5})
 
 
 def _report(folder: Path, *needs: str, gaps: str = _GAPS, within: float = 40.0, part: bool = False) -> tuple[str, str]:
@@ -57,17 +58,19 @@ def test_the_page_has_every_target_every_table_and_every_picture(
     figures = tmp_path / "figures"
     Result("two rounds", "a table", {"rounds": []}, [reached, missed]).tell(figures / "drain.json")
     monkeypatch.setattr("sys.argv", ["tests.benchmarks", "growth"])
-    silent = Target("memory", 1, None, 2, at_most=True, lowest=1.5, highest=2_500)
+    silent = Target("memory", 1, None, 2, at_most=True, lowest=1.5, highest=2_500, of="7 customers")
     Result("a drain each", "another table", [], [silent]).tell(figures / "growth.json")
     (figures / "growth-triggers.svg").write_text("<svg/>")
+    _change(figures / "growth.json", before=None)
     text, wrong = _report(tmp_path, "drain", "growth")
+    assert "the mode before is part of: drain 25%, 1.5; growth not noted\n" in text
     assert "Written by `make bench`, whose modes took " in text
     assert interpreter() in text
     assert f"- Commit: {_COMMITTED}\n" in text
     assert "0 of 8 targets are met, 1 of 3 figures beside them." in text
     assert "| peer | >= 1.5 | >= 3 | 1.5 | met |" in text
     assert "| p99 ms | <= 50 |  | 51.25 | not met |" in text
-    assert "| memory | <= 1 |  | 2 (1.5 to 2,500) | not met |" in text
+    assert "| memory | <= 1 |  | 2 (1.5 to 2,500), of 7 customers | not met |" in text
     assert "**p99 ms**: The broker waits." in text
     assert "**memory**: not explained yet." in text
     assert "Not shown." not in text
@@ -181,6 +184,30 @@ def test_a_mode_that_fails_is_void_on_the_page(tmp_path: Path, monkeypatch: pyte
     assert "**Void: drain**" in text
     assert "AssertionError: the third action differs" in text
     assert "its table" not in text
+
+
+def test_how_busy_the_machine_is_is_looked_at_before_a_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, before it does anything: what it tells afterwards is not its own doing."""
+    looks = iter([(100, 200), (130, 240)])
+    monkeypatch.undo()
+    monkeypatch.setattr(results, "_idle", lambda: next(looks))
+    monkeypatch.setattr(results, "_LOOK_S", 0.0)
+    monkeypatch.setattr(results.os, "getloadavg", lambda: (0.5, 7.0, 7.0))
+    results.before.cache_clear()
+    told: list[object] = []
+
+    def run(given: argparse.Namespace) -> None:
+        told.append(next(looks, "looked"))
+        Result("", "", {}).tell(given.json)
+
+    mode = SimpleNamespace(
+        ABOUT="", __doc__="", add_arguments=lambda parser: parser.add_argument("--json", type=Path), run=run
+    )
+    monkeypatch.setitem(command.MODES, "drain", mode)  # type: ignore[arg-type]  # it has what a mode has
+    command.main(["drain", "--json", str(tmp_path / "drain.json")])
+    assert told == ["looked"]
+    assert json.loads((tmp_path / "drain.json").read_text())["before"] == {"busy": 0.25, "load": 0.5}
+    results.before.cache_clear()
 
 
 def test_a_folder_without_figures_is_an_error(tmp_path: Path) -> None:

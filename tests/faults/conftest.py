@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from _pytest.mark import ParameterSet
 
 from tests.support import fault_table
+from tests.support.commit import commit
+
+_COMMIT: Final = pytest.StashKey[str]()
+"""What is tried, as it was when the run began."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_COMMIT] = commit()
     config.addinivalue_line(
         "markers",
         "many_seeds(together=n): a fault of many moments, with the seeds 1 to --fault-seeds; n in a row in one process",
@@ -74,9 +80,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reports = [r for found in terminalreporter.stats.values() for r in found if isinstance(r, pytest.TestReport)]
     rows = fault_table.rows_of(reports)
     terminalreporter.section("faults")
-    terminalreporter.write_line(fault_table.as_markdown(rows))
+    tried = config.stash[_COMMIT]
+    terminalreporter.write_line(fault_table.as_markdown(rows, tried))
     if file is not None:
-        fault_table.write(rows, file)
+        fault_table.write(rows, tried, file)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The table of the faults that were tried: fault, runs, failures, time."""
+"""The table of the faults that were tried: of which commit, and of each fault its runs, failures and time."""
 
 from __future__ import annotations
 
@@ -62,9 +62,10 @@ def rows_of(reports: Iterable[pytest.TestReport]) -> list[Row]:
     return sorted(rows.values(), key=lambda row: int(row.fault[1:]))
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """The table."""
-    lines = ["| fault | what | runs | failures | time | figures |", "|---|---|---|---|---|---|"]
+def as_markdown(rows: Sequence[Row], commit: str) -> str:
+    """The table, and the commit that was tried."""
+    heads = ["| fault | what | runs | failures | time | figures |", "|---|---|---|---|---|---|"]
+    lines = [f"Commit {commit}.", "", *heads]
     for row in rows:
         figures = "; ".join(f"{name} {value:g}" for name, value in row.figures.items())
         runs = f"{row.runs} ({row.skipped} skipped)" if row.skipped else str(row.runs)
@@ -74,12 +75,12 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write(rows: Sequence[Row], file: Path) -> None:
+def write(rows: Sequence[Row], commit: str, file: Path) -> None:
     """Writes the table, as JSON or Markdown by the file's name."""
     if file.suffix == ".json":
-        file.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        file.write_text(json.dumps({"commit": commit, "faults": [asdict(row) for row in rows]}, indent=2) + "\n")
     else:
-        file.write_text(as_markdown(rows) + "\n")
+        file.write_text(as_markdown(rows, commit) + "\n")
 
 
 def _text(seconds: float) -> str:
