@@ -7,7 +7,7 @@ from typing import Any
 
 
 class StateCache:
-    """States by partition, stage and key, as the bytes that the store holds; the least recently used ones make room.
+    """States by partition, stage and key, as the bytes that a commit gave the store; the least recently used ones make room.
 
     Bytes, not objects: one block of memory for each instead of a hundred, a quarter of the room, nothing for the
     collector to walk through, nothing that a batch could change before it is committed (see ``batch.Opened``).
@@ -54,7 +54,7 @@ class StateCache:
         return state
 
     def put(self, partition: int, stage: str, key: str, state: bytes) -> None:
-        """Keeps a state as the store holds it, the most recently used one; may evict others."""
+        """Keeps a state as the store gives it, the most recently used one; may evict others."""
         try:
             segment = self._segments[partition][stage]
         except KeyError:

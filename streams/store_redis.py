@@ -4,7 +4,7 @@ Keys (``ns`` the namespace, ``p`` the partition; what stands in braces decides t
 one node):
 
 - ``{ns:p}:meta``: a hash: epoch, sequence, intent, positions and what each stage holds (``lua/fence.lua``)
-- ``{ns:p}:state:<stage>``: a hash, key to state
+- ``{ns:p}:state:<stage>``: a hash, key to state (``state_compression``)
 - ``{ns:p}:due:<stage>``: a sorted set, key by due time in ms
 - ``{ns:p}:copy:meta`` and so on: the same of a copy that is being made, until it takes the partition's place
 - ``ns:ruleset:<hash>``: a rule set's document, in a slot of its own; ``ns:ruleset:<hash>:signatures``: a hash
@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
 from redis import exceptions as redis_errors
 
 from schemas.topics import StageName
 from streams.redis_client import RedisClient, Script, TlsFiles
+from streams.state_compression import DamagedState, compressed_state, plain_state
 from streams.store import (
     NO_SIGNATURES,
     Commit,
@@ -160,7 +162,7 @@ class RedisStore:
 
     async def commit(self, partition: int, epoch: int, sequence: int, changes: Commit) -> int | None:
         topic, offset = changes.position if changes.position is not None else ("", 0)
-        states = [part for item in changes.states.items() for part in item]
+        states = [part for key, state in changes.states.items() for part in (key, compressed_state(state))]
         timers: list[Any] = []
         removed: list[str] = []
         for key, due in changes.due.items():
@@ -180,10 +182,10 @@ class RedisStore:
         cursor = -1
         while cursor != 0:
             cursor, found = await self._scan(key, max(cursor, 0))
-            for name, state in found.items():
+            for name, kept in found.items():
                 if name not in seen:  # a scan may return what it has returned before
                     seen.add(name)
-                    yield name.decode(), state
+                    yield name.decode(), self._read(partition, partial(plain_state, kept))
 
     async def positions(self, partition: int) -> Mapping[str, int]:
         meta = await self._client.step(lambda: self._client.any.hgetall(self._meta(partition)))
@@ -358,6 +360,8 @@ class RedisStore:
     def _read(self, partition: int, read: Callable[[], T]) -> T:
         try:
             return read()
+        except DamagedState as damage:
+            raise StoreCorrupt(f"partition {partition} in Redis at {self.address}: {damage}") from None
         except (ValueError, TypeError, AttributeError, KeyError, IndexError):
             raise self._unexpected(partition) from None
 
@@ -395,7 +399,7 @@ _REFUSALS = {b"fenced": Fenced, b"behind": StoreRolledBack, b"corrupt": StoreCor
 
 
 def _states(chunks: Sequence[Sequence[bytes | None]], count: int) -> list[bytes | None]:
-    states = [state for chunk in chunks for state in chunk]
+    states = [None if kept is None else plain_state(kept) for chunk in chunks for kept in chunk]
     if len(states) != count:
         raise ValueError
     return states
