@@ -7,7 +7,7 @@ from typing import Any
 
 
 class StateCache:
-    """States by partition, stage and key, as the bytes that a commit gave the store; the least recently used ones make room.
+    """States by partition, stage and key, as the bytes that the store gives; the least recently used ones make room.
 
     Bytes, not objects: one block of memory for each instead of a hundred, a quarter of the room, nothing for the
     collector to walk through, nothing that a batch could change before it is committed (see ``batch.Opened``).
