@@ -53,7 +53,7 @@ bench: $(READY)
 	-$(BENCH) recovery --until 36.5 --json $(FIGURES)/recovery.json
 	-$(BENCH) backtest --jobs 2 --until 37.5 --json $(FIGURES)/backtest.json
 	-$(BENCH) authoring --until 38 --json $(FIGURES)/authoring.json
-	-$(BENCH) profile --events 60000 --customers 6000 --json $(FIGURES)/profile.json
+	-$(BENCH) profile --drain 120000 12000 --events 60000 --customers 6000 --json $(FIGURES)/profile.json
 	$(BENCH) report $(FIGURES) --by "$(BY)" --needs drain engine latency growth recovery backtest authoring profile
 
 # The main figures, a page of them in build/bench-quick; within 6 minutes.

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 from collections import defaultdict
 from collections.abc import Callable
 from copy import copy
@@ -273,7 +274,7 @@ def test_partitions_that_are_run_side_by_side_yield_the_same(system: AtRest, pro
 def test_a_process_that_is_lost_is_an_error() -> None:
     """With the code that it ended with; nothing is left of the others."""
     with pytest.raises(AssertionError, match="a process ended with 7 before its work did"):
-        in_processes([lambda: os._exit(7), lambda: 1, lambda: 2])
+        in_processes([lambda: os._exit(7), signal.pause, lambda: 2])
     assert multiprocessing.active_children() == []
     assert in_processes([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
     assert in_processes([]) == []

@@ -1,5 +1,5 @@
-"""Where the time goes: a worker that drains a backlog and one that is sent half as many as it can drain, and the engine
-over events in memory, sampled by py-spy.
+"""Where the time goes: a worker that does the drain's own job, one that drains under the full policy, one that is sent
+half as many as it can drain, and the engine over events in memory, sampled by py-spy.
 
 A sample is the stack of a thread that runs. It belongs to the layer of its innermost function that has one, so that a
 helper counts for who called it. The kernel tells the processor time of each thread, its samples say for what: so a
@@ -33,7 +33,7 @@ from tests.benchmarks.peers.environments import environment_of
 from tests.benchmarks.results import Result
 from tests.benchmarks.rule_sets import write_rules
 from tests.benchmarks.watched import time_drain
-from tests.benchmarks.work import holdings, profiles, transactions
+from tests.benchmarks.work import RULES, SURROUNDINGS, holdings, profiles, transactions
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.system import System
 
@@ -43,9 +43,16 @@ _PINS: Final = Path(__file__).parent / "tools" / "py-spy.txt"
 _RATE: Final = 250
 _SHARE: Final = 0.5
 _HELD_S: Final = 8.0
+_WHY: Final = (
+    "py-spy: it samples a worker from outside and tells functions of Python, those that are generated, too, by thread; "
+    "perf sees one loop of the interpreter before Python 3.12, and memray would measure a worker that it slows down: "
+    "what is kept is counted (growth: memory by the kernel, bytes of the cache and of a state's sections)"
+)
 _ENDLESS: Final = 1 << 40
 _LONGEST_S: Final = 300
 _MOST: Final = 15
+_DRAIN: Final = "drain's own job"
+_FULL: Final = ("worker, draining", "worker, half the rate")
 _ONLY: Final = "thread (0): the only one"
 _REST: Final = "event loop and all else"
 
@@ -92,6 +99,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The mode's options."""
     parser.add_argument("--events", type=int, default=120_000, help="transactions, of the worker and of the engine")
     parser.add_argument("--customers", type=int, default=12_000)
+    parser.add_argument(
+        "--drain",
+        type=int,
+        nargs=2,
+        default=[120_000, 12_000],
+        metavar=("EVENTS", "CUSTOMERS"),
+        help="of the drain's own job, under its short policy",
+    )
     parser.add_argument("--triggers", type=int, nargs="*", default=[10, 200], help="of the engine, one profile each")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
 
@@ -101,64 +116,80 @@ def run(given: argparse.Namespace) -> None:
     spy = environment_of(_PINS) / "bin" / "py-spy"
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
-        found = of_worker(spy, folder, given.events, given.customers)
+        with KafkaBroker(folder / "kafka") as broker, EmbeddedRedis(folder / "redis", appendonly=True) as redis:
+            places = broker.bootstrap, redis.url, folder
+            found = of_worker(spy, *places, RULES, *given.drain, names=[_DRAIN])
+            full = write_rules(folder / "rules")
+            found += of_worker(spy, *places, full, given.events, given.customers, names=_FULL)
         found += [of_engine(spy, folder, given.events, given.customers, count) for count in given.triggers]
     pinned = _PINS.with_suffix(".in").read_text("utf-8").strip().replace("==", " ")
     made = Result(
-        of=f"{given.events:,} transactions of {given.customers:,} customers, full policy; "
-        f"at {_SHARE:.0%} of the drain's rate {_HELD_S:g} s of more of theirs; {pinned}, {_RATE} samples a second",
+        of=f"{_DRAIN}: {given.drain[0]:,} transactions of {given.drain[1]:,} customers, short policy, as there\n"
+        f"otherwise {given.events:,} transactions of {given.customers:,} customers, full policy; "
+        f"at {_SHARE:.0%} of the drain's rate {_HELD_S:g} s of more of theirs\n{SURROUNDINGS}\n"
+        f"{pinned}, {_RATE} samples a second; {_WHY}",
         text=f"{table(found)}\n\n{hottest(found)}",
         figures=[asdict(profile) for profile in found],
     )
     made.tell(given.json)
 
 
-def of_worker(spy: Path, folder: Path, events: int, customers: int) -> list[Profile]:
-    """One worker that drains a backlog, from its first batch to its last; then events at half of that rate."""
-    with (
-        KafkaBroker(folder / "kafka") as broker,
-        EmbeddedRedis(folder / "redis", appendonly=True) as redis,
-        System(
-            broker.bootstrap,
-            redis.url,
-            folder,
-            rules=write_rules(folder / "rules"),
-            name="profile",
-            session_timeout_ms=6_000,
-        ) as system,
-    ):
+def of_worker(
+    spy: Path,
+    kafka: str,
+    redis_url: str,
+    folder: Path,
+    rules: Path,
+    events: int,
+    customers: int,
+    *,
+    names: Sequence[str],
+) -> list[Profile]:
+    """One worker that drains a backlog, from its first batch to its last; by a second name events at half of that rate.
+
+    The backlog comes when it is sampled already, and stands still: what it does for it is all seen, and all counted.
+    """
+    with System(kafka, redis_url, folder, rules=rules, name="profile", session_timeout_ms=6_000) as system:
         system.create_topics()
         system.publish([*profiles(customers), *holdings(customers)])
-        worker = system.start_worker()
+        system.start_worker()
         system.wait_until_drained(300)
         system.stop_workers()
         flow = transactions(_ENDLESS, customers, of=events)
         backlog = list(islice(flow, events))
-        system.publish(backlog)
         worker = system.start_worker()
         worker.wait_for_partitions()
-        with _recording(spy, folder / "drain.raw", worker.process.pid) as draining:
-            drained = time_drain(system, redis.url, worker, events)
+        raw = [folder / f"{system.name}-{number}.raw" for number in range(len(names))]
+        with _recording(spy, raw[0], worker.process.pid) as spent:
+            worker.pause()
+            system.publish(backlog)
+            spent.begin()
+            worker.resume()
+            drained = time_drain(system, redis_url, worker, events)
+        used = [spent.each(drained.events)]
         system.wait_until_drained(300)
-        rate = drained.rate * _SHARE
-        paced = at_pace(islice(flow, int(rate * _HELD_S)), time_of(backlog[-1]), rate)
-        with _recording(spy, folder / "open.raw", worker.process.pid) as holding:
-            hold(system, worker, redis.url, _SHARE, rate, paced, events + len(paced))
-        system.wait_until_drained(300)
+        if len(names) > 1:
+            rate = drained.rate * _SHARE
+            paced = at_pace(islice(flow, int(rate * _HELD_S)), time_of(backlog[-1]), rate)
+            with _recording(spy, raw[1], worker.process.pid) as spent:
+                hold(system, worker, redis_url, _SHARE, rate, paced, events + len(paced))
+            used.append(spent.each(len(paced)))
+            system.wait_until_drained(300)
         system.stop_workers()
-    return [
-        _profile("worker, draining", _stacks(folder / "drain.raw"), draining.each(drained.events)),
-        _profile("worker, half the rate", _stacks(folder / "open.raw"), holding.each(len(paced))),
-    ]
+    return [_profile(name, _stacks(file), each) for name, file, each in zip(names, raw, used, strict=True)]
 
 
 class _Spent:
-    """The processor time of a process's threads from when it is made to ``end``."""
+    """The processor time of a process's threads from when it is made, or ``begin``, to ``end``."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._before = _of_threads(pid)
         self._after: dict[int, float] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Now."""
+        self._before = _of_threads(self._pid)
 
     def end(self) -> None:
         """Now."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.benchmarks import profile
+from tests.benchmarks.__main__ import parse
 from tests.benchmarks.profile import Profile, _profile, layer_of, table
+from tests.support.commit import ROOT
 
 _ROOT = [
     "_run_module_as_main (<frozen runpy>:198)",
@@ -63,3 +66,21 @@ def test_a_thread_counts_for_the_time_that_it_ran() -> None:
     assert found.layers == pytest.approx({"engine: usual way": 30.0, "Redis": 15.0})
     assert found.functions == pytest.approx({"usual (<usual>)": 30.0, "commit (streams/store_redis.py)": 15.0})
     assert (found.samples, found.native_us) == (404, pytest.approx(2.0))
+
+
+def test_the_drains_own_job_is_the_drains() -> None:
+    """As many transactions of as many customers, those that the peers are not measured with, too; as the command has
+    it that writes the page."""
+    drained, profiled = parse(["drain"]), parse(["profile"])
+    assert profiled.drain == [drained.warm + drained.events, drained.customers]
+    assert f"profile --drain {profiled.drain[0]} {profiled.drain[1]} " in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_what_a_worker_did_before_the_backlog_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the beginning of a span to its end; a thread that began meanwhile counts whole."""
+    looks = iter([{7: 1.0}, {7: 3.0}, {7: 4.0, 9: 0.5}])
+    monkeypatch.setattr(profile, "_of_threads", lambda _: next(looks))
+    spent = profile._Spent(1)
+    spent.begin()
+    spent.end()
+    assert spent.each(10) == pytest.approx({7: 0.1, 9: 0.05})
