@@ -287,7 +287,7 @@ def explained(figures: Sequence[Figure]) -> list[str]:
             told += f", {more / further:.3f} us for each further one"
         found.append(f"{axis}: {told}; {noise(first, last)}; {_WHY[axis]}")
     found += [
-        f"state with {figure.value:,} events, bytes by section: "
+        f"state with {figure.value:,} events, bytes by section before it is compressed: "
         + ", ".join(f"{name} {size:,.0f}" for name, size in list(figure.parts.items())[:_SECTIONS])
         for figure in figures
         if figure.parts

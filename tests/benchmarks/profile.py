@@ -60,6 +60,7 @@ LAYERS: Final[tuple[tuple[str, str], ...]] = (
     ("records decoded", r"schemas/(decode|construct|transactions?)\.py|<recogniser of |\(pydantic|decode_batch "),
     ("states decoded", r"\bdecode_state |CustomerStage\.decode "),
     ("states encoded", r"\bencode_state |CustomerStage\.encode "),
+    ("states compressed", r"streams/state_compression\.py"),
     ("outputs encoded", r"schemas/encode\.py|\b_message \(triggers/engine/batch|\b_add \(triggers/engine/batch"),
     ("engine: usual way", r"\(<usual>"),
     ("engine: candidates, gate, ladder", r"triggers/policy/|engine/(journeys|together|ladder|ranking|decisions)\.py"),

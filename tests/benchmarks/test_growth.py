@@ -269,5 +269,5 @@ def test_the_sections_of_a_state_make_up_its_bytes() -> None:
     assert 0 < len(data) - sum(parts.values()) < 8
     assert next(iter(parts)) == "series"
     told = explained([replace(_figure("window", 30, 40), parts={"series": 1_234.0, "seen": 5.0})])
-    assert told[0] == "state with 30 events, bytes by section: series 1,234, seen 5"
+    assert told[0] == "state with 30 events, bytes by section before it is compressed: series 1,234, seen 5"
     assert len(told) == 2

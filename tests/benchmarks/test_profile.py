@@ -41,6 +41,10 @@ _PROCESS = [*_BATCH, "CustomerStage.process (triggers/engine/customer.py:90)"]
         ([*_BATCH, "Opened.__missing__ (triggers/engine/batch.py:1)", "decode_state (x.py:2)"], "states decoded"),
         ([*_RUN, "decode (schemas/decode.py:2)", "recognise (<recogniser of Transaction>:3)"], "records decoded"),
         ([*_RUN, "RedisStore.commit (streams/store_redis.py:2)", "call (redis/asyncio/client.py:3)"], "Redis"),
+        (
+            [*_RUN, "RedisStore.commit (streams/store_redis.py:2)", "compressed (streams/state_compression.py:3)"],
+            "states compressed",
+        ),
         ([*_RUN, "KafkaPublisher.publish (streams/publisher.py:2)"], "published to Kafka"),
         (["_fetch (streams/driver.py:2)", "getall (aiokafka/consumer/fetcher.py:9)"], "fetched from Kafka"),
         (["run (x.py:2)", "do (aiokafka/producer/sender.py:9)"], "published to Kafka"),
