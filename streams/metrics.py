@@ -56,6 +56,13 @@ DEFINITIONS: Final = (
         _SECONDS,
     ),
     Definition(
+        "batch_wait_seconds",
+        "histogram",
+        "From the time stamp of a batch's first and last record on Kafka to its announcement, by the wall clock.",
+        ("record",),
+        _LONG_SECONDS,
+    ),
+    Definition(
         "event_to_action_seconds",
         "histogram",
         "From the time stamp of a record on Kafka to the acknowledgement of the action it led to.",
@@ -148,6 +155,8 @@ class WorkerMetrics:
             histogram["batch_records"].labels(report.stage).observe(report.counts["records"])
         for phase, seconds in report.phases.items():
             histogram["batch_seconds"].labels(phase).observe(seconds)
+        for record, seconds in report.waited_seconds.items():
+            histogram["batch_wait_seconds"].labels(record).observe(seconds)
         for seconds in report.action_seconds:
             histogram["event_to_action_seconds"].observe(seconds)
         for (name, *labels), number in report.tallies.items():

@@ -113,6 +113,8 @@ class BatchReport:
     """What it made: ``("actions", channel, trigger)``, ``("decisions", outcome, reason)`` and the like."""
     action_seconds: Sequence[float]
     """For each record that an action came of, from its time stamp on Kafka to the action's acknowledgement."""
+    waited_seconds: Mapping[str, float]
+    """By the wall clock, how long its first and its last record had been on Kafka when it was announced."""
     timer_delay_seconds: float | None
     """How late the first timer of a batch was run; ``None`` for records, and where the records' time counts."""
 
@@ -260,7 +262,7 @@ class Partition:
         if services.clock_mode == "record":
             self.watermark.saw(entry.topic, decoded)
         waited = [max(0, sent_ms - stamp) / 1000 for stamp in stamps if stamp is not None and stamp >= 0]
-        return self._report(entry, entry.topic, result, times, waited, None)
+        return self._report(entry, entry.topic, result, times, waited, _waited(entry, decoded), None)
 
     async def run_timers(
         self, entry: TimerBatch, intent: bytes, ruleset: RuleSet, publisher: Publisher | None = None
@@ -285,7 +287,7 @@ class Partition:
                     f"the timers of stage {stage.name} make no progress: all are still due after a sweep"
                 )
             await self._finish(entry, intent, stage, result, None, times, publisher)
-        return self._report(entry, None, result, times, (), late)
+        return self._report(entry, None, result, times, (), {}, late)
 
     def _cached(self, stage: Stage[Any], keys: Sequence[str]) -> tuple[dict[str, bytes | None], list[str]]:
         """The bytes of the cached states, and the keys whose states are not cached."""
@@ -346,6 +348,7 @@ class Partition:
         result: BatchResult,
         times: Sequence[float],
         action_seconds: Sequence[float],
+        waited_seconds: Mapping[str, float],
         timer_delay_seconds: float | None,
     ) -> BatchReport:
         phases = {name: end - begin for name, (begin, end) in zip(_PHASES, pairwise(times), strict=True)}
@@ -361,10 +364,22 @@ class Partition:
             phases=phases,
             tallies=result.tallies,
             action_seconds=action_seconds,
+            waited_seconds=waited_seconds,
             timer_delay_seconds=timer_delay_seconds,
         )
         self._services.observe(report)
         return report
+
+
+def _waited(entry: RecordBatch, decoded: Decoded) -> dict[str, float]:
+    """How long the first and the last record had been on Kafka; none where the records' own time counts."""
+    if entry.clock != "wall":
+        return {}
+    ends = {"first": decoded.records[0][0], "last": decoded.records[-1][0]}
+    stamps = {name: getattr(record, "timestamp", None) for name, record in ends.items()}
+    return {
+        name: max(0, entry.now_ms - stamp) / 1000 for name, stamp in stamps.items() if stamp is not None and stamp >= 0
+    }
 
 
 class _Unfinished:

@@ -64,6 +64,8 @@ _DRAWN: Final = (50.0, 90.0, 99.0, 99.9, 99.99, 100.0)
 class Figure:
     """One rate of one round. Times in milliseconds; ``pauses`` of the worker's garbage collector during it.
 
+    ``waits`` are of a batch on average: how long its first and its last record had been on Kafka when it began.
+
     ``counted`` of its events come after the first seconds, ``actions`` of those; ``batch_records`` and ``phases`` are
     of a batch on average. ``histogram`` is the whole HDR histogram, in the text form that its libraries in any language
     read.
@@ -86,6 +88,7 @@ class Figure:
     """The bound in seconds that the longest pause kept within."""
     batch_records: float
     phases: Mapping[str, float]
+    waits: Mapping[str, float]
     histogram: str
 
 
@@ -255,6 +258,7 @@ def table(rounds: Sequence[Sequence[Figure]]) -> str:
             f"{'all rounds':>14}{'':28}{times}",
             f"{'':14}actions by round: {', '.join(f'{f.actions:,}' for f in of_one)}",
             f"{'':14}a batch: {_batch(of_one)}",
+            f"{'':14}before a batch: {_waits(of_one)}",
         ]
     return "\n".join(lines)
 
@@ -262,8 +266,18 @@ def table(rounds: Sequence[Sequence[Figure]]) -> str:
 def _batch(figures: Sequence[Figure]) -> str:
     """How large one is and how long its phases take, each the median of the rounds."""
     records = statistics.median(figure.batch_records for figure in figures)
-    phases = {name: statistics.median(figure.phases.get(name, 0.0) for figure in figures) for name in figures[0].phases}
+    phases = _medians([figure.phases for figure in figures])
     return f"{records:.0f} records; {', '.join(f'{name} {_shown(spent)} ms' for name, spent in phases.items())}"
+
+
+def _waits(figures: Sequence[Figure]) -> str:
+    """How long its records had been on Kafka, each the median of the rounds."""
+    waits = _medians([figure.waits for figure in figures])
+    return ", ".join(f"its {record} record waits {_shown(waited)} ms" for record, waited in waits.items())
+
+
+def _medians(of_all: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(one.get(name, 0.0) for one in of_all) for name in of_all[0]}
 
 
 def _shown(value: float) -> str:
@@ -335,7 +349,8 @@ def figure_of(
             raise SystemExit(f"a latency of {sample / 1000:.0f} s is more than the histogram holds")
     pauses = grown(before, after, "gc_pause_seconds_bucket", "le")
     batches = sum(grown(before, after, "batch_records_count").values())
-    spent, timed = (grown(before, after, f"batch_seconds_{part}", "phase") for part in ("sum", "count"))
+    spent = _means(before, after, "batch_seconds", "phase")
+    waits = _means(before, after, "batch_wait_seconds", "record")
     return Figure(
         share=share,
         rate=rate,
@@ -353,9 +368,16 @@ def figure_of(
         # The counts are cumulative: the first bound that has them all.
         longest_pause=next(bound for bound, number in pauses.items() if number == max(pauses.values())),
         batch_records=sum(grown(before, after, "batch_records_sum").values()) / max(1.0, batches),
-        phases={phase: seconds / max(1.0, timed[phase]) * 1000 for phase, seconds in spent.items()},
+        phases=spent,
+        waits=waits,
         histogram=histogram.encode().decode(),
     )
+
+
+def _means(before: str, after: str, name: str, by: str) -> dict[str, float]:
+    """The mean milliseconds that a histogram has taken in since, by a label's value."""
+    seconds, times = (grown(before, after, f"{name}_{part}", by) for part in ("sum", "count"))
+    return {value: total / max(1.0, times[value]) * 1000 for value, total in seconds.items()}
 
 
 def intended(events: Sequence[Event], begin: float, rate: float) -> dict[str, Handed]:

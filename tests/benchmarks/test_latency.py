@@ -40,6 +40,9 @@ bank_triggers_batch_records_count{stage="customer"} 2
 # TYPE bank_triggers_batch_seconds histogram
 bank_triggers_batch_seconds_sum{phase="load"} 1
 bank_triggers_batch_seconds_count{phase="load"} 10
+# TYPE bank_triggers_batch_wait_seconds histogram
+bank_triggers_batch_wait_seconds_sum{record="first"} 1
+bank_triggers_batch_wait_seconds_count{record="first"} 2
 """
 _AFTER: Final = """# TYPE bank_triggers_gc_pause_seconds histogram
 bank_triggers_gc_pause_seconds_bucket{generation="0",le="0.01"} 7
@@ -56,6 +59,11 @@ bank_triggers_batch_seconds_sum{phase="load"} 1.5
 bank_triggers_batch_seconds_count{phase="load"} 20
 bank_triggers_batch_seconds_sum{phase="publish"} 0.3
 bank_triggers_batch_seconds_count{phase="publish"} 10
+# TYPE bank_triggers_batch_wait_seconds histogram
+bank_triggers_batch_wait_seconds_sum{record="first"} 1.2
+bank_triggers_batch_wait_seconds_count{record="first"} 6
+bank_triggers_batch_wait_seconds_sum{record="last"} 0.04
+bank_triggers_batch_wait_seconds_count{record="last"} 4
 """
 
 
@@ -154,10 +162,12 @@ def test_pauses_and_batches_are_those_of_the_hold(events: list[Event]) -> None:
     figure = _figure(events, _answers(events, {_WARM: 0.001}))
     assert (figure.pauses, figure.longest_pause, figure.pause_ms) == (3, "0.1", pytest.approx(60))
     assert (figure.batch_records, figure.phases) == (75, pytest.approx({"load": 50, "publish": 30}))
+    assert figure.waits == pytest.approx({"first": 50, "last": 10})
     assert figure.cpu_us == pytest.approx(100)
     text = table([[figure]])
     assert "3, 60.0, <= 0.1 s" in text
     assert "a batch: 75 records; load 50.0 ms, publish 30.0 ms" in text
+    assert "before a batch: its first record waits 50.0 ms, its last record waits 10.0 ms" in text
     with pytest.raises(SystemExit, match="have no bank_triggers_other"):
         grown(_BEFORE, _AFTER, "other")
 

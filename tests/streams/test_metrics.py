@@ -64,6 +64,7 @@ def report(*, topic: str | None = "bank.transactions", records: int = 10, **chan
         "phases": PHASES,
         "tallies": {},
         "action_seconds": (),
+        "waited_seconds": {},
         "timer_delay_seconds": None,
     }
     return BatchReport(**{**body, **changes})  # type: ignore[arg-type]  # the fields of the report, by name
@@ -89,7 +90,8 @@ def test_a_batch_of_records_is_counted() -> None:
         ("cancellations", "sms", "balance_drop"): 1,
     }
     for _ in range(2):
-        metrics.observe(report(tallies=tallies, action_seconds=(0.02, 4.0)))
+        waited = {"first": 0.3, "last": 0.1}
+        metrics.observe(report(tallies=tallies, action_seconds=(0.02, 4.0), waited_seconds=waited))
     assert value(metrics, "batches_total", stage="customer", topic="bank.transactions") == 2
     assert value(metrics, "records_total", topic="bank.transactions") == 20
     assert value(metrics, "batch_records_sum", stage="customer") == 20
@@ -98,6 +100,8 @@ def test_a_batch_of_records_is_counted() -> None:
     assert value(metrics, "decisions_total", outcome="suppressed", reason="capped") == 6
     assert value(metrics, "dead_letters_total", topic="bank.transactions", reason="NOT_JSON") == 2
     assert value(metrics, "cancellations_total", channel="sms", trigger="balance_drop") == 2
+    assert value(metrics, "batch_wait_seconds_sum", record="first") == pytest.approx(0.6)
+    assert value(metrics, "batch_wait_seconds_sum", record="last") == pytest.approx(0.2)
     assert value(metrics, "event_to_action_seconds_count") == 4
     assert value(metrics, "event_to_action_seconds_sum") == pytest.approx(8.04)
 
@@ -135,7 +139,7 @@ def test_every_definition_is_exposed_and_nothing_else() -> None:
     pairs = ("actions", "cancellations", "decisions", "dead_letters")
     singles = ("identity_decisions", "desk_reports")
     tallies = {**{(name, "a", "b"): 1 for name in pairs}, **{(name, "a"): 1 for name in singles}}
-    metrics.observe(report(tallies=tallies, action_seconds=(1.0,)))
+    metrics.observe(report(tallies=tallies, action_seconds=(1.0,), waited_seconds={"first": 0.1}))
     metrics.observe(report(topic=None, timer_delay_seconds=1.0))
     families = list(text_string_to_metric_families(generate_latest(metrics.registry).decode()))
     ours = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,13 @@ from tests.support.processing import (
     until,
 )
 from tests.support.toy_stage import TIMER_MS, ToyStage
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped(Raw):
+    """As Kafka's client has it, with the time in ms at which Kafka got it."""
+
+    timestamp: int
 
 
 class TestBatches:
@@ -88,6 +96,29 @@ class TestBatches:
         report = world.reports[-1]
         assert report.phases == {"load": 1.0, "evaluate": 10.0, "publish": 100.0, "commit": 1_000.0}
         assert (report.evaluate_seconds, report.total_seconds) == (10.0, 1_111.0)
+
+    @pytest.mark.parametrize(
+        ("clock", "stamps", "waited"),
+        [
+            ("wall", (-700, -400, -100), {"first": 0.7, "last": 0.1}),
+            ("wall", (-700, -400, 50), {"first": 0.7, "last": 0.0}),
+            ("wall", (-START_MS - 1, -400, -100), {"last": 0.1}),
+            ("record", (-700, -400, -100), {}),
+        ],
+    )
+    async def test_how_long_its_records_were_on_kafka_is_told(
+        self, clock: str, stamps: Sequence[int], waited: Mapping[str, float]
+    ) -> None:
+        """The first and the last, by the wall clock alone; a clock that is ahead or no time stamp makes no wait."""
+        world = World(clock_mode=clock)
+        raw = [behaviour(offset, f"c{offset}") for offset in range(3)]
+        records = [Stamped(r.offset, r.key, r.value, START_MS + at) for r, at in zip(raw, stamps, strict=True)]
+        world.log.add(B, 0, *records)
+        worker = world.worker()
+        await worker.take_over(0)
+        await worker.submit(B, records)
+        await worker.done(2)
+        assert world.reports[0].waited_seconds == waited
 
     async def test_slow_evaluation_makes_smaller_batches(self) -> None:
         """When records take long, a batch has fewer of them, so that the loop is not held up."""
