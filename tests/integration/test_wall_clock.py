@@ -63,6 +63,9 @@ def test_silence_is_noticed_when_its_hour_is_over_though_nothing_comes(
         assert total(found, "event_to_action_seconds_count") == 3
         # From the record's arrival on Kafka: the payments themselves are an hour old.
         assert 0 < total(found, "event_to_action_seconds_sum") <= 3 * seconds
+        # Of each batch of records, by the time stamps that Kafka gave them.
+        for record in ("first", "last"):
+            assert total(found, "batch_wait_seconds_count", record=record) == total(found, "batch_records_count") > 0
 
         for action in _silences(system):
             created = _ms(action["created_at"])
