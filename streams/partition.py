@@ -372,9 +372,7 @@ class Partition:
 
 
 def _waited(entry: RecordBatch, decoded: Decoded) -> dict[str, float]:
-    """How long the first and the last record had been on Kafka; none where the records' own time counts."""
-    if entry.clock != "wall":
-        return {}
+    """How long the first and the last record had been on Kafka, whichever clock decisions go by."""
     ends = {"first": decoded.records[0][0], "last": decoded.records[-1][0]}
     stamps = {name: getattr(record, "timestamp", None) for name, record in ends.items()}
     return {
