@@ -109,7 +109,7 @@ class TestBatches:
     async def test_how_long_its_records_were_on_kafka_is_told(
         self, clock: str, stamps: Sequence[int], waited: Mapping[str, float]
     ) -> None:
-        """The first and the last, by the wall clock whichever decisions go by; a clock that is ahead or no time stamp makes no wait."""
+        """The first and the last, whichever clock decisions go by; one that is ahead or no time stamp makes no wait."""
         world = World(clock_mode=clock)
         raw = [behaviour(offset, f"c{offset}") for offset in range(3)]
         records = [Stamped(r.offset, r.key, r.value, START_MS + at) for r, at in zip(raw, stamps, strict=True)]
