@@ -174,7 +174,7 @@ def run(given: argparse.Namespace) -> None:
     total = given.rounds * (given.warm + given.events)
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch, ExitStack() as open_things:
         folder = Path(scratch)
-        broker = open_things.enter_context(KafkaBroker(folder / "kafka", speed=True))
+        broker = open_things.enter_context(KafkaBroker(folder / "kafka"))
         redis = open_things.enter_context(EmbeddedRedis(folder / "redis", appendonly=True))
         stands: dict[Size, Stand] = {}
         for _, _, size in sizes:

@@ -76,7 +76,7 @@ def run(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="bank-triggers-bench-") as scratch:
         folder = Path(scratch)
         with (
-            KafkaBroker(folder / "kafka", speed=True) as broker,
+            KafkaBroker(folder / "kafka") as broker,
             EmbeddedRedis(folder / "redis", appendonly=True) as redis,
         ):
             for number in pace:

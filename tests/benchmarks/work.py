@@ -20,7 +20,8 @@ MATURITIES: Final = "bank.maturities"
 RULES: Final = Path(__file__).parent / "rules"
 """Ten frozen triggers with their policy."""
 SURROUNDINGS: Final = (
-    "Kafka (one broker, one replica of each topic), Redis and all that is measured are on the same machine"
+    "Kafka (one broker, whose code only Java's first compiler compiles, as the second takes the cores for minutes;\n"
+    "one replica of each topic), Redis and all that is measured are on the same machine"
 )
 """Where a mode runs that has them."""
 _START: Final = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)

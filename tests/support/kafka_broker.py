@@ -46,7 +46,8 @@ VERSION = "4.1.0"
 POM = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "pom.xml"
 START_S = 60.0
 _QUICK_START = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-"""Its start takes half the processor time like this; only over minutes of load does a broker earn it back."""
+"""Its start takes half the processor time like this, and nothing is compiled anew beside what is tested or measured: on
+two cores that takes more of the first minutes of load than it gives back. A benchmark says so."""
 
 
 class BrokerUnavailable(Exception):
@@ -79,7 +80,7 @@ class KafkaBroker:
     listener, which it tells its clients to reach through ``proxy``: whoever begins at ``proxied_bootstrap`` stays
     behind it, whoever begins at ``bootstrap`` beside it. ``membership`` makes it one of a ``KafkaCluster``.
     ``listeners`` are more of them, each name with its host, as clients are to call it; what they are like stands in
-    ``settings``. One that is to be measured runs for ``speed``, as in production.
+    ``settings``.
     """
 
     def __init__(
@@ -90,11 +91,9 @@ class KafkaBroker:
         proxied: bool = False,
         membership: Membership | None = None,
         listeners: Mapping[str, str] | None = None,
-        speed: bool = False,
     ) -> None:
         self._directory = directory
         self._settings = dict(settings or {})
-        self._speed = speed
         self._membership = membership or Membership.of(1)[0]
         self.listeners = {name: f"{host}:{_free_port()}" for name, host in (listeners or {}).items()}
         """``host:port`` of the further listeners."""
@@ -143,8 +142,7 @@ class KafkaBroker:
         if not properties.exists():
             self._format(java, jars, properties)
         memory = ["-Xmx512m", "-Xms256m"]
-        compiler = [] if self._speed else _QUICK_START
-        command = [java, *memory, *compiler, "-Dorg.apache.logging.log4j.level=WARN", "-cp", f"{jars}/*"]
+        command = [java, *memory, *_QUICK_START, "-Dorg.apache.logging.log4j.level=WARN", "-cp", f"{jars}/*"]
         with (self._directory / "broker.log").open("ab") as log:
             self._process = subprocess.Popen([*command, "kafka.Kafka", str(properties)], stdout=log, stderr=log)
         self._watcher = die_with_parent(self._process.pid)
