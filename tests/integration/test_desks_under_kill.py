@@ -16,7 +16,7 @@ from tests.support.system import Event, System, event
 from tests.support.worker_process import ROOT, WorkerProcess, wait_until
 
 RULES = ROOT / "tests" / "integration" / "rules" / "desks"
-SETTINGS: dict[str, Any] = {"max_batch": 10, "session_timeout_ms": 8_000}
+SETTINGS: dict[str, Any] = {"max_batch": 10, "session_timeout_ms": 12_000}
 """A worker that stands still while customers are published must keep its partitions, on a slow machine too."""
 BRANCHES = [f"B{number}" for number in range(8)]
 CUSTOMERS = 640

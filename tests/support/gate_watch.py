@@ -57,6 +57,10 @@ class Watch:
         present = LEAST.keys() - rules.absent
         self.expected |= {(trigger, occasion) for trigger in present if amount >= LEAST[trigger]}
 
+    def last_sent(self, ladder: tuple[str, str]) -> datetime:
+        """When a ladder (trigger and occasion) that said something did so last."""
+        return max(one.created_at for one in self.actions if (one.trigger, one.occasion) == ladder)
+
     def take(self, outputs: list[Record]) -> None:
         """Judges what came out, one after the other; nothing more once a promise is broken."""
         if self.broken:

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 
 from schemas.base import to_ms
+from schemas.dead_letter import Reason
 from tests.support.bank import feedback, profile, transaction
 from tests.support.gate_rules import CHANNELS, Rules, drawn_rules, load, rules_by_lot
 from tests.support.gate_watch import ENDS, Watch
@@ -32,6 +33,8 @@ from triggers.engine.customer import CustomerStage
 from triggers.engine.ids import make_id
 
 MINUTES = st.sampled_from([0, 1, 30, 120, 300, 700, 1_440, 2_000, 5_000])
+REMEMBERED = timedelta(days=30)
+"""A ladder is remembered for at least so long after its last step."""
 OUTCOMES = ("delivered", "opened", "clicked", "answered", "refused", "refused", "bought", "failed")
 
 
@@ -157,11 +160,14 @@ class Bank(RuleBasedStateMachine):
         action = self.watch.actions[-1 - back % len(self.watch.actions)]
         at = max(action.created_at, self.now - timedelta(minutes=late))
         record = feedback(f"f{next(self.numbers)}", action, outcome, occurred_at=at)
+        ladder = (action.trigger, action.occasion)
         # Noted first: what comes of it comes after it.
         self.watch.answers.append((self.now, action, outcome))
-        self.feed(record, action.occasion)
-        if outcome in ENDS:
-            ladder = (action.trigger, action.occasion)
+        self.refused = None
+        self.feed(record, action.occasion, since=self.watch.last_sent(ladder))
+        if self.refused is not None:
+            self.watch.answers.pop()
+        elif outcome in ENDS:
             self.watch.check_queues(self.now, lambda one: (one.trigger, one.occasion) == ladder)
 
     @precondition(lambda self: self.watch.actions)
@@ -198,12 +204,16 @@ class Bank(RuleBasedStateMachine):
                 self.wait(60)
             self.watch.check_end()
 
-    def feed(self, record: Any, occasion: str = "") -> None:
+    def feed(self, record: Any, occasion: str = "", since: datetime | None = None) -> None:
+        """Of a feedback ``since`` is when the ladder last said something: after a month it may be forgotten."""
         self.fed.append(record)
         self.watch.answering = occasion
         outcome = self.stage.process(record, self.state, self.ruleset, self.clock())
         if outcome is not None:
-            assert outcome.rejected is None or record in self.fed[:-1], outcome.rejected
+            self.refused = outcome.rejected
+            forgotten = since is not None and self.now - since >= REMEMBERED
+            assert self.refused is None or record in self.fed[:-1] or forgotten, self.refused
+            assert not forgotten or self.refused is None or self.refused.reason is Reason.UNKNOWN_ACTION
             self.watch.take(outcome.outputs)
         self.watch.answering = ""
 
