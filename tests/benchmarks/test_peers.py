@@ -453,4 +453,6 @@ def test_every_contender_says_what_it_promises_and_is_there() -> None:
         told = drain.promises([peer])
         assert peer.state in told
         assert peer.delivery in told
+        # Who promises to send once runs with what its library calls that.
+        assert bool(peer.guarantee) == peer.delivery.startswith("exactly once"), peer
     assert {name for name, *_ in drain.TARGETS} <= {peer.name for peer in PEERS}

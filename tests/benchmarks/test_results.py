@@ -6,14 +6,16 @@ import argparse
 import json
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import report, results, rounds
+from tests.benchmarks.contest import PEERS
 from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target, explanations
 from tests.benchmarks.rounds import Rounds, turns
@@ -21,6 +23,7 @@ from tests.benchmarks.work import interpreter
 
 _GAPS = "# Gaps\n\nHow to.\n\n## p99 ms\n\nThe broker waits.\n\n## peer\n\nNot shown.\n"
 _COMMITTED: Final = "0123456789ab"
+_FIGURES: Final = Path(report.__file__).parent / "figures"
 
 
 @pytest.fixture(autouse=True)
@@ -218,11 +221,57 @@ def test_a_folder_without_figures_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_is_told_by_hand_is_told_of_figures_that_there_are() -> None:
-    """Each heading of the file is followed by a text."""
+    """Each heading of the file is followed by a text, and is the name of a figure on the committed page."""
     told = explanations((Path(report.__file__).parent / "gaps.md").read_text())
     assert all(told.values())
-    begun = tuple(begin for row in results.PROMISED.values() for begin in row)
-    assert [figure for figure in told if not figure.startswith(begun)] == []
+    assert told.keys() <= {target["figure"] for target in _committed_targets()}
+
+
+@pytest.mark.parametrize(
+    ("begin", "wanted", "aimed"),
+    [
+        ("engine: ten triggers", 60_000, 150_000),
+        ("engine: 200 triggers", 3, 1.5),
+        ("200 triggers", 3, 1.5),
+        ("drain: one worker / aiokafka loop", 0.35, 0.6),
+        ("drain: one worker / stock Faust", 8, 20),
+        ("drain: one worker / Quix Streams", 1.5, 3),
+        ("latency at half the drain's rate: p99 ms", 50, 15),
+        ("latency at half the drain's rate: p99.9 ms", 250, 50),
+        ("Redis MB for a million customers", 1_000, 400),
+        ("SIGKILL", 10, 4),
+    ],
+)
+def test_the_page_holds_figures_against_what_was_promised(begin: str, wanted: float, aimed: float) -> None:
+    """No bound is weaker than it was when the work began."""
+    bounds = [(one["wanted"], one["aimed"]) for one in _committed_targets() if one["figure"].startswith(begin)]
+    assert bounds
+    assert set(bounds) == {(wanted, aimed)}
+
+
+def test_the_page_has_all_sizes_and_all_contenders() -> None:
+    """Those that were asked for: of growth's four axes, of latency's rates, and who drains beside the worker."""
+    growth, latency, drain = (_committed_figures(mode) for mode in ("growth", "latency", "drain"))
+    sizes: dict[str, set[int]] = defaultdict(set)
+    for one in growth:
+        sizes[one["axis"]].add(one["value"])
+    assert sizes == {
+        "customers": {10_000, 100_000, 1_000_000},
+        "triggers": {1, 10, 50, 200},
+        "workers": {1, 2, 4},
+        "window": {30, 3_000},
+    }
+    assert {hold["share"] for one in latency["rounds"] for hold in one} == {0.5, 0.8}
+    first = {one["contender"]: one["void"] for one in drain["rounds"][0]}
+    assert first == dict.fromkeys(["one worker", *(peer.name for peer in PEERS)], "")
+
+
+def _committed_targets() -> list[dict[str, Any]]:
+    return [one for path in _FIGURES.glob("*.json") for one in json.loads(path.read_text())["targets"]]
+
+
+def _committed_figures(mode: str) -> Any:
+    return json.loads((_FIGURES / f"{mode}.json").read_text())["figures"]
 
 
 def test_a_picture_shows_its_title() -> None:

@@ -20,7 +20,7 @@ MATURITIES: Final = "bank.maturities"
 RULES: Final = Path(__file__).parent / "rules"
 """Ten frozen triggers with their policy."""
 SURROUNDINGS: Final = (
-    "Kafka (one broker, whose code only Java's first compiler compiles, as the second takes the cores for minutes;\n"
+    "Kafka (one broker with Java's first compiler and serial collector alone, to start quickly: see the levers;\n"
     "one replica of each topic), Redis and all that is measured are on the same machine"
 )
 """Where a mode runs that has them."""

@@ -46,8 +46,7 @@ VERSION = "4.1.0"
 POM = Path(__file__).resolve().parents[2] / "deploy" / "kafka" / "pom.xml"
 START_S = 60.0
 _QUICK_START = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-"""Its start takes half the processor time like this, and nothing is compiled anew beside what is tested or measured: on
-two cores that takes more of the first minutes of load than it gives back. A benchmark says so."""
+"""Its start takes half the processor time like this. What it changes in benchmarks stands among their levers."""
 
 
 class BrokerUnavailable(Exception):
