@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.embedded_redis import EmbeddedRedis
-from streams.state_compression import MARK, WORTH_IT, DamagedState, compressed_state, plain_state
+from streams.state_compression import MARK, MOST, WORTH_IT, DamagedState, compressed_state, plain_state
 from streams.store import Commit, StoreCorrupt
 from streams.store_redis import RedisStore
 from tests.benchmarks.engine import Load, Work
@@ -26,18 +26,20 @@ SOME = {"long": LONG, "short": b"\x06state", "marked": MARK + b"state", "marked-
 @given(st.binary() | st.binary(min_size=1, max_size=8).map(lambda part: part * 400))
 @example(MARK)
 @example(MARK + bytes(2 * WORTH_IT))
-@example(bytes(1 << 22))
+@example(bytes(MOST))
+@example(bytes(MOST + 1))
+@example(MARK + bytes(1 << 22))
 def test_what_was_compressed_is_read_as_it_was(state: bytes) -> None:
     """Whatever a state begins with and however much of it repeats."""
     kept = compressed_state(state)
     assert plain_state(kept) == state
-    assert (kept[:1] == MARK) == (len(state) >= WORTH_IT or state[:1] == MARK)
+    assert (kept[:1] == MARK) == (WORTH_IT <= len(state) <= MOST or state[:1] == MARK)
 
 
-def test_short_states_and_those_from_before_are_left_alone() -> None:
+def test_short_and_huge_states_and_those_from_before_are_left_alone() -> None:
     """They begin with a version, and are the bytes that they always were."""
-    short = bytes((6,)) * (WORTH_IT - 1)
-    assert compressed_state(short) is short
+    for state in (bytes((6,)) * (WORTH_IT - 1), bytes((6,)) * (MOST + 1)):
+        assert compressed_state(state) is state
     assert plain_state(LONG) is LONG
 
 
