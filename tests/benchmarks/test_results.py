@@ -6,7 +6,9 @@ import argparse
 import json
 import re
 import shutil
+import statistics
 from collections import defaultdict
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -20,6 +22,7 @@ from tests.benchmarks.pictures import alone
 from tests.benchmarks.results import Result, Target, explanations
 from tests.benchmarks.rounds import Rounds, turns
 from tests.benchmarks.work import interpreter
+from tests.support.commit import ROOT
 
 _GAPS = "# Gaps\n\nHow to.\n\n## p99 ms\n\nThe broker waits.\n\n## peer\n\nNot shown.\n"
 _COMMITTED: Final = "0123456789ab"
@@ -264,6 +267,18 @@ def test_the_page_has_all_sizes_and_all_contenders() -> None:
     assert {hold["share"] for one in latency["rounds"] for hold in one} == {0.5, 0.8}
     first = {one["contender"]: one["void"] for one in drain["rounds"][0]}
     assert first == dict.fromkeys(["one worker", *(peer.name for peer in PEERS)], "")
+
+
+def test_the_readme_has_the_drain_of_the_page() -> None:
+    """Each contender's median and range."""
+    readme = (ROOT / "README.md").read_text()
+    rates: dict[str, list[float]] = defaultdict(list)
+    for one in chain.from_iterable(_committed_figures("drain")["rounds"]):
+        rates[one["contender"]].append(one["rate"])
+    assert len(rates) == 1 + len(PEERS)
+    for contender, found in rates.items():
+        row = f"| {statistics.median(found):,.0f} | {min(found):,.0f}–{max(found):,.0f} |"
+        assert row in readme, f"{contender}: {row}"
 
 
 def _committed_targets() -> list[dict[str, Any]]:
