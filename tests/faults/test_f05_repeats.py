@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -18,6 +17,7 @@ from tests.support.caps import check_caps
 from tests.support.faults import fault_system, history, load, settle
 from tests.support.kafka_broker import admin, group_offsets
 from tests.support.oracle_check import check_straight_pass
+from tests.support.run_to_end import run_to_end
 from tests.support.system import Event, System
 
 CAPPED = Path(__file__).parent / "rules" / "capped"
@@ -130,5 +130,5 @@ def _rewind_store(system: System) -> int:
         finally:
             await store.close()
 
-    asyncio.run(reset())
+    run_to_end(reset())
     return rewound

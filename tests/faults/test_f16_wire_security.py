@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from tests.support.bank_history import bank_history
 from tests.support.certificates import Authority
 from tests.support.metrics import away
 from tests.support.oracle_check import check_against_oracle, check_straight_pass
+from tests.support.run_to_end import run_to_end
 from tests.support.secured import LockedRedis, SecuredKafka
 from tests.support.sockets import ports_spoken_to
 from tests.support.system import Event, System
@@ -146,7 +146,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
 def refusal_of(settings: dict[str, Any]) -> str:
     """With what a worker under these settings refuses to start."""
     with pytest.raises(NotReachable) as refused:
-        asyncio.run(check_start(settings_of(settings)))
+        run_to_end(check_start(settings_of(settings)))
     return without_secrets(str(refused.value))
 
 
@@ -262,11 +262,11 @@ def test_a_client_certificate_is_who_we_are(bank: Bank) -> None:
         "startup_seconds": 20,
     }
     ours = load_settings(environ={}, kafka_tls_cert_file=certificate, kafka_tls_key_file=key, **mutual)
-    asyncio.run(await_kafka(ours))
+    run_to_end(await_kafka(ours))
     assert "does not accept our certificate" in refusal_of({**mutual, "redis_url": bank.redis.server.url})
     certificate, key = bank.stranger.issue("client", "client.bank")
     with pytest.raises(NotReachable, match=r"does not accept our certificate .* kafka_tls_cert_file"):
-        asyncio.run(
+        run_to_end(
             await_kafka(load_settings(environ={}, kafka_tls_cert_file=certificate, kafka_tls_key_file=key, **mutual))
         )
 
@@ -283,7 +283,7 @@ def test_redis_asks_for_a_client_certificate(bank: Bank, tmp_path: Path) -> None
             certificate, key = authority.issue("client", "client.bank")
             return {**mutual, "redis_tls_cert_file": certificate, "redis_tls_key_file": key}
 
-        asyncio.run(check_start(settings_of(shown(bank.kafka.authority))))
+        run_to_end(check_start(settings_of(shown(bank.kafka.authority))))
         for refused in (mutual, shown(bank.stranger)):
             text = refusal_of(refused)
             assert f"the store at {url} " in text

@@ -6,7 +6,6 @@ broker and one server.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +33,7 @@ from streams.store_redis import STAGES
 from streams.topic_admin import create
 from streams.worker import make_routes, open_store
 from tests.support.kafka_broker import Consumed, consume_all
+from tests.support.run_to_end import run_to_end
 from tests.support.sockets import is_asleep, under_way_to, unread_by
 from tests.support.worker_process import WorkerProcess, run_command, wait_until
 from triggers.errors import Problem
@@ -175,7 +175,7 @@ class System:
             finally:
                 await admin.close()
 
-        asyncio.run(ask())
+        run_to_end(ask())
 
     def command(self, *arguments: str | Path, seconds: float = 60.0, **settings: object) -> tuple[int, str]:
         """Runs another command under these settings; its exit code and what it wrote."""
@@ -325,7 +325,7 @@ class System:
             finally:
                 await store.close()
 
-        return asyncio.run(ask())
+        return run_to_end(ask())
 
     def forget_everything(self) -> None:
         """Empties the store of this system, as if its server had been restarted empty."""
