@@ -143,7 +143,10 @@ def _catch_desks_at_work(system: System, worker: WorkerProcess) -> Any:
         pending = system.catch_in_flight(worker)
         if any(batch.stage == "desk" for batch in pending.values()):
             return pending
+        done = system.batches_done(pending)
         worker.resume()
+        # Stopped again at once it would never come further.
+        wait_until(lambda done=done, of=tuple(pending): system.batches_done(of) > done, "a batch is committed")
     raise AssertionError("no batch of the desk stage was under way")
 
 
